@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""The shape of the include tree, checked.
+
+    check.py ROOT [RULE...]     all rules, or those named; prints each violation as `path: what` and exits with 1
+
+    edges      a room includes only the rooms below it, only single headers, and no other room's detail/
+    cycles     no include cycle
+    size       no header over 400 lines
+    macros     no #define and no #undef outside version.hpp
+    prologue   every header starts with its SPDX line and #pragma once
+    rooms      each room header lists the public headers of its room, the umbrella all room headers; neither holds code
+    cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
+    mirror     every public header has a test: tests/<room>/<thing>.test.cpp, or a line `// covers:` in another test
+    notes      no note about unfinished work, and no comment or pragma that silences a check
+"""
+
+import re
+import sys
+from pathlib import Path
+
+LOWER = {
+    "core": set(),
+    "loop": {"core"},
+    "task": {"core", "loop"},
+    "combine": {"core", "loop", "task"},
+    "sync": {"core", "loop", "task"},
+    "thread": {"core", "loop", "task"},
+    "net": {"core", "loop", "task"},
+    "debug": {"core", "loop", "task"},
+    "testing": {"core", "loop", "task", "combine", "sync", "thread", "net", "debug"},
+    "adapters": {"core", "loop", "task", "combine", "sync", "thread", "net", "debug", "testing"},
+}
+# The one edge between neighbours: name resolution blocks, so it runs on a worker thread.
+EXCEPTIONS = {("net", "thread/to_thread.hpp")}
+MOST_LINES = 400
+SLOW = {"chrono", "atomic", "memory", "functional", "string", "iostream"}
+# Assembled, so that this file passes its own rule.
+UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+SILENCED = re.compile(r"\bNO" r"LINT|#\s*pragma\s+(?:GCC|clang)\s+diag" r"nostic|no_sani" r"tize")
+
+
+def without_comments(text):
+    """The code alone, line by line; string literals stay."""
+    pattern = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+
+    def blank(match):
+        return match[0] if match[0][0] in "\"'" else "\n" * match[0].count("\n")
+
+    return re.sub(pattern, blank, text, flags=re.S)
+
+
+class header:
+    """One file below include/, named by its path below include/asynchio (or `asynchio.hpp`)."""
+
+    def __init__(self, include, path):
+        self.path = path
+        self.text = path.read_text(encoding="utf-8")
+        self.code = without_comments(self.text)
+        below = path.relative_to(include)
+        self.is_umbrella = below.parts == ("asynchio.hpp",)
+        inner = below.parts if self.is_umbrella else below.parts[1:]
+        self.name = "/".join(inner)
+        self.room = inner[0] if len(inner) > 1 else None
+        self.is_version = self.name == "version.hpp"
+        self.is_room_header = self.room is None and not self.is_umbrella and not self.is_version
+        self.is_detail = len(inner) > 2 and inner[1] == "detail"
+        self.is_public = self.room is not None and not self.is_detail
+        self.own, self.foreign, self.lost = [], [], []
+        for kind, target in re.findall(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', self.code, re.M):
+            self.resolve(include, kind, target)
+
+    def resolve(self, include, kind, target):
+        """Sorts an include into own (a name), foreign (the standard library's, a system's) and lost."""
+        candidates = [include / target] if kind == "<" else [self.path.parent / target, include / target]
+        for candidate in candidates:
+            if candidate.is_file() and include.resolve() in candidate.resolve().parents:
+                below = candidate.resolve().relative_to(include.resolve()).parts
+                self.own.append("/".join(below if len(below) == 1 else below[1:]))
+                return
+        if kind == '"' or target.startswith("asynchio"):
+            self.lost.append(target)
+        else:
+            self.foreign.append(target)
+
+
+class tree:
+    def __init__(self, root):
+        self.root = Path(root)
+        include = self.root / "include"
+        found = [header(include, path) for path in sorted(include.rglob("*.hpp"))]
+        self.headers = {one.name: one for one in found}
+
+    def public(self, room=None):
+        return [h for h in self.headers.values() if h.is_public and room in (None, h.room)]
+
+    def rooms(self):
+        return sorted({h.room for h in self.headers.values() if h.room is not None})
+
+    def sources(self):
+        for folder in ("include", "tests", "examples", "benchmarks"):
+            for path in sorted((self.root / folder).rglob("*")):
+                if path.is_file() and (path.suffix in (".hpp", ".cpp", ".py", ".sh", ".md") or path.name == "CMakeLists.txt"):
+                    yield path
+
+
+def edges(t):
+    for h in t.headers.values():
+        for target in h.lost:
+            yield h.path, f"includes {target}, which is not there"
+        if h.room is None:
+            continue
+        if h.room not in LOWER:
+            yield h.path, f"unknown room {h.room}"
+            continue
+        for name in h.own:
+            other = t.headers[name]
+            if other.is_version:
+                continue
+            if other.room is None:
+                yield h.path, f"includes {name}, which is for users: include single headers"
+            elif other.room != h.room and other.is_detail:
+                yield h.path, f"includes {name}, a detail of another room"
+            elif other.room != h.room and other.room not in LOWER[h.room] and (h.room, name) not in EXCEPTIONS:
+                yield h.path, f"room {h.room} may not include {name}"
+
+
+def cycles(t):
+    state, found = {}, []
+
+    def visit(name, trail):
+        state[name] = "open"
+        for target in t.headers[name].own:
+            if state.get(target) == "open":
+                circle = trail[trail.index(target) :] + [target]
+                found.append((t.headers[name].path, "include cycle: " + " -> ".join(circle)))
+            elif target not in state:
+                visit(target, trail + [target])
+        state[name] = "closed"
+
+    for name in t.headers:
+        if name not in state:
+            visit(name, [name])
+    yield from found
+
+
+def size(t):
+    for h in t.headers.values():
+        lines = len(h.text.splitlines())
+        if lines > MOST_LINES:
+            yield h.path, f"{lines} lines, at most {MOST_LINES}"
+
+
+def macros(t):
+    for h in t.headers.values():
+        if h.is_version:
+            continue
+        for directive, name in re.findall(r"^[ \t]*#[ \t]*(define|undef)[ \t]+(\w+)", h.code, re.M):
+            yield h.path, f"#{directive} {name}"
+
+
+def prologue(t):
+    wanted = {"// SPDX-License-Identifier: BSL-1.0", "#pragma once"}
+    for h in t.headers.values():
+        missing = wanted - set(h.text.splitlines()[:2])
+        for line in sorted(missing):
+            yield h.path, f"the first two lines lack `{line}`"
+
+
+def rooms(t):
+    def only_lists(h):
+        code = [line for line in h.code.splitlines() if line.strip()]
+        return all(re.match(r"\s*#\s*(include|pragma)\b", line) for line in code)
+
+    asked = [room for room in t.rooms() if room != "adapters"]
+    for room in asked:
+        lister = t.headers.get(f"{room}.hpp")
+        if lister is None:
+            yield t.root / "include/asynchio" / f"{room}.hpp", "the room has no header that lists it"
+            continue
+        wanted = {h.name for h in t.public(room)}
+        for name in sorted(wanted - set(lister.own)):
+            yield lister.path, f"does not list {name}"
+        for name in sorted(set(lister.own) - wanted):
+            yield lister.path, f"lists {name}, which is not a public header of the room"
+    umbrella = t.headers.get("asynchio.hpp")
+    if umbrella is None:
+        yield t.root / "include/asynchio.hpp", "there is no umbrella"
+    else:
+        wanted = {f"{room}.hpp" for room in asked} | {"version.hpp"}
+        for name in sorted(wanted - set(umbrella.own)):
+            yield umbrella.path, f"does not include {name}"
+        for name in sorted(set(umbrella.own) - wanted):
+            yield umbrella.path, f"includes {name}, which is not a room header"
+    for h in t.headers.values():
+        if (h.is_umbrella or h.is_room_header) and not only_lists(h):
+            yield h.path, "holds code: it may only list headers"
+        if h.is_room_header and h.name.removesuffix(".hpp") not in t.rooms():
+            yield h.path, "there is no such room"
+
+
+def cost(t):
+    start = "task/task.hpp"
+    if start not in t.headers:
+        yield t.root / "include/asynchio" / start, "is not there"
+        return
+    trails, todo = {start: [start]}, [start]
+    while todo:
+        name = todo.pop()
+        for slow in sorted(SLOW.intersection(t.headers[name].foreign)):
+            yield t.headers[name].path, f"includes <{slow}>, and {' -> '.join(trails[name])}"
+        for target in t.headers[name].own:
+            if target not in trails:
+                trails[target] = trails[name] + [target]
+                todo.append(target)
+
+
+def mirror(t):
+    tested = set()
+    for path in (t.root / "tests").glob("*/*.test.cpp"):
+        room, thing = path.parent.name, path.name.removesuffix(".test.cpp")
+        tested.add(f"{room}/{thing}.hpp")
+        for names in re.findall(r"^// covers:(.*)$", path.read_text(encoding="utf-8"), re.M):
+            for name in names.split():
+                full = name if "/" in name else f"{room}/{name}"
+                tested.add(full)
+                if full not in t.headers:
+                    yield path, f"covers {full}, which is not there"
+    for h in t.public():
+        if h.room != "adapters" and h.name not in tested:
+            yield h.path, f"no tests/{h.name.removesuffix('.hpp')}.test.cpp, and no test that covers it"
+
+
+def notes(t):
+    for path in t.sources():
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if match := UNFINISHED.search(line) or SILENCED.search(line):
+                yield path, f"line {number}: {match[0]}"
+
+
+RULES = {rule.__name__: rule for rule in (edges, cycles, size, macros, prologue, rooms, cost, mirror, notes)}
+
+
+def main(arguments):
+    if not arguments or any(name not in RULES for name in arguments[1:]):
+        sys.exit(f"usage: check.py ROOT [{'|'.join(RULES)}]...")
+    t = tree(arguments[0])
+    found = [one for name in arguments[1:] or RULES for one in RULES[name](t)]
+    for path, what in found:
+        print(f"{path.relative_to(t.root)}: {what}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+#
+# run.sh WAY SOURCE WORK: builds and runs main.cpp as a user of the library would, in the folder WORK.
+#
+#   plain          the compiler, -Iinclude, and nothing else
+#   pkg-config     from an install tree, with pkg-config's flags
+#   subdirectory   add_subdirectory
+#   fetch          FetchContent
+#   package        from an install tree, with find_package
+#
+# The compiler and its flags come from CXX and CXXFLAGS.
+set -euo pipefail
+
+way=$1 source=$2 work=$3
+here=$source/tests/consumer
+cmake=${CMAKE_COMMAND:-cmake}
+read -ra flags <<<"${CXXFLAGS:-}"
+
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+
+install_tree() {
+    "$cmake" -S "$source" -B library -DASYNCHIO_BUILD_TESTS=OFF -DASYNCHIO_BUILD_EXAMPLES=OFF \
+        -DASYNCHIO_BUILD_BENCHMARKS=OFF >/dev/null
+    "$cmake" --install library --prefix "$work/prefix" >/dev/null
+}
+
+build_project() {
+    "$cmake" -S "$here" -B build -DWAY="$way" -DASYNCHIO_SOURCE="$source" "$@"
+    "$cmake" --build build
+    build/consumer
+}
+
+case $way in
+plain)
+    "$CXX" -std=c++20 "${flags[@]}" -pthread -I"$source/include" "$here/main.cpp" -o consumer
+    ./consumer
+    ;;
+pkg-config)
+    command -v pkg-config >/dev/null || { echo "pkg-config is not installed"; exit 77; }
+    install_tree
+    export PKG_CONFIG_PATH=$work/prefix/share/pkgconfig
+    read -ra library <<<"$(pkg-config --cflags --libs asynchio)"
+    "$CXX" -std=c++20 "${flags[@]}" "$here/main.cpp" "${library[@]}" -o consumer
+    ./consumer
+    ;;
+subdirectory | fetch)
+    build_project
+    ;;
+package)
+    install_tree
+    build_project -DCMAKE_PREFIX_PATH="$work/prefix"
+    ;;
+*)
+    echo "unknown way: $way" >&2
+    exit 2
+    ;;
+esac
