@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// main of every test executable.
+// main of the test executables where Catch2 has none that fits: see CMakeLists.txt.
 
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
