@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The exception that a cancelled task sees at the co_await where it waits.
+
+#include <asynchio/core/shared_text.hpp>
+
+#include <exception>
+#include <string_view>
+#include <typeinfo>
+
+namespace asynchio {
+
+/// Thrown at a suspension point of a task that was asked to stop, and by whoever awaits something cancelled.
+///
+/// It is not a std::exception, so `catch (const std::exception&)` does not swallow a cancellation, as Python's
+/// CancelledError is not an Exception. A handler that catches it ends with `throw;` unless it means to go on.
+class cancelled_error final {
+public:
+    cancelled_error() noexcept = default;
+    /// @throws std::bad_alloc for a message that is not empty.
+    explicit cancelled_error(std::string_view message) : message_(message) {}
+    explicit cancelled_error(detail::shared_text message) noexcept : message_(std::move(message)) {}
+
+    const char* what() const noexcept { return "cancelled"; }
+    /// What was given to `cancel(message)`, else empty.
+    std::string_view message() const noexcept { return message_.view(); }
+
+private:
+    detail::shared_text message_;
+};
+
+namespace detail {
+
+/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library cannot tell the type.
+inline bool is_cancellation(const std::exception_ptr& error) noexcept {
+    if (!error) return false;
+    if constexpr (requires { error.__cxa_exception_type(); }) {
+        return *error.__cxa_exception_type() == typeid(cancelled_error);
+    } else {
+        try {
+            std::rethrow_exception(error);
+        } catch (const cancelled_error&) {
+            return true;
+        } catch (...) {
+            return false;
+        }
+    }
+}
+
+} // namespace detail
+
+} // namespace asynchio

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How something ended: with a value, with an exception, cancelled, or not yet. One type for results of any kind,
+// void and references included; the states of tasks and futures are built on the same template.
+
+#include <asynchio/core/awaitable.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <new>
+#include <type_traits>
+#include <utility>
+#if __has_include(<version>)
+#include <version>
+#endif
+#if defined(__cpp_lib_expected)
+#include <expected>
+#endif
+
+namespace asynchio {
+
+namespace detail {
+
+enum class outcome_state : unsigned char { nothing, value, error, cancelled };
+
+/// Keeps one `Stored` inside a frame. Frames promise 16 bytes of alignment, so a stricter type gets slack.
+template<class Stored>
+class slot {
+public:
+    Stored* get() noexcept {
+        auto address = reinterpret_cast<std::size_t>(bytes_);
+        if constexpr (slack != 0) address = (address + alignof(Stored) - 1) & ~(alignof(Stored) - 1);
+        return std::launder(reinterpret_cast<Stored*>(address));
+    }
+
+private:
+    static constexpr std::size_t most = 16;
+    static constexpr std::size_t slack = alignof(Stored) > most ? alignof(Stored) : 0;
+    alignas(slack != 0 ? most : alignof(Stored)) std::byte bytes_[sizeof(Stored) + slack];
+};
+
+template<>
+class slot<void> {};
+
+/// How a result type is stored and given back; the one place that knows void and references.
+template<class T>
+struct result_traits {
+    using stored = T;
+    using reference = T&;
+    static T& get(slot<stored>& from) noexcept { return *from.get(); }
+    static T take(slot<stored>& from) { return static_cast<T&&>(*from.get()); }
+};
+
+template<class T>
+struct result_traits<T&> {
+    using stored = T*;
+    using reference = T&;
+    static T& get(slot<stored>& from) noexcept { return **from.get(); }
+    static T& take(slot<stored>& from) noexcept { return **from.get(); }
+};
+
+template<>
+struct result_traits<void> {
+    using stored = void;
+    using reference = void;
+    static void get(slot<void>&) noexcept {}
+    static void take(slot<void>&) noexcept {}
+};
+
+} // namespace detail
+
+/// The part of an outcome that does not depend on the result's type.
+class outcome_base {
+public:
+    bool has_value() const noexcept { return state_ == detail::outcome_state::value; }
+    explicit operator bool() const noexcept { return has_value(); }
+    /// Whether what was awaited ended cancelled.
+    bool cancelled() const noexcept { return state_ == detail::outcome_state::cancelled; }
+    /// The exception, a cancelled_error if cancelled(), or null.
+    const std::exception_ptr& error() const noexcept { return error_; }
+    /// Throws the exception again; does nothing if there is none.
+    void rethrow() const {
+        if (error_) std::rethrow_exception(error_);
+    }
+
+protected:
+    outcome_base() noexcept = default;
+    outcome_base(const outcome_base&) noexcept = default;
+    outcome_base& operator=(const outcome_base&) noexcept = default;
+    ~outcome_base() = default;
+
+    void fail(std::exception_ptr error, detail::outcome_state state) noexcept {
+        error_ = std::move(error);
+        state_ = state;
+    }
+
+    std::exception_ptr error_;
+    detail::outcome_state state_ = detail::outcome_state::nothing;
+};
+
+namespace detail {
+
+/// A result of type `T` on top of `Base`, which is outcome_base or is built on it.
+template<class T, class Base>
+class basic_outcome : public Base {
+    using traits = result_traits<T>;
+    using stored = typename traits::stored;
+
+public:
+    using value_type = T;
+    using Base::Base;
+
+    basic_outcome() = default;
+    basic_outcome(basic_outcome&& other) noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<stored>)
+        requires std::is_same_v<Base, outcome_base>
+        : Base(other) {
+        if constexpr (!std::is_void_v<T>)
+            if (this->has_value()) new (value_.get()) stored(static_cast<stored&&>(*other.value_.get()));
+    }
+    basic_outcome(const basic_outcome& other)
+        requires(std::is_same_v<Base, outcome_base> && (std::is_void_v<T> || std::is_copy_constructible_v<stored>))
+        : Base(other) {
+        if constexpr (!std::is_void_v<T>)
+            if (this->has_value()) new (value_.get()) stored(*other.value_.get());
+    }
+    basic_outcome& operator=(basic_outcome other) noexcept
+        requires std::is_same_v<Base, outcome_base>
+    {
+        this->~basic_outcome();
+        return *new (this) basic_outcome(static_cast<basic_outcome&&>(other));
+    }
+    ~basic_outcome() { reset(); }
+
+    /// The result. @throws what the awaited threw, or cancelled_error; undefined while there is nothing.
+    typename traits::reference value() & {
+        this->rethrow();
+        return traits::get(value_);
+    }
+    std::add_lvalue_reference_t<const T> value() const& {
+        this->rethrow();
+        return traits::get(value_);
+    }
+    /// Moves the result out. @throws as above.
+    T value() && {
+        this->rethrow();
+        return traits::take(value_);
+    }
+
+    template<class... Args>
+    void emplace(Args&&... args) {
+        if constexpr (std::is_lvalue_reference_v<T>)
+            new (value_.get()) stored(__builtin_addressof(args)...);
+        else if constexpr (!std::is_void_v<T>)
+            new (value_.get()) stored(std::forward<Args>(args)...);
+        this->state_ = outcome_state::value;
+    }
+
+    void set_error(std::exception_ptr error, bool is_cancellation) noexcept {
+        this->fail(std::move(error), is_cancellation ? outcome_state::cancelled : outcome_state::error);
+    }
+
+#if defined(__cpp_lib_expected)
+    operator std::expected<T, std::exception_ptr>() && {
+        if (this->error_) return std::unexpected(this->error_);
+        if constexpr (std::is_void_v<T>)
+            return {};
+        else
+            return std::expected<T, std::exception_ptr>(traits::take(value_));
+    }
+#endif
+
+protected:
+    void reset() noexcept {
+        if constexpr (!std::is_void_v<T>)
+            if (this->has_value()) value_.get()->~stored();
+        this->state_ = outcome_state::nothing;
+    }
+
+private:
+    [[no_unique_address]] mutable slot<stored> value_;
+};
+
+} // namespace detail
+
+/// A result as a value: what `co_await nothrow(x)` and `gather(return_exceptions, ...)` give.
+///
+/// Lifetime: owns the value or shares the exception; a reference result is kept as a reference.
+/// Differs from Python: asyncio returns exceptions in place of results; here the type says which it is.
+template<class T>
+using outcome = detail::basic_outcome<T, outcome_base>;
+
+} // namespace asynchio

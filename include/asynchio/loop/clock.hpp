@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Time as the running loop sees it. Everything in the library asks this clock, so that a test can run in virtual time.
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace asynchio {
+
+using duration = std::chrono::nanoseconds;
+
+/// A steady clock that follows the loop running on this thread: its `now()` is the time of that loop, virtual if the
+/// loop's is, and std::chrono::steady_clock's outside of one. In real time all loops share one time line.
+struct clock {
+    using duration = asynchio::duration;
+    using rep = duration::rep;
+    using period = duration::period;
+    using time_point = std::chrono::time_point<clock, duration>;
+    static constexpr bool is_steady = true;
+
+    static time_point now() noexcept; // event_loop.hpp
+};
+
+using time_point = clock::time_point;
+
+namespace detail {
+
+/// Nanoseconds since the clock's epoch.
+using nanoseconds_count = std::int64_t;
+
+inline constexpr nanoseconds_count far_future = std::numeric_limits<nanoseconds_count>::max();
+
+inline nanoseconds_count steady_now() noexcept {
+    return std::chrono::duration_cast<duration>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Any duration in nanoseconds, rounded up, held at the ends of the range; NaN becomes 0. A wait is never shorter
+/// than what was asked for.
+template<class Rep, class Period>
+constexpr nanoseconds_count to_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept {
+    using wide = std::chrono::duration<long double, std::nano>;
+    if constexpr (std::is_same_v<std::chrono::duration<Rep, Period>, duration>) {
+        return d.count();
+    } else {
+        const long double n = std::chrono::duration_cast<wide>(d).count();
+        if (!(n == n)) return 0;
+        if (n >= static_cast<long double>(far_future)) return far_future;
+        if (n <= -static_cast<long double>(far_future)) return -far_future;
+        const auto whole = static_cast<nanoseconds_count>(n);
+        return whole < n ? whole + 1 : whole;
+    }
+}
+
+/// `base + d`, held at the end of the range; a negative `d` counts as 0.
+constexpr nanoseconds_count later(nanoseconds_count base, nanoseconds_count d) noexcept {
+    if (d <= 0) return base;
+    return d > far_future - base ? far_future : base + d;
+}
+
+} // namespace detail
+
+} // namespace asynchio

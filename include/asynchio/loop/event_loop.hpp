@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The loop: runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread has
+// something for it. Built on the policies beside it: clock, ready order, poller, mailbox.
+
+#include <asynchio/loop/busy_interval.hpp>
+#include <asynchio/loop/callback.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/exception_handler.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/loop_options.hpp>
+#include <asynchio/loop/loop_ref.hpp>
+#include <asynchio/loop/mailbox.hpp>
+#include <asynchio/loop/scheduler.hpp>
+#include <asynchio/loop/services.hpp>
+#include <asynchio/loop/shuffled_order.hpp>
+#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/loop/watches.hpp>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace asynchio {
+
+template<class T>
+class future;
+
+/// A single-threaded event loop. Most programs never name it: `run(main())` makes one and ends it.
+///
+/// Behaviour: one iteration asks for what is ready on descriptors, appends it and the timers that are due to the
+/// ready queue, and then runs exactly what is in the queue at that moment, in order; what that makes ready runs in
+/// the next iteration. A loop that only switches tasks makes no system call and reads no clock; a busy one with
+/// descriptors or timers asks about every 25 µs.
+/// Threads: everything belongs to the thread that runs the loop, but call_soon_threadsafe, and what a loop_ref offers.
+/// Lifetime: destroying the loop closes it: tasks that are left are destroyed where they are suspended, and reported.
+/// Differs from Python: timers of equal deadline run in the order they were set.
+/// See also: run, runner, get_running_loop.
+class event_loop final : public detail::scheduler {
+public:
+    /// @throws std::system_error when the system has no descriptors left.
+    explicit event_loop(loop_options options = {});
+    event_loop(const event_loop&) = delete;
+    event_loop& operator=(const event_loop&) = delete;
+    ~event_loop() { shut(); }
+
+    // Calls
+
+    /// Calls `f(args...)` in the next iteration, behind what is queued already. Callable and arguments are copied in
+    /// and destroyed after the call. An exception goes to the exception handler.
+    /// @throws std::logic_error when the loop is closed, std::invalid_argument for a null callable.
+    template<class F, class... Args>
+    callback_handle call_soon(F&& f, Args&&... args) {
+        require_usable("call_soon");
+        detail::require_callable(f, "call_soon");
+        detail::callback* call = detail::make_callback(*this, std::forward<F>(f), std::forward<Args>(args)...);
+        call->retain();
+        schedule(*call);
+        return callback_handle(*call);
+    }
+
+    /// The same from any thread; wakes the loop if it sleeps. Posts of one thread keep their order.
+    template<class F, class... Args>
+    callback_handle call_soon_threadsafe(F&& f, Args&&... args) {
+        return ref().call_soon_threadsafe(std::forward<F>(f), std::forward<Args>(args)...);
+    }
+
+    /// Calls `f(args...)` when `delay` has passed; 0 or less: in the next iteration, behind what is ready.
+    template<class Rep, class Period, class F, class... Args>
+    timer_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f, Args&&... args) {
+        const auto wait = detail::to_nanoseconds(delay);
+        return call_at_count(detail::later(now(), wait), wait <= 0, std::forward<F>(f), std::forward<Args>(args)...);
+    }
+
+    /// Calls `f(args...)` at `when`, or in the next iteration if that has passed.
+    template<class F, class... Args>
+    timer_handle call_at(time_point when, F&& f, Args&&... args) {
+        const auto at = when.time_since_epoch().count();
+        return call_at_count(at, at <= now(), std::forward<F>(f), std::forward<Args>(args)...);
+    }
+
+    /// The loop's clock: monotonic, virtual if the loop was made so.
+    time_point time() const noexcept { return time_point(duration(now())); }
+
+    // Running
+
+    /// Runs until stop(). @throws std::logic_error when this loop, or another one on this thread, is running.
+    void run_forever() {
+        const running_scope scope(*this);
+        do
+            run_once();
+        while (!stopping_);
+        stopping_ = false;
+    }
+
+    /// Runs until `x`, a task, handle or future, is done, and gives its result.
+    /// @throws what it throws; std::runtime_error if stop() came first: it stays pending and can be run again.
+    template<class X>
+    auto run_until_complete(X&& x); // task/run_until_complete.hpp
+
+    /// Ends run_forever after the current iteration; before it, the next run_forever makes one iteration.
+    void stop() noexcept { stopping_ = true; }
+
+    /// Drops calls and timers without running them and destroys the tasks that are left. Does nothing twice.
+    /// @throws std::logic_error while the loop is running.
+    void close() {
+        if (running_) throw std::logic_error("close: Cannot close a running event loop");
+        shut();
+    }
+
+    bool is_running() const noexcept { return running_; }
+    bool is_closed() const noexcept { return closing_; }
+
+    /// Makes a task of `x`, as the free create_task does on a running loop; also before the loop runs.
+    template<class... X>
+    auto create_task(X&&... x); // task/create_task.hpp
+
+    /// A pending future that belongs to this loop.
+    template<class T = void>
+    future<T> create_future(); // task/future.hpp
+
+    // Errors and debugging
+
+    /// `handler(event_loop&, const exception_context&)` receives the errors that nobody is there to catch; nullptr
+    /// restores the default, which prints to stderr. A handler that throws is itself reported.
+    template<class Handler>
+    void set_exception_handler(Handler&& handler) { handler_.set(std::forward<Handler>(handler)); }
+    void call_exception_handler(const exception_context& context) noexcept { handler_.call(*this, context); }
+    /// Prints `context` to stderr: message, source, creation line, what the exception says.
+    void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
+
+    /// Debug mode: steps that take long are reported, so are tasks that nobody awaits; calls from a wrong thread throw.
+    void set_debug(bool on) noexcept { debug_ = on; }
+    bool debug() const noexcept { return debug_; }
+    /// In debug mode, steps and calls of at least this length are reported; 100 ms at first.
+    void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
+
+    // Signals and descriptors
+
+    /// Calls `f()` as an ordinary call of the loop when `signal` arrives; replaces what this loop had for it. Several
+    /// arrivals before the loop looks may be one call.
+    /// @throws std::invalid_argument, std::system_error, std::logic_error when another loop handles it.
+    template<class F>
+    void add_signal_handler(int signal, F&& f) {
+        require_usable("add_signal_handler");
+        detail::require_callable(f, "add_signal_handler");
+        signals_.set(signal, make_repeated(std::forward<F>(f)), *mailbox_);
+    }
+    /// Restores what was there before. @return whether there was a handler.
+    bool remove_signal_handler(int signal) noexcept { return signals_.remove(signal); }
+
+    /// Calls `f()` in every iteration in which `fd` is readable; replaces an earlier reader of it.
+    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
+    template<class F>
+    void add_reader(int fd, F&& f) { add_watch(fd, detail::fd_watch::readable, std::forward<F>(f)); }
+    template<class F>
+    void add_writer(int fd, F&& f) { add_watch(fd, detail::fd_watch::writable, std::forward<F>(f)); }
+    /// @return whether there was one.
+    bool remove_reader(int fd) noexcept { return descriptors_.remove(fd, detail::fd_watch::readable); }
+    bool remove_writer(int fd) noexcept { return descriptors_.remove(fd, detail::fd_watch::writable); }
+
+    // For the rooms above
+
+    /// A copyable reference that other threads may hold.
+    loop_ref ref() const noexcept { return loop_ref(mailbox_, const_cast<event_loop*>(this)); }
+    detail::service_registry& services() noexcept { return services_; }
+    /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
+    void add_timer(detail::timer& t, detail::nanoseconds_count deadline, bool due = false) {
+        timers_.add(t, deadline);
+        if (due) busy_.end();
+    }
+    void remove_timer(detail::timer& t) noexcept { timers_.remove(t); }
+    detail::nanoseconds_count now() const noexcept { return virtual_ ? virtual_now_ : detail::steady_now(); }
+    bool has_virtual_time() const noexcept { return virtual_; }
+    std::size_t pending_timers() const noexcept { return timers_.size(); }
+    std::size_t watched_descriptors() const noexcept { return descriptors_.size(); }
+    /// Jobs of other threads that will come back: virtual time stands still meanwhile.
+    void expect_post() noexcept { ++outstanding_; }
+    void post_arrived() noexcept { --outstanding_; }
+    /// One iteration; sleeps first if nothing is ready and `may_sleep`. Only inside a running_scope.
+    /// @return whether anything ran.
+    bool run_once(bool may_sleep = true) noexcept;
+    /// Whether a call or step is queued for the next iteration.
+    bool has_ready() const noexcept { return !ready_.empty() || mailbox_->has_posts(); }
+    /// Tasks that are not done, in order of creation.
+    detail::intrusive_list<detail::frame>& tasks() noexcept { return tasks_; }
+    std::uint32_t next_task_id() noexcept { return ++task_id_; }
+    /// How close() destroys tasks; set by the room that makes them.
+    void set_task_destroyer(void (*destroy)(event_loop&) noexcept) noexcept { destroy_tasks_ = destroy; }
+
+    /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
+    void require_usable(const char* what) const;
+    [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
+    void callback_failed() noexcept override;
+    void never_awaited(const std::source_location& function) noexcept override;
+
+    /// Makes this loop the running one of the thread while it lives.
+    class running_scope {
+    public:
+        explicit running_scope(event_loop& loop);
+        running_scope(const running_scope&) = delete;
+        running_scope& operator=(const running_scope&) = delete;
+        ~running_scope() {
+            loop_.running_ = false;
+            detail::this_thread.running = nullptr;
+        }
+
+    private:
+        event_loop& loop_;
+        detail::stack_base base_;
+    };
+
+private:
+    template<class F, class... Args>
+    timer_handle call_at_count(detail::nanoseconds_count at, bool due, F&& f, Args&&... args) {
+        require_usable("call_later or call_at");
+        detail::require_callable(f, "call_later or call_at");
+        detail::callback* call = detail::make_callback(*this, std::forward<F>(f), std::forward<Args>(args)...);
+        timer_handle handle(*call); // holds what becomes the loop's count, should add_timer throw
+        call->deadline = at;
+        add_timer(*call, at, due);
+        call->retain();
+        return handle;
+    }
+    template<class F>
+    detail::repeated_call_ptr make_repeated(F&& f) {
+        return detail::repeated_call_ptr(detail::repeated_call::make(*this, std::forward<F>(f)));
+    }
+    template<class F>
+    void add_watch(int fd, unsigned char direction, F&& f) {
+        require_usable("add_reader or add_writer");
+        detail::require_callable(f, "add_reader or add_writer");
+        descriptors_.set(fd, direction, make_repeated(std::forward<F>(f)), poller_kind_, *mailbox_);
+    }
+
+    void look_around() noexcept;
+    void sleep_until_ready() noexcept;
+    void poll_now() noexcept;
+    void run(detail::ready_item& item) noexcept;
+    void run_watched(detail::ready_item& item) noexcept;
+    void drop_ready() noexcept;
+    void shut() noexcept;
+
+    bool stopping_ = false;
+    bool running_ = false;
+    bool debug_ = false;
+    bool virtual_ = false;
+    detail::busy_interval busy_;
+    detail::nanoseconds_count virtual_now_ = 0;
+    std::shared_ptr<detail::mailbox> mailbox_ = std::make_shared<detail::mailbox>();
+    detail::timer_queue timers_;
+    detail::descriptor_watches descriptors_;
+    detail::signal_watches signals_;
+    detail::intrusive_list<detail::frame> tasks_;
+    std::uint32_t task_id_ = 0;
+    std::uint32_t outstanding_ = 0;
+    detail::shuffled_order order_;
+    detail::nanoseconds_count slow_ = 100'000'000;
+    poller_kind poller_kind_;
+    std::thread::id thread_;
+    void (*destroy_tasks_)(event_loop&) noexcept = nullptr;
+    detail::exception_handler handler_;
+    detail::service_registry services_;
+};
+
+/// The loop that runs on this thread. @throws std::logic_error when there is none.
+inline event_loop& get_running_loop() {
+    if (detail::this_thread.running == nullptr)
+        throw std::logic_error("there is no running event loop on this thread");
+    return static_cast<event_loop&>(*detail::this_thread.running);
+}
+
+inline clock::time_point clock::now() noexcept {
+    const auto* loop = static_cast<const event_loop*>(detail::this_thread.running);
+    return time_point(duration(loop != nullptr ? loop->now() : detail::steady_now()));
+}
+
+inline void callback_handle::cancel() noexcept {
+    if (callback_ == nullptr || !callback_->request_cancel()) return;
+    detail::scheduler* loop = callback_->loop;
+    if (loop == nullptr || callback_->posted) return;
+    callback_->discard();
+    if (!callback_->armed()) return; // it stands in the ready queue, and is dropped there
+    static_cast<event_loop*>(loop)->remove_timer(*callback_);
+    callback_->loop = nullptr;
+    callback_->release();
+}
+
+// Running
+
+inline event_loop::event_loop(loop_options options)
+    : debug_(options.debug.value_or(detail::debug_from_environment())), virtual_(options.virtual_time),
+      order_(options.order_seed), poller_kind_(options.poller) {}
+
+inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
+    loop.require_usable("run");
+    if (loop.running_) throw std::logic_error("run: This event loop is already running");
+    if (detail::this_thread.running != nullptr)
+        throw std::logic_error("run: Cannot run the event loop while another loop is running");
+    loop.running_ = true;
+    loop.thread_ = std::this_thread::get_id();
+    detail::this_thread.running = &loop;
+}
+
+inline void event_loop::require_usable(const char* what) const {
+    if (closing_) throw std::logic_error(std::string(what) + ": Event loop is closed");
+    if (debug_ && running_ && thread_ != std::this_thread::get_id())
+        throw std::logic_error(std::string(what) + ": Non-thread-safe operation invoked on an event loop other than "
+                                                   "the current one; use call_soon_threadsafe");
+}
+
+inline bool event_loop::run_once(bool may_sleep) noexcept {
+    if (mailbox_->has_posts()) mailbox_->take(ready_);
+    if (!ready_.empty() || stopping_ || !may_sleep)
+        look_around();
+    else
+        sleep_until_ready();
+    batch_.append(ready_);
+    if (order_.active()) order_.shuffle(batch_);
+    const bool ran = !batch_.empty();
+    if (debug_) {
+        while (detail::ready_item* item = batch_.pop()) run_watched(*item);
+    } else {
+        while (detail::ready_item* item = batch_.pop()) run(*item);
+    }
+    current_ = nullptr;
+    return ran;
+}
+
+/// Something is ready: asks clock and poller only now and then.
+inline void event_loop::look_around() noexcept {
+    if (virtual_) {
+        poll_now();
+        timers_.expire(virtual_now_, ready_);
+        return;
+    }
+    if (timers_.empty() && !descriptors_.active() && signals_.empty()) return;
+    if (!busy_.over() && !stopping_) return;
+    const detail::nanoseconds_count time = detail::steady_now();
+    if (busy_.looked(time) || stopping_) poll_now();
+    timers_.expire(time, ready_);
+}
+
+inline void event_loop::sleep_until_ready() noexcept {
+    detail::nanoseconds_count timeout = -1;
+    if (virtual_) {
+        poll_now();
+        if (!ready_.empty()) return;
+        if (!timers_.empty() && outstanding_ == 0) {
+            if (timers_.next_deadline() > virtual_now_) virtual_now_ = timers_.next_deadline();
+            timers_.expire(virtual_now_, ready_);
+            return;
+        }
+    } else if (!timers_.empty()) {
+        timeout = timers_.next_deadline() - detail::steady_now();
+        if (timeout < 0) timeout = 0;
+    }
+    if (timeout != 0 && mailbox_->fall_asleep()) {
+        if (descriptors_.active())
+            descriptors_.wait(timeout);
+        else
+            mailbox_->wait(timeout);
+        mailbox_->wake_up();
+    }
+    poll_now();
+    if (mailbox_->has_posts()) mailbox_->take(ready_);
+    if (virtual_) return;
+    const detail::nanoseconds_count time = detail::steady_now();
+    busy_.restart(time);
+    timers_.expire(time, ready_);
+}
+
+inline void event_loop::poll_now() noexcept {
+    if (descriptors_.active()) descriptors_.wait(0);
+    if (signals_.empty()) return;
+    mailbox_->drain();
+    signals_.take();
+}
+
+inline void event_loop::run(detail::ready_item& item) noexcept {
+    if (item.what == detail::ready_item::kind::step) [[likely]]
+        return step(item);
+    current_ = nullptr;
+    item.run(item);
+}
+
+/// Debug mode: a step or call that holds up the loop is reported.
+inline void event_loop::run_watched(detail::ready_item& item) noexcept {
+    const bool is_call = item.what == detail::ready_item::kind::call;
+    const detail::nanoseconds_count begin = detail::steady_now();
+    run(item);
+    const detail::nanoseconds_count took = detail::steady_now() - begin;
+    if (took < slow_) return;
+    std::fprintf(stderr, "asynchio: executing a %s took %.3f seconds\n", is_call ? "call" : "step of a task",
+                 static_cast<double>(took) * 1e-9);
+}
+
+// Errors and the end
+
+inline void event_loop::callback_failed() noexcept {
+    exception_context context;
+    context.exception = std::current_exception();
+    context.message = "Exception in callback";
+    call_exception_handler(context);
+}
+
+inline void event_loop::never_awaited(const std::source_location& function) noexcept {
+    if (!debug_ || closing_) return;
+    std::fprintf(stderr, "asynchio: task '%s' was never awaited\n  created at: %s:%u\n", function.function_name(),
+                 function.file_name(), static_cast<unsigned>(function.line()));
+}
+
+/// Calls see closing() and drop what they hold without calling it; steps are just forgotten.
+inline void event_loop::drop_ready() noexcept {
+    batch_.append(ready_);
+    while (detail::ready_item* item = batch_.pop())
+        if (item->what == detail::ready_item::kind::call) item->run(*item);
+}
+
+inline void event_loop::shut() noexcept {
+    if (std::exchange(closing_, true)) return;
+    mailbox_->close(ready_);
+    signals_.clear();
+    descriptors_.clear();
+    drop_ready();
+    timers_.expire(detail::far_future, ready_);
+    drop_ready();
+    if (destroy_tasks_ != nullptr) destroy_tasks_(*this);
+    services_.destroy();
+    drop_ready();
+    timers_.clear();
+}
+
+} // namespace asynchio

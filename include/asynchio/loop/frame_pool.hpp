@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Memory for coroutine frames: recycled blocks of 64-byte size classes, carved from slabs. Depends on nothing but
+// operator new; the few atomic operations are the compiler's own, since <atomic> would cost every user 0.2 s.
+
+#include <cstddef>
+#include <new>
+#include <utility>
+
+namespace asynchio::detail {
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool pool_frames = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool pool_frames = false;
+#else
+inline constexpr bool pool_frames = true;
+#endif
+#else
+inline constexpr bool pool_frames = true;
+#endif
+
+namespace frame_memory {
+
+inline constexpr std::size_t frame_classes = 17; // index 1 to 16; 0 is unused
+
+/// A free block. The first of a full magazine links to the next one in the depot.
+struct block {
+    block* next;
+    block* next_magazine;
+};
+struct magazine {
+    block* first = nullptr;
+    std::size_t count = 0;
+};
+struct cache {
+    void* held = nullptr;
+    std::size_t held_size = 0;
+    std::ptrdiff_t live = 0;
+    magazine loaded[frame_classes];
+    magazine spare[frame_classes];
+    char* slab = nullptr;
+    char* slab_end = nullptr;
+    bool closed = false; // the thread is ending: give blocks to the depot one by one
+};
+/// What threads share. Slabs are linked so that leak checkers see them as reachable.
+struct depot {
+    bool busy = false;
+    block* full[frame_classes] = {};
+    block* slabs = nullptr;
+
+    struct guard {
+        depot& shared;
+        explicit guard(depot& d) noexcept : shared(d) {
+            while (__atomic_test_and_set(&shared.busy, __ATOMIC_ACQUIRE)) {}
+        }
+        guard(const guard&) = delete;
+        guard& operator=(const guard&) = delete;
+        ~guard() { __atomic_clear(&shared.busy, __ATOMIC_RELEASE); }
+    };
+};
+
+inline constinit thread_local cache local{};
+inline constinit depot shared{};
+
+} // namespace frame_memory
+
+/// Blocks of 64, 128, ... 1024 bytes, each aligned to 64 so that over-aligned locals of a frame are right.
+///
+/// A thread takes and gives back blocks without any synchronisation: two magazines of up to 1,024 free blocks per
+/// class. Full magazines go to a depot that all threads share, and come back from there; so a block may be freed
+/// by another thread than the one that took it, also after that one has ended. Memory is kept for the next frame
+/// and not returned to the system: the process holds what its largest number of simultaneous frames needed.
+/// Under AddressSanitizer every frame is an allocation of its own, so that misuse of a dead one is seen.
+///
+/// Threads: all functions may be called on any thread.
+/// Cost: a handful of instructions; one `operator new` per 64 KiB carved.
+class frame_pool {
+public:
+    static constexpr std::size_t granule = 64;
+
+    /// @throws std::bad_alloc
+    static void* allocate(std::size_t size) {
+        cache& mine = frame_memory::local;
+        ++mine.live;
+        const std::size_t index = class_of(size);
+        if (!pool_frames || index >= classes) [[unlikely]]
+            return allocate_large(size);
+        magazine& loaded = mine.loaded[index];
+        if (block* first = loaded.first) [[likely]] {
+            loaded.first = first->next;
+            --loaded.count;
+            return first;
+        }
+        return refill(index);
+    }
+
+    static void deallocate(void* address, std::size_t size) noexcept {
+        cache& mine = frame_memory::local;
+        if (mine.held == address) [[unlikely]] {
+            mine.held = nullptr;
+            mine.held_size = size;
+            return;
+        }
+        --mine.live;
+        const std::size_t index = class_of(size);
+        if (!pool_frames || index >= classes) [[unlikely]] {
+            ::operator delete(address, std::align_val_t(granule));
+            return;
+        }
+        magazine& loaded = mine.loaded[index];
+        loaded.first = new (address) block{loaded.first, nullptr};
+        if (++loaded.count >= magazine_size) [[unlikely]]
+            rotate(index);
+    }
+
+    /// Runs `destroy`, which must deallocate `address`, but keeps the block: its coroutine is gone, what is asked
+    /// by handles stays readable. @return the size to give to deallocate later.
+    template<class Destroy>
+    static std::size_t hold(void* address, Destroy destroy) noexcept {
+        void* outer = std::exchange(frame_memory::local.held, address);
+        destroy();
+        frame_memory::local.held = outer;
+        return frame_memory::local.held_size;
+    }
+
+    /// Blocks taken minus blocks given back by the calling thread.
+    static std::ptrdiff_t live() noexcept { return frame_memory::local.live; }
+
+private:
+    static constexpr std::size_t classes = frame_memory::frame_classes;
+    static constexpr std::size_t magazine_size = 1024;
+    static constexpr std::size_t slab_size = std::size_t(64) * 1024;
+
+    using block = frame_memory::block;
+    using magazine = frame_memory::magazine;
+    using cache = frame_memory::cache;
+    using depot = frame_memory::depot;
+    /// Empties the cache of a thread that ends. Made by the first slow path, so that `local` needs no destructor.
+    struct reaper {
+        reaper() = default;
+        reaper(const reaper&) = delete;
+        reaper& operator=(const reaper&) = delete;
+        ~reaper() {
+            frame_memory::local.closed = true;
+            for (std::size_t index = 1; index < classes; ++index) {
+                give(index, frame_memory::local.loaded[index]);
+                give(index, frame_memory::local.spare[index]);
+            }
+            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
+                magazine rest{new (frame_memory::local.slab) block{nullptr, nullptr}, 1};
+                give(1, rest);
+            }
+        }
+    };
+
+    static constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule - 1) / granule; }
+
+    [[gnu::noinline]] static void* allocate_large(std::size_t size) {
+        struct undo {
+            bool armed = true;
+            ~undo() {
+                if (armed) --frame_memory::local.live;
+            }
+        } undo;
+        void* address = ::operator new(size, std::align_val_t(granule));
+        undo.armed = false;
+        return address;
+    }
+
+    [[gnu::noinline]] static void* refill(std::size_t index) {
+        static thread_local reaper at_exit;
+        (void)&at_exit;
+        magazine& loaded = frame_memory::local.loaded[index];
+        if (frame_memory::local.spare[index].first != nullptr) {
+            std::swap(loaded, frame_memory::local.spare[index]);
+        } else {
+            const depot::guard lock(frame_memory::shared);
+            if (block* first = frame_memory::shared.full[index]) {
+                frame_memory::shared.full[index] = first->next_magazine;
+                loaded = {first, 0};
+                for (block* each = first; each != nullptr; each = each->next) ++loaded.count;
+            }
+        }
+        if (loaded.first == nullptr) return carve(index);
+        block* first = loaded.first;
+        loaded.first = first->next;
+        --loaded.count;
+        return first;
+    }
+
+    static void* carve(std::size_t index) {
+        const std::size_t size = index * granule;
+        if (static_cast<std::size_t>(frame_memory::local.slab_end - frame_memory::local.slab) < size) {
+            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) { // the rest serves small frames
+                magazine& small = frame_memory::local.loaded[1];
+                small.first = new (frame_memory::local.slab) block{small.first, nullptr};
+                ++small.count;
+            }
+            char* slab = nullptr;
+            try {
+                slab = static_cast<char*>(::operator new(slab_size, std::align_val_t(granule)));
+            } catch (...) {
+                --frame_memory::local.live;
+                throw;
+            }
+            const depot::guard lock(frame_memory::shared);
+            frame_memory::shared.slabs = new (slab) block{frame_memory::shared.slabs, nullptr};
+            frame_memory::local.slab = slab + granule;
+            frame_memory::local.slab_end = slab + slab_size;
+        }
+        return std::exchange(frame_memory::local.slab, frame_memory::local.slab + size);
+    }
+
+    [[gnu::noinline]] static void rotate(std::size_t index) noexcept {
+        give(index, frame_memory::local.spare[index]);
+        frame_memory::local.spare[index] = std::exchange(frame_memory::local.loaded[index], magazine{});
+        if (frame_memory::local.closed) give(index, frame_memory::local.spare[index]);
+    }
+
+    static void give(std::size_t index, magazine& full) noexcept {
+        if (full.first == nullptr) return;
+        const depot::guard lock(frame_memory::shared);
+        full.first->next_magazine = frame_memory::shared.full[index];
+        frame_memory::shared.full[index] = std::exchange(full, magazine{}).first;
+    }
+};
+
+} // namespace asynchio::detail

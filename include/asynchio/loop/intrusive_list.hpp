@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A doubly linked list through its elements: tasks of a loop, waiters of a result, waiters of a lock.
+
+namespace asynchio::detail {
+
+/// A place in an intrusive_list. An unlinked one has `next == nullptr`.
+struct list_link {
+    list_link* prev;
+    list_link* next;
+};
+
+/// One pointer; the first element's `prev` is the last one. Insertion, removal and both ends in O(1).
+/// `T` derives from list_link. Nothing is owned.
+template<class T>
+class intrusive_list {
+public:
+    bool empty() const noexcept { return first_ == nullptr; }
+    T* front() const noexcept { return static_cast<T*>(first_); }
+    /// The element after `item`, null after the last.
+    T* after(const T& item) const noexcept {
+        const list_link& link = item;
+        return link.next == first_ ? nullptr : static_cast<T*>(link.next);
+    }
+
+    void push_back(T& item) noexcept {
+        list_link& link = item;
+        if (first_ == nullptr) {
+            link.prev = link.next = first_ = &link;
+        } else {
+            link.prev = first_->prev;
+            link.next = first_;
+            first_->prev->next = &link;
+            first_->prev = &link;
+        }
+    }
+
+    void remove(T& item) noexcept {
+        list_link& link = item;
+        if (link.next == &link) {
+            first_ = nullptr;
+        } else {
+            link.prev->next = link.next;
+            link.next->prev = link.prev;
+            if (first_ == &link) first_ = link.next;
+        }
+        link.next = nullptr;
+    }
+
+    T* pop_front() noexcept {
+        T* item = front();
+        if (item != nullptr) remove(*item);
+        return item;
+    }
+
+private:
+    list_link* first_ = nullptr;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The policies of a loop, chosen when it is made.
+
+#include <asynchio/loop/poller.hpp>
+
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+
+namespace asynchio {
+
+struct loop_options {
+    /// See event_loop::set_debug. Not given: on if the environment has ASYNCHIO_DEBUG=1.
+    std::optional<bool> debug = std::nullopt;
+    /// The clock stands still while anything runs and jumps to the next deadline when nothing is ready: a program
+    /// that sleeps an hour ends at once, with the same trace every time. It waits for worker threads as ever.
+    bool virtual_time = false;
+    /// Shuffles what is ready in each iteration, from this seed: finds code that depends on an order it was never
+    /// promised. The same seed gives the same order.
+    std::optional<std::uint64_t> order_seed = std::nullopt;
+    /// How the loop waits for descriptors.
+    poller_kind poller = poller_kind::automatic;
+};
+
+namespace detail {
+
+inline bool debug_from_environment() noexcept {
+    const char* value = std::getenv("ASYNCHIO_DEBUG");
+    return value != nullptr && *value != '\0' && !(value[0] == '0' && value[1] == '\0');
+}
+
+} // namespace detail
+
+} // namespace asynchio

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The queue of what runs next: an intrusive first-in first-out list of steps of tasks and plain calls.
+
+#include <cstddef>
+
+namespace asynchio::detail {
+
+/// Something that can stand in the ready queue. Either a step of a task (`frame` is the address of the coroutine
+/// frame to resume) or a call of `run`. It is not owned by the queue and must stay alive until it has run.
+struct ready_item {
+    enum class kind : unsigned char { step, call };
+    using function = void (*)(ready_item&) noexcept;
+
+    union {
+        ready_item* next;       // while in a queue
+        void* waiting_for;      // a suspended task's hook: it is in no queue then
+        std::size_t block_size; // of a task that is done: what the pool gets back
+    };
+    union {
+        void* frame;
+        function run;
+    };
+    kind what;
+
+    ready_item() noexcept {} // NOLINT: the fields are set when the item is first used
+    explicit ready_item(function f) noexcept : run(f), what(kind::call) {}
+};
+
+/// First in, first out. Cost: two stores to push, two loads to pop; no allocation.
+class ready_queue {
+public:
+    bool empty() const noexcept { return first_ == nullptr; }
+
+    void push(ready_item& item) noexcept {
+        item.next = nullptr;
+        *last_ = &item;
+        last_ = &item.next;
+    }
+
+    ready_item* pop() noexcept {
+        ready_item* item = first_;
+        if (item != nullptr && (first_ = item->next) == nullptr) last_ = &first_;
+        return item;
+    }
+
+    /// Moves everything of `other` to the back.
+    void append(ready_queue& other) noexcept {
+        if (other.empty()) return;
+        *last_ = other.first_;
+        last_ = other.last_;
+        other.clear();
+    }
+
+    /// Takes `item` out if it is in here. Cost: linear; only needed where an item dies before its turn.
+    bool remove(ready_item& item) noexcept {
+        for (ready_item** link = &first_; *link != nullptr; link = &(*link)->next) {
+            if (*link != &item) continue;
+            *link = item.next;
+            if (last_ == &item.next) last_ = link;
+            return true;
+        }
+        return false;
+    }
+
+    std::size_t size() const noexcept {
+        std::size_t count = 0;
+        for (const ready_item* each = first_; each != nullptr; each = each->next) ++count;
+        return count;
+    }
+
+    void clear() noexcept {
+        first_ = nullptr;
+        last_ = &first_;
+    }
+
+    ready_queue() = default;
+    ready_queue(const ready_queue&) = delete;
+    ready_queue& operator=(const ready_queue&) = delete;
+    ~ready_queue() = default;
+
+private:
+    ready_item* first_ = nullptr;
+    ready_item** last_ = &first_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The part of the event loop that coroutines touch: the ready queue, which task runs, and how one coroutine hands
+// over to another without the stack growing. Kept free of clocks, threads and containers, so that a header that
+// only declares tasks stays cheap.
+
+#include <asynchio/loop/ready_queue.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <source_location>
+#include <utility>
+
+namespace asynchio::detail {
+
+class scheduler;
+struct frame;
+
+/// What one thread knows about the coroutines it runs.
+struct thread_state {
+    scheduler* running = nullptr;  // the loop that runs on this thread
+    char* stack_limit = nullptr;   // a transfer from below this address unwinds to the driver first
+    void* parked = nullptr;        // the coroutine that such a transfer was to resume
+    void* gone = nullptr;          // a child frame that was destroyed before its parent, see destroy_chain
+    frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
+    bool dropping = false;
+};
+
+inline constinit thread_local thread_state this_thread{};
+
+/// How far the stack may grow before a transfer goes through the driver. Symmetric transfer is a tail call only
+/// where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every sanitizer.
+inline constexpr std::ptrdiff_t stack_slack = std::ptrdiff_t(64) * 1024;
+
+[[gnu::always_inline]] inline char* stack_address() noexcept {
+    return static_cast<char*>(__builtin_frame_address(0)); // a local may live on ASan's fake stack
+}
+
+/// What await_suspend returns to resume `next`: `next` itself, or nothing after parking it for the driver.
+inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
+    thread_state& thread = this_thread;
+    if (stack_address() < thread.stack_limit) [[unlikely]] {
+        thread.parked = next.address();
+        return std::noop_coroutine();
+    }
+    return next;
+}
+
+/// Resumes `next`, and whatever was parked on the way, until the task gives way.
+inline void drive(std::coroutine_handle<> next) noexcept {
+    next.resume();
+    while (this_thread.parked != nullptr) [[unlikely]]
+        std::coroutine_handle<>::from_address(std::exchange(this_thread.parked, nullptr)).resume();
+}
+
+/// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
+class stack_base {
+public:
+    stack_base() noexcept : before_(this_thread.stack_limit) {
+        if (before_ == nullptr) this_thread.stack_limit = stack_address() - stack_slack;
+    }
+    stack_base(const stack_base&) = delete;
+    stack_base& operator=(const stack_base&) = delete;
+    ~stack_base() { this_thread.stack_limit = before_; }
+
+private:
+    char* before_;
+};
+
+/// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.
+class scheduler {
+public:
+    scheduler(const scheduler&) = delete;
+    scheduler& operator=(const scheduler&) = delete;
+
+    void schedule(ready_item& item) noexcept {
+        if (closing_) [[unlikely]]
+            return; // nothing will run any more, and the item may be about to die
+        ready_.push(item);
+    }
+
+    /// Takes back an item that will not live until its turn. Linear; see ready_queue::remove.
+    void unschedule(ready_item& item) noexcept {
+        if (!batch_.remove(item)) ready_.remove(item);
+    }
+
+    /// The task whose step runs now; null in a plain call and outside.
+    ready_item* current() const noexcept { return current_; }
+    ready_item* exchange_current(ready_item* task) noexcept { return std::exchange(current_, task); }
+
+    /// Called by a root at its end: the driver completes it when the coroutine has come to rest.
+    void finished(ready_item& root) noexcept { finished_ = &root; }
+
+    /// Resumes a task and completes it if that was its last step.
+    void step(ready_item& task) noexcept {
+        current_ = &task;
+        drive(std::coroutine_handle<>::from_address(task.frame));
+        if (finished_ != nullptr) {
+            ready_item& done = *std::exchange(finished_, nullptr);
+            done.run(done);
+        }
+    }
+
+    /// Whether the loop is closed or closing: what stands in the queue is dropped, not run.
+    bool closing() const noexcept { return closing_; }
+
+    /// Something is used in a way that cannot work. @throws std::logic_error
+    [[noreturn]] virtual void misuse(const char* what) = 0;
+    /// A call threw the exception that is being handled.
+    virtual void callback_failed() noexcept = 0;
+    /// A task goes away that nobody awaited.
+    virtual void never_awaited(const std::source_location& function) noexcept = 0;
+
+protected:
+    scheduler() = default;
+    ~scheduler() = default;
+
+    ready_queue ready_;
+    ready_queue batch_;
+    ready_item* current_ = nullptr;
+    ready_item* finished_ = nullptr;
+    bool closing_ = false;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
+
+#include <asynchio/loop/poller.hpp>
+#include <asynchio/loop/scheduler.hpp>
+#include <asynchio/loop/signals.hpp>
+
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// A callable that is put into the ready queue each time; not twice at once. Removed while it is queued, it is
+/// dropped when its turn comes.
+class repeated_call : public ready_item {
+public:
+    repeated_call(const repeated_call&) = delete;
+    repeated_call& operator=(const repeated_call&) = delete;
+
+    template<class F>
+    static repeated_call* make(scheduler& loop, F&& f);
+
+    void schedule() noexcept {
+        if (std::exchange(queued_, true)) return;
+        loop_.schedule(*this);
+    }
+    void remove() noexcept {
+        removed_ = true;
+        if (!queued_) delete this;
+    }
+
+    struct remover {
+        void operator()(repeated_call* call) const noexcept { call->remove(); }
+    };
+
+protected:
+    explicit repeated_call(scheduler& loop) noexcept : ready_item(&run), loop_(loop) {}
+    virtual ~repeated_call() = default;
+    virtual void call() = 0;
+
+private:
+    static void run(ready_item& item) noexcept {
+        auto& self = static_cast<repeated_call&>(item);
+        if (!self.removed_ && !self.loop_.closing()) {
+            try {
+                self.call();
+            } catch (...) {
+                self.loop_.callback_failed();
+            }
+        }
+        self.queued_ = false;
+        if (self.removed_) delete &self;
+    }
+
+    scheduler& loop_;
+    bool queued_ = false;
+    bool removed_ = false;
+};
+
+using repeated_call_ptr = std::unique_ptr<repeated_call, repeated_call::remover>;
+
+template<class F>
+repeated_call* repeated_call::make(scheduler& loop, F&& f) {
+    struct bound final : repeated_call {
+        bound(scheduler& owner, F&& callable) : repeated_call(owner), f(std::forward<F>(callable)) {}
+        void call() override { f(); }
+        std::decay_t<F> f;
+    };
+    return new bound(loop, std::forward<F>(f));
+}
+
+/// The signals that one loop handles.
+class signal_watches {
+public:
+    void set(int number, repeated_call_ptr call, const mailbox& box) {
+        repeated_call_ptr& place = calls_[number];
+        try {
+            signal_table::install(number, box);
+        } catch (...) {
+            if (place == nullptr) calls_.erase(number);
+            throw;
+        }
+        place = std::move(call);
+    }
+
+    bool remove(int number) noexcept {
+        const auto found = calls_.find(number);
+        if (found == calls_.end()) return false;
+        signal_table::remove(number);
+        calls_.erase(found);
+        return true;
+    }
+
+    void take() noexcept {
+        for (auto& [number, call] : calls_)
+            if (signal_table::take(number)) call->schedule();
+    }
+
+    bool empty() const noexcept { return calls_.empty(); }
+    void clear() noexcept {
+        while (!calls_.empty()) remove(calls_.begin()->first);
+    }
+
+private:
+    std::map<int, repeated_call_ptr> calls_;
+};
+
+/// The descriptors that one loop watches: a reader and a writer each.
+class descriptor_watches {
+public:
+    bool active() const noexcept { return poller_ != nullptr; }
+    std::size_t size() const noexcept { return watches_.size(); }
+
+    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
+    void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
+        if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
+        if (poller_ == nullptr) start(kind, box);
+        std::unique_ptr<watch>& place = watches_[fd];
+        if (place == nullptr) place = std::make_unique<watch>(fd);
+        const unsigned char before = place->wanted;
+        place->wanted = static_cast<unsigned char>(before | direction);
+        try {
+            if (before != place->wanted) poller_->update(*place, before);
+        } catch (...) {
+            place->wanted = before;
+            if (before == 0) watches_.erase(fd);
+            throw;
+        }
+        place->call(direction) = std::move(call);
+    }
+
+    /// @return whether there was one.
+    bool remove(int fd, unsigned char direction) noexcept {
+        const auto found = watches_.find(fd);
+        if (found == watches_.end() || !(found->second->wanted & direction)) return false;
+        watch& each = *found->second;
+        const unsigned char before = each.wanted;
+        each.wanted = static_cast<unsigned char>(before & ~direction);
+        each.call(direction).reset();
+        try {
+            poller_->update(each, before);
+        } catch (const std::system_error&) { // closed before it was removed: the kernel has forgotten it
+        }
+        if (each.wanted == 0) watches_.erase(found);
+        return true;
+    }
+
+    /// Puts the calls of ready descriptors into the ready queue.
+    void wait(nanoseconds_count timeout) noexcept { poller_->wait(timeout); }
+
+    void clear() noexcept {
+        watches_.clear();
+        poller_.reset();
+    }
+
+private:
+    struct watch : fd_watch {
+        explicit watch(int descriptor) noexcept {
+            fd = descriptor;
+            ready = [](fd_watch& self, unsigned char what) noexcept {
+                auto& each = static_cast<watch&>(self);
+                if ((what & readable) && each.reader) each.reader->schedule();
+                if ((what & writable) && each.writer) each.writer->schedule();
+            };
+        }
+        repeated_call_ptr& call(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
+        repeated_call_ptr reader;
+        repeated_call_ptr writer;
+    };
+
+    void start(poller_kind kind, const mailbox& box) {
+        std::unique_ptr<poller> made = make_poller(kind);
+        wake_.fd = box.descriptor();
+        wake_.wanted = fd_watch::readable;
+        wake_.ready = [](fd_watch&, unsigned char) noexcept {}; // the mailbox is looked into after every wait
+        made->update(wake_, 0);
+        poller_ = std::move(made);
+    }
+
+    fd_watch wake_;
+    std::unique_ptr<poller> poller_;
+    std::map<int, std::unique_ptr<watch>> watches_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A task from anything that can be started: a task, an awaitable, or a callable with arguments.
+
+#include <asynchio/core/awaitable.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+template<class T>
+inline constexpr bool is_task = false;
+template<class T>
+inline constexpr bool is_task<task<T>> = true;
+
+template<class F, class... Args>
+concept starts_with = std::is_invocable_v<F, Args...> && awaitable<std::invoke_result_t<F, Args...>>;
+
+template<class F, class... Args>
+using started_result_t = await_result_t<std::invoke_result_t<F, Args...>>;
+
+/// Keeps callable and arguments in its frame while what they start runs.
+template<class F, class... Args>
+task<started_result_t<F, Args...>> invoke_kept(F f, Args... args) {
+    co_return co_await std::invoke(std::move(f), std::move(args)...);
+}
+
+template<class A>
+task<await_result_t<A>> await_kept(A awaitable) {
+    co_return co_await std::move(awaitable);
+}
+
+/// What co_invoke, create_task and the combinators accept, as a task.
+template<class X, class... Args>
+auto as_task(X&& x, Args&&... args) {
+    using kept = std::decay_t<X>;
+    if constexpr (is_task<kept> && sizeof...(Args) == 0) {
+        static_assert(!std::is_lvalue_reference_v<X>,
+                      "a task is given up to who runs it: write std::move(t), or make a handle with create_task");
+        return task<typename kept::value_type>(std::move(x));
+    } else if constexpr (std::is_invocable_v<kept, std::decay_t<Args>...>) {
+        static_assert(starts_with<kept, std::decay_t<Args>...>,
+                      "the callable must return a task or another awaitable; for a plain blocking call use to_thread");
+        return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
+    } else {
+        static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
+                                            "passed as rvalues; std::ref passes a reference)");
+        static_assert(awaitable<kept>, "this takes a task, another awaitable, or a callable that returns one");
+        return await_kept<kept>(std::forward<X>(x));
+    }
+}
+
+} // namespace detail
+
+/// A task that calls `f(args...)` when it is awaited and awaits what that returns. Callable and arguments are copied
+/// in, passed as rvalues, and destroyed when it ends; so a coroutine lambda with captures is safe.
+///
+/// Cost: one frame beside that of `f`.
+/// Example: `task<int> later = co_invoke([x = std::move(x)]() -> task<int> { co_return co_await use(*x); });`
+template<class F, class... Args>
+auto co_invoke(F&& f, Args&&... args) {
+    return detail::as_task(std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+} // namespace asynchio

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What tasks and futures have in common: a result that comes once, those who wait for it in order, and a count of
+// the handles that can still ask for it.
+
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/scheduler.hpp>
+
+#include <cstdint>
+
+namespace asynchio::detail {
+
+/// What few tasks have, apart from the frame so that it stays small.
+struct task_extra;
+
+/// Somebody who is told when a completion is done: an awaiting task, a callback, a combinator.
+/// Told inside the completing step, in order of registration; what it makes run, runs in the next iteration.
+class completion;
+
+struct watcher : list_link {
+    using function = void (*)(watcher&, completion&) noexcept;
+    function completed;
+
+    explicit watcher(function f) noexcept : list_link{nullptr, nullptr}, completed(f) {}
+    bool watching() const noexcept { return next != nullptr; }
+};
+
+/// Who started a task and is told first when it is done.
+class child_owner {
+public:
+    virtual void child_done(completion& child) noexcept = 0;
+    /// The task in whose name a branch runs.
+    virtual frame* identity() const noexcept { return nullptr; }
+
+protected:
+    child_owner() = default;
+    child_owner(const child_owner&) = default;
+    child_owner& operator=(const child_owner&) = default;
+    virtual ~child_owner() = default;
+};
+
+enum completion_flag : unsigned short {
+    flag_root = 1,         // a task, not a frame that another one awaits inline
+    flag_branch = 2,       // a root that is no task of its own: an awaitable that a combinator armed
+    flag_done = 4,
+    flag_retrieved = 8,    // somebody has looked at the exception
+    flag_must_cancel = 16, // a request to cancel that is delivered at the next suspension point
+    flag_left = 32,        // cancelled while waiting: the co_await throws when the task runs
+    flag_waiting = 64,     // suspended with a hook
+    flag_future = 128,     // a future_state, else a frame
+    flag_started = 256,    // a task that has entered its body
+    flag_moved = 512,      // the result was moved out
+};
+
+/// The shared state of tasks and futures, without the result's type.
+class completion : public outcome_base {
+public:
+    bool done() const noexcept { return has(flag_done); }
+    bool has(completion_flag flag) const noexcept { return (flags & flag) != 0; }
+    void set(completion_flag flag) noexcept { flags = static_cast<unsigned short>(flags | flag); }
+    void clear(completion_flag flag) noexcept { flags = static_cast<unsigned short>(flags & ~flag); }
+
+    void watch(watcher& who) noexcept { watchers.push_back(who); }
+    void unwatch(watcher& who) noexcept {
+        if (who.watching()) watchers.remove(who);
+    }
+
+    /// Ended with an exception other than a cancellation.
+    bool failed() const noexcept { return state_ == outcome_state::error; }
+    void set_cancelled() noexcept { state_ = outcome_state::cancelled; }
+    using outcome_base::fail;
+
+    /// Marks the result as there and tells everybody who waits, in order.
+    void complete() noexcept {
+        set(flag_done);
+        while (watcher* first = watchers.pop_front()) first->completed(*first, *this);
+    }
+
+    unsigned short flags = 0;
+    std::uint32_t references = 0;
+    intrusive_list<watcher> watchers;
+    scheduler* loop = nullptr; // null once the loop is gone
+    task_extra* extra = nullptr;
+
+protected:
+    completion() noexcept = default;
+    ~completion() = default;
+};
+
+} // namespace asynchio::detail

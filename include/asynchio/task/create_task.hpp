@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// From a coroutine to a task that runs beside its creator.
+
+#include <asynchio/task/co_invoke.hpp>
+#include <asynchio/task/task_handle.hpp>
+
+#include <source_location>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+/// What a task can be given beside what it runs. The name is copied.
+struct task_options {
+    std::string_view name = {};
+};
+
+/// Tag: run the task at once, inside create_task, up to its first suspension.
+struct eager_t {
+    explicit eager_t() = default;
+};
+inline constexpr eager_t eager{};
+
+namespace detail {
+
+template<class T>
+task_handle<T> make_task(event_loop& loop, task<T> coroutine, const task_options& options, bool eager,
+                         std::source_location created) {
+    loop.require_usable("create_task");
+    if (!coroutine)
+        throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
+    shared_text name(options.name);
+    task_extra* extra = options.name.empty() ? nullptr : new task_extra{std::move(name), {}};
+    task_state<T>& state = *coroutine.release();
+    become_task(state, loop, 1, created);
+    state.extra = extra;
+    task_handle<T> handle(&state);
+    if (eager && loop.is_running())
+        start_now(state);
+    else
+        loop.schedule(state);
+    return handle;
+}
+
+template<class... X>
+concept named = sizeof...(X) == 2 && requires {
+    requires std::is_convertible_v<std::tuple_element_t<1, std::tuple<X...>>, std::string_view>;
+    requires !std::is_invocable_v<std::decay_t<std::tuple_element_t<0, std::tuple<X...>>>,
+                                  std::decay_t<std::tuple_element_t<1, std::tuple<X...>>>>;
+};
+
+/// Understands `[task_options,] [eager,] x [, name]` and `[task_options,] [eager,] f, args...`.
+template<class First, class... Rest>
+auto make_task_from(event_loop& loop, task_options options, bool is_eager, std::source_location created, First&& first,
+                    Rest&&... rest) {
+    if constexpr (std::is_same_v<std::decay_t<First>, task_options>) {
+        return make_task_from(loop, first, is_eager, created, std::forward<Rest>(rest)...);
+    } else if constexpr (std::is_same_v<std::decay_t<First>, eager_t>) {
+        return make_task_from(loop, options, true, created, std::forward<Rest>(rest)...);
+    } else if constexpr (named<First, Rest...>) {
+        options.name = std::string_view(rest...);
+        return make_task_from(loop, options, is_eager, created, std::forward<First>(first));
+    } else {
+        require_callable(first, "create_task");
+        return make_task(loop, as_task(std::forward<First>(first), std::forward<Rest>(rest)...), options, is_eager,
+                         created);
+    }
+}
+
+} // namespace detail
+
+/// Makes a task of `x`, to run beside the caller on the running loop. Its first step comes in the next iteration, in
+/// order of creation.
+///
+/// `x` is a task or any awaitable, optionally with a name: `create_task(work(), "worker")`; or a callable with
+/// arguments, which are copied and kept until the task is done: `create_task([x] { return work(x); })`. In front may
+/// stand task_options, or `eager`, which runs the task at once up to its first suspension.
+///
+/// @throws std::logic_error without a running loop, or for a task that was awaited or moved from.
+/// Lifetime: the loop owns the task; the handle may be dropped. What the callable refers to must live long enough.
+/// Cost: for a task nothing beyond its frame; for a callable one frame more.
+/// Differs from Python: any awaitable and any callable will do.
+template<class X>
+auto create_task(X&& x, std::source_location created = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x));
+}
+template<class X, class A>
+    requires(!std::is_same_v<std::decay_t<A>, std::source_location>)
+auto create_task(X&& x, A&& a, std::source_location created = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x), std::forward<A>(a));
+}
+template<class X, class A, class B>
+    requires(!std::is_same_v<std::decay_t<B>, std::source_location>)
+auto create_task(X&& x, A&& a, B&& b, std::source_location created = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x), std::forward<A>(a),
+                                  std::forward<B>(b));
+}
+/// With more arguments than that, the line of the call is not known; reports give the function instead.
+template<class X, class A, class B, class C, class... More>
+    requires(!std::is_same_v<std::decay_t<C>, std::source_location>)
+auto create_task(X&& x, A&& a, B&& b, C&& c, More&&... more) {
+    return detail::make_task_from(get_running_loop(), {}, false, std::source_location(), std::forward<X>(x),
+                                  std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),
+                                  std::forward<More>(more)...);
+}
+
+template<class... X>
+auto event_loop::create_task(X&&... x) {
+    return detail::make_task_from(*this, {}, false, std::source_location(), std::forward<X>(x)...);
+}
+
+} // namespace asynchio

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The state that every coroutine of the library carries in its promise: whom it resumes, where it stands, how it
+// ended; and for a task, the root of such a chain, all that the loop and the handles need. One allocation for all.
+
+#include <asynchio/loop/frame_pool.hpp>
+#include <asynchio/loop/scheduler.hpp>
+#include <asynchio/task/completion.hpp>
+
+#include <coroutine>
+#include <new>
+#include <source_location>
+
+namespace asynchio::detail {
+
+/// Base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
+/// handle may ask for the result, or whether there is one, when the coroutine and its arguments are long gone.
+struct promise_base {
+    static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+    static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
+};
+
+/// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
+struct frame : completion, list_link, ready_item {
+    unsigned short cancels = 0; // requests to cancel that nobody has taken back: cancelling()
+    std::uint32_t id = 0;       // "Task-<id>" unless it has a name
+    union {
+        frame* parent = nullptr; // who awaits this frame inline
+        child_owner* owner;      // of a root: who is told first when it is done
+    };
+    std::source_location where;   // the line it is suspended at; at first its function
+    std::source_location created; // of a root: the call that made it a task
+
+    explicit frame(std::source_location made_in) noexcept : where(made_in) {}
+
+    static frame& of(void* coroutine) noexcept {
+        auto handle = std::coroutine_handle<promise_base>::from_address(coroutine);
+        return *std::launder(reinterpret_cast<frame*>(&handle.promise()));
+    }
+    std::coroutine_handle<> handle() noexcept {
+        return std::coroutine_handle<promise_base>::from_promise(*reinterpret_cast<promise_base*>(this));
+    }
+};
+
+/// Destroys a frame that has not run to its end, with its state.
+inline void destroy_frame(frame& dead) noexcept {
+    std::coroutine_handle<> handle = dead.handle();
+    dead.~frame();
+    handle.destroy();
+}
+
+/// Gives up a frame that nobody will resume. Frames that its destruction drops in turn (tasks among the arguments
+/// of a task) are destroyed by the outermost drop, one after the other, so that no depth of nesting recurses.
+inline void drop_frame(frame& dead) noexcept {
+    thread_state& thread = this_thread;
+    if (thread.gone == dead.handle().address()) { // destroyed already, by destroy_chain
+        thread.gone = nullptr;
+        return;
+    }
+    if (thread.running != nullptr) thread.running->never_awaited(dead.where);
+    if (thread.dropping) {
+        dead.parent = std::exchange(thread.dropped, &dead);
+        return;
+    }
+    thread.dropping = true;
+    destroy_frame(dead);
+    while (thread.dropped != nullptr) {
+        frame& next = *thread.dropped;
+        thread.dropped = next.parent;
+        destroy_frame(next);
+    }
+    thread.dropping = false;
+}
+
+/// Destroys a suspended chain, from the `leaf` inward, up to and without `root`. Each parent's awaiter finds its
+/// child in `gone` and leaves it alone. @return the coroutine of the root, which is now innermost.
+inline void destroy_chain(frame& leaf, const frame& root) noexcept {
+    frame* each = &leaf;
+    while (each != &root) {
+        frame* parent = each->parent;
+        void* address = each->handle().address();
+        destroy_frame(*each);
+        this_thread.gone = address;
+        each = parent;
+    }
+}
+
+/// At a coroutine's end: resumes who awaits it, or has the driver complete the task.
+struct final_awaiter {
+    void (*complete)(ready_item&) noexcept;
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
+        frame& self = ended.promise().state();
+        if (!self.has(flag_root)) [[likely]]
+            return transfer(self.parent->handle());
+        self.run = complete;
+        self.loop->finished(self);
+        return std::noop_coroutine();
+    }
+    static void await_resume() noexcept {}
+};
+
+} // namespace asynchio::detail

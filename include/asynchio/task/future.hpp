@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A result that somebody will set: the bridge from callbacks to coroutines.
+
+#include <asynchio/task/handle_base.hpp>
+
+#include <concepts>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+/// A copyable handle to a result that is set once, by hand. Belongs to the loop that runs where it is made.
+///
+/// `co_await f` gives `const T&`, `co_await std::move(f)` moves the result out. Setting the result resumes nobody on
+/// the spot: those who wait run in the next iteration, in the order in which they came.
+///
+/// Cancellation: cancelling a task that awaits a future cancels the future, and so everybody else who awaits it;
+/// shield(future) prevents that.
+/// Threads: the loop's; from another thread set it through call_soon_threadsafe.
+/// Lifetime: the shared state lives as long as a handle or an awaiting task.
+/// Cost: one allocation.
+/// See also: event_loop::create_future, task_handle.
+template<class T = void>
+class future : public handle_base {
+    using state = detail::future_state<T>;
+
+public:
+    using value_type = T;
+
+    /// @throws std::logic_error without a running loop.
+    future() : future(get_running_loop()) {}
+    explicit future(event_loop& loop) : handle_base(make(loop)) {}
+    /// Takes over one count.
+    explicit future(detail::completion* counted) noexcept : handle_base(counted) {}
+
+    /// Ends the wait with a value. @throws invalid_state_error if it is done already.
+    template<class... U>
+        requires(std::is_void_v<T> ? sizeof...(U) == 0 : sizeof...(U) == 1)
+    void set_result(U&&... value) const {
+        state& s = pending("set_result");
+        s.emplace(std::forward<U>(value)...);
+        s.complete();
+    }
+
+    /// Ends the wait with an exception: an exception_ptr, or an exception object.
+    /// @throws invalid_state_error if it is done already, std::invalid_argument for a null pointer.
+    void set_exception(std::exception_ptr error) const {
+        state& s = pending("set_exception");
+        if (!error) throw std::invalid_argument("set_exception: the exception_ptr is null");
+        const bool is_cancellation = detail::is_cancellation(error);
+        s.set_error(std::move(error), is_cancellation);
+        s.complete();
+    }
+    template<class E>
+        requires(!std::convertible_to<E, std::exception_ptr>)
+    void set_exception(E&& error) const {
+        set_exception(std::make_exception_ptr(std::forward<E>(error)));
+    }
+
+    /// @throws invalid_state_error while pending, the exception it was given, cancelled_error.
+    decltype(auto) result() const { return detail::take_result<T, false>(done_or_throw("result")); }
+
+    /// Calls `f(future)` or `f()` through the loop when it is done. @return an id for remove_done_callback.
+    template<class F>
+    std::uint64_t add_done_callback(F&& f) const {
+        return add_callback<future>(std::forward<F>(f));
+    }
+
+    detail::handle_awaiter<T, false> operator co_await() const& {
+        get("co_await");
+        return detail::handle_awaiter<T, false>(*this);
+    }
+    detail::handle_awaiter<T, true> operator co_await() && {
+        get("co_await");
+        return detail::handle_awaiter<T, true>(std::move(*this));
+    }
+
+private:
+    static detail::completion* make(event_loop& loop) {
+        loop.require_usable("future");
+        auto* made = new state(loop);
+        made->references = 1;
+        return made;
+    }
+    state& pending(const char* what) const {
+        detail::completion& c = get(what);
+        if (c.done()) throw invalid_state_error(std::string(what) + ": the future is done already");
+        return static_cast<state&>(static_cast<detail::future_base&>(c));
+    }
+};
+
+template<class T>
+future<T> event_loop::create_future() {
+    return future<T>(*this);
+}
+
+} // namespace asynchio

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What handles of tasks and futures share: a counted pointer to a result that comes once.
+
+#include <asynchio/core/errors.hpp>
+#include <asynchio/task/tasks_of_loop.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace asynchio {
+
+/// The part that does not know the result's type. Copyable, cheap, equal by identity; may be empty.
+///
+/// Threads: the loop's. Lifetime: stays valid, and can be asked, after its loop is gone.
+class handle_base {
+public:
+    handle_base() noexcept = default;
+    handle_base(const handle_base& other) noexcept : completion_(other.completion_) {
+        if (completion_ != nullptr) ++completion_->references;
+    }
+    handle_base(handle_base&& other) noexcept : completion_(std::exchange(other.completion_, nullptr)) {}
+    handle_base& operator=(handle_base other) noexcept {
+        std::swap(completion_, other.completion_);
+        return *this;
+    }
+    ~handle_base() {
+        if (completion_ != nullptr) detail::release(*completion_);
+    }
+
+    /// Whether it refers to anything.
+    explicit operator bool() const noexcept { return completion_ != nullptr; }
+    friend bool operator==(const handle_base& a, const handle_base& b) noexcept {
+        return a.completion_ == b.completion_;
+    }
+
+    /// Whether there is a result, an exception or a cancellation. @throws std::logic_error when empty, as all below.
+    bool done() const { return get("done").done(); }
+    /// Whether it ended cancelled.
+    bool cancelled() const {
+        const detail::completion& c = get("cancelled");
+        return c.done() && c.outcome_base::cancelled();
+    }
+
+    /// Asks to stop: whatever is awaited right now throws cancelled_error in the next iteration. A future is
+    /// cancelled at once. @param message seen in cancelled_error::message().
+    /// @return false if it is done already, so that nothing happens.
+    bool cancel(std::string_view message = {}) const {
+        detail::completion& c = get("cancel");
+        return detail::cancel_completion(c, detail::shared_text(message));
+    }
+
+    /// The exception it ended with, null if it has a value.
+    /// @throws invalid_state_error while pending, cancelled_error when cancelled.
+    std::exception_ptr exception() const {
+        detail::completion& c = done_or_throw("exception");
+        if (c.outcome_base::cancelled()) c.rethrow();
+        return c.error();
+    }
+
+    /// @return how many callbacks with this id were removed: 0 once it was scheduled.
+    int remove_done_callback(std::uint64_t id) const {
+        return detail::remove_done_callback(get("remove_done_callback"), id);
+    }
+
+    /// For combinators: what the handle refers to, null when empty.
+    detail::completion* completion() const noexcept { return completion_; }
+
+protected:
+    /// Takes over one count.
+    explicit handle_base(detail::completion* counted) noexcept : completion_(counted) {}
+
+    detail::completion& get(const char* what) const {
+        if (completion_ == nullptr) throw std::logic_error(std::string(what) + ": the handle is empty");
+        return *completion_;
+    }
+    /// Marks the exception, if any, as seen.
+    detail::completion& done_or_throw(const char* what) const {
+        detail::completion& c = get(what);
+        if (!c.done()) throw invalid_state_error(std::string(what) + ": Result is not ready");
+        c.set(detail::flag_retrieved);
+        return c;
+    }
+
+    template<class Handle, class F>
+    std::uint64_t add_callback(F&& f) const {
+        detail::completion& c = get("add_done_callback");
+        detail::require_callable(f, "add_done_callback");
+        if (c.loop == nullptr || c.loop->closing())
+            throw std::logic_error("add_done_callback: Event loop is closed");
+        using callable = std::decay_t<F>;
+        struct bound final : detail::done_callback {
+            explicit bound(F&& given) : f(std::forward<F>(given)) {}
+            void call(detail::completion& source) override {
+                if constexpr (std::is_invocable_v<callable&, Handle>) {
+                    ++source.references;
+                    f(Handle(&source));
+                } else {
+                    f();
+                }
+            }
+            callable f;
+        };
+        static_assert(std::is_invocable_v<callable&, Handle> || std::is_invocable_v<callable&>,
+                      "a done callback is called with the handle, or with nothing");
+        auto* callback = new bound(std::forward<F>(f));
+        const std::uint64_t id = callback->id;
+        callback->attach(c);
+        return id;
+    }
+
+private:
+    detail::completion* completion_ = nullptr;
+};
+
+namespace detail {
+
+/// The state of a future without its result; future.hpp.
+class future_base : public completion {
+public:
+    explicit future_base(scheduler& owner) noexcept {
+        loop = &owner;
+        set(flag_future);
+    }
+    future_base(const future_base&) = delete;
+    future_base& operator=(const future_base&) = delete;
+    virtual ~future_base() = default;
+};
+
+inline void dispose_future(completion& c) noexcept { delete static_cast<future_base*>(&c); }
+
+inline bool cancel_future(completion& future, const shared_text& message) noexcept {
+    future.fail(std::make_exception_ptr(cancelled_error(message)), outcome_state::cancelled);
+    future.complete();
+    return true;
+}
+
+/// The outcome of a task or future whose result type is known to be `T`.
+template<class T>
+using future_state = basic_outcome<T, future_base>;
+
+template<class T, class F>
+decltype(auto) with_outcome(completion& c, F f) {
+    if (c.has(flag_future)) return f(static_cast<future_state<T>&>(static_cast<future_base&>(c)));
+    return f(static_cast<task_state<T>&>(static_cast<frame&>(c)));
+}
+
+/// The result of what is done: a reference to it, or with `Move` the thing itself.
+/// @throws what it ended with; invalid_state_error if the result was moved out before.
+template<class T, bool Move>
+decltype(auto) take_result(completion& c) {
+    using result = std::conditional_t<Move || std::is_reference_v<T> || std::is_void_v<T>, T,
+                                      std::add_lvalue_reference_t<const T>>;
+    c.set(flag_retrieved);
+    if (c.has(flag_moved)) throw invalid_state_error("the result was moved out already");
+    if constexpr (Move && !std::is_reference_v<T> && !std::is_void_v<T>)
+        if (c.has_value()) c.set(flag_moved);
+    return with_outcome<T>(c, [](auto& outcome) -> result {
+        if constexpr (Move)
+            return std::move(outcome).value();
+        else
+            return std::as_const(outcome).value();
+    });
+}
+
+/// Awaits a task or future through its handle; `Move` takes the result out.
+template<class T, bool Move>
+class handle_awaiter : public suspension, public watcher {
+public:
+    /// Takes over one count.
+    explicit handle_awaiter(handle_base target) noexcept : watcher(&fire), target_(std::move(target)) {}
+    handle_awaiter(handle_awaiter&& other) noexcept : watcher(&fire), target_(std::move(other.target_)) {}
+    handle_awaiter& operator=(handle_awaiter&&) = delete;
+    ~handle_awaiter() {
+        if (target_) target_.completion()->unwatch(*this);
+    }
+
+    bool await_ready() const { return target_.done(); }
+
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> coroutine,
+                       std::source_location where = std::source_location::current()) {
+        completion& target = *target_.completion();
+        if (frame* self = current_task_frame(); self == &target)
+            throw std::logic_error("Task cannot await on itself: " + task_name(*self));
+        if (target.loop != this_thread.running)
+            throw std::logic_error("co_await: the task or future belongs to a different loop, or its loop is closed");
+        target.watch(*this);
+        park(coroutine, where);
+    }
+
+    decltype(auto) await_resume() {
+        resumed();
+        return take_result<T, Move>(*target_.completion());
+    }
+
+    const char* waiting_for() const noexcept override { return target_.completion()->has(flag_future) ? "future" : "task"; }
+    completion* awaited() const noexcept override { return target_.completion(); }
+    bool forwards() const noexcept override { return true; }
+    /// Only asked when forwarding would go round in a circle.
+    cancel_reply cancel(const shared_text&) noexcept override {
+        if (!watching()) return cancel_reply::refused;
+        target_.completion()->unwatch(*this);
+        return cancel_reply::left;
+    }
+
+private:
+    static void fire(watcher& self, completion&) noexcept {
+        auto& awaiter = static_cast<handle_awaiter&>(self);
+        if (awaiter.parked()) awaiter.wake();
+    }
+
+    handle_base target_;
+};
+
+} // namespace detail
+
+} // namespace asynchio

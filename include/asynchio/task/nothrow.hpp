@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Awaiting without exceptions: the result as a value.
+
+#include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/task/suspension.hpp>
+#include <asynchio/task/take.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// How many requests to cancel the running task has met so far, without one that is still to be delivered.
+inline int delivered_cancels() noexcept {
+    const frame* task = current_task_frame();
+    return task == nullptr ? 0 : task->cancels - (task->has(flag_must_cancel) ? 1 : 0);
+}
+
+/// Awaits `A` and makes an outcome of whatever comes. `CatchAll`: also of a cancellation of the calling task.
+template<class A, bool CatchAll>
+class [[nodiscard]] outcome_awaiter {
+    using result = typename kept_result<await_result_t<A>>::type;
+
+public:
+    explicit outcome_awaiter(A&& awaited) : awaitable_(std::forward<A>(awaited)), awaiter_(get_awaiter(std::forward<A>(awaitable_))) {}
+    outcome_awaiter(const outcome_awaiter&) = delete;
+    outcome_awaiter& operator=(const outcome_awaiter&) = delete;
+    ~outcome_awaiter() = default;
+
+    bool await_ready() {
+        before_ = delivered_cancels();
+        return awaiter_.await_ready();
+    }
+
+    template<class Promise>
+    auto await_suspend(std::coroutine_handle<Promise> coroutine,
+                       std::source_location where = std::source_location::current()) {
+        if constexpr (requires { awaiter_.await_suspend(coroutine, where); })
+            return awaiter_.await_suspend(coroutine, where);
+        else
+            return awaiter_.await_suspend(coroutine);
+    }
+
+    outcome<result> await_resume() {
+        outcome<result> out;
+        try {
+            if constexpr (std::is_void_v<result>) {
+                awaiter_.await_resume();
+                out.emplace();
+            } else {
+                out.emplace(awaiter_.await_resume());
+            }
+        } catch (const cancelled_error&) {
+            if constexpr (!CatchAll)
+                if (const frame* task = current_task_frame(); task != nullptr && task->cancels > before_) throw;
+            out.set_error(std::current_exception(), true);
+        } catch (...) {
+            out.set_error(std::current_exception(), false);
+        }
+        return out;
+    }
+
+private:
+    A awaitable_;
+    awaiter_t<A> awaiter_;
+    int before_ = 0;
+};
+
+template<class A>
+outcome_awaiter<A, true> capture(A&& awaitable) {
+    return outcome_awaiter<A, true>(std::forward<A>(awaitable));
+}
+
+} // namespace detail
+
+/// `co_await nothrow(x)` gives an outcome<T>: value, exception, or that what was awaited ended cancelled.
+///
+/// Cancellation: a request to cancel the calling task is never swallowed: it throws cancelled_error as ever.
+/// Lifetime: an lvalue is referenced, a temporary kept.
+/// Cost: no allocation; what `x` throws is still thrown inside.
+/// Example: `auto r = co_await nothrow(fetch(url)); if (!r) log(r.error());`
+template<awaitable A>
+detail::outcome_awaiter<A, false> nothrow(A&& x) {
+    detail::check_awaited_arguments<A>();
+    return detail::outcome_awaiter<A, false>(std::forward<A>(x));
+}
+
+} // namespace asynchio

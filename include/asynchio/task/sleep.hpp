@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Waiting for time to pass.
+
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <chrono>
+#include <coroutine>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// Suspended until a deadline. The timer runs in the iteration in which it is due, the task in the next one.
+template<bool Absolute>
+class [[nodiscard]] sleep_awaiter : public suspension, private timer {
+public:
+    /// A point in time if `Absolute`, else a duration; nanoseconds.
+    explicit sleep_awaiter(nanoseconds_count when) noexcept : timer(&expired), when_(when) {}
+    sleep_awaiter(sleep_awaiter&& other) noexcept : sleep_awaiter(other.when_) {}
+    sleep_awaiter& operator=(sleep_awaiter&&) = delete;
+    ~sleep_awaiter() {
+        if (armed())
+            loop().remove_timer(*this);
+        else if (pending)
+            loop().unschedule(*this);
+    }
+
+    static bool await_ready() noexcept { return false; }
+
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> coroutine,
+                       std::source_location where = std::source_location::current()) {
+        auto& loop = static_cast<event_loop&>(*this_thread.running);
+        const nanoseconds_count now = Absolute || when_ > 0 ? loop.now() : 0;
+        const nanoseconds_count deadline = Absolute ? when_ : later(now, when_);
+        if (deadline <= now) {
+            give_way(coroutine, where);
+        } else {
+            loop.add_timer(*this, deadline);
+            pending = true;
+            park(coroutine, where);
+        }
+    }
+
+    void await_resume() { resumed(); }
+
+    const char* waiting_for() const noexcept override { return "sleep"; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        if (armed()) {
+            loop().remove_timer(*this);
+            pending = false;
+        }
+        return cancel_reply::left;
+    }
+
+private:
+    static void expired(ready_item& item) noexcept {
+        auto& self = static_cast<sleep_awaiter&>(static_cast<timer&>(item));
+        self.pending = false;
+        if (self.parked()) self.wake();
+    }
+    event_loop& loop() const noexcept { return static_cast<event_loop&>(*task()->loop); }
+
+    nanoseconds_count when_;
+};
+
+/// The same, giving a value.
+template<class T>
+class [[nodiscard]] sleep_with_result : public sleep_awaiter<false> {
+public:
+    sleep_with_result(nanoseconds_count when, T result) : sleep_awaiter(when), result_(std::move(result)) {}
+    T await_resume() {
+        sleep_awaiter::await_resume();
+        return std::move(result_);
+    }
+
+private:
+    T result_;
+};
+
+} // namespace detail
+
+/// Waits for at least `d`; 0 or less lets everything that is ready run once, as yield() does.
+///
+/// Cancellation: ends the sleep; its timer is gone at once.
+/// Cost: O(log n) in the number of timers; no allocation beyond the timer queue's growth.
+template<class Rep, class Period>
+detail::sleep_awaiter<false> sleep(std::chrono::duration<Rep, Period> d) noexcept {
+    return detail::sleep_awaiter<false>(detail::to_nanoseconds(d));
+}
+
+/// The same, and gives `result`.
+template<class Rep, class Period, class T>
+detail::sleep_with_result<std::decay_t<T>> sleep(std::chrono::duration<Rep, Period> d, T&& result) {
+    return detail::sleep_with_result<std::decay_t<T>>(detail::to_nanoseconds(d), std::forward<T>(result));
+}
+
+/// Waits until `when` on asynchio::clock; a point that has passed yields once.
+inline detail::sleep_awaiter<true> sleep_until(time_point when) noexcept {
+    return detail::sleep_awaiter<true>(when.time_since_epoch().count());
+}
+
+} // namespace asynchio

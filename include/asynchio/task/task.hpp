@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The coroutine type: a computation that has not started, to be awaited or made a task of its own.
+
+#include <asynchio/task/frame.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+template<class T>
+class task;
+
+namespace detail {
+
+template<class T>
+using task_state = basic_outcome<T, frame>;
+
+template<class T>
+void finish_task(ready_item& item) noexcept;
+
+/// Whatever `co_return` needs of a promise with a result; void is the other one.
+template<class T, class Promise>
+struct promise_result {
+    template<class U = std::remove_cv_t<std::remove_reference_t<T>>>
+        requires std::is_constructible_v<T, U&&>
+    void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>) {
+        static_cast<Promise*>(this)->state().emplace(std::forward<U>(value));
+    }
+};
+
+template<class Promise>
+struct promise_result<void, Promise> {
+    void return_void() noexcept { static_cast<Promise*>(this)->state().emplace(); }
+};
+
+template<class T>
+class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
+public:
+    explicit task_promise(std::source_location function = std::source_location::current()) noexcept {
+        new (bytes_) task_state<T>(function);
+    }
+
+    task_state<T>& state() noexcept { return *std::launder(reinterpret_cast<task_state<T>*>(bytes_)); }
+
+    task<T> get_return_object() noexcept;
+    static std::suspend_always initial_suspend() noexcept { return {}; }
+    static final_awaiter final_suspend() noexcept { return {&finish_task<T>}; }
+    void unhandled_exception() noexcept { state().set_error(std::current_exception(), false); }
+
+private:
+    alignas(task_state<T>) std::byte bytes_[sizeof(task_state<T>)];
+};
+
+} // namespace detail
+
+/// An asynchronous function's return type: what Python calls a coroutine object.
+///
+/// It does nothing until it is awaited. `co_await f()` runs it inside the awaiting task, at once and without going
+/// through the loop; `create_task(f())` makes it a task of its own. `T` may be void, a reference or move-only.
+///
+/// Cancellation: a request to cancel the awaiting task reaches whatever the innermost coroutine waits for.
+/// Threads: belongs to the thread of the loop that runs it.
+/// Lifetime: owns the coroutine. Dropped before it started, it frees its arguments; arguments taken by reference
+/// must live until it has ended.
+/// Cost: one frame from a pool of recycled blocks; awaiting allocates nothing else.
+/// Differs from Python: it can be awaited once only, which the type enforces: `co_await std::move(t)`.
+/// See also: create_task, task_handle, co_invoke.
+template<class T = void>
+class [[nodiscard("a task does nothing until it is awaited: write co_await, or give it to create_task")]] task {
+public:
+    using value_type = T;
+    using promise_type = detail::task_promise<T>;
+    class awaiter;
+
+    task() noexcept = default;
+    task(task&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    task& operator=(task&& other) noexcept {
+        task old(static_cast<task&&>(*this));
+        state_ = std::exchange(other.state_, nullptr);
+        return *this;
+    }
+    ~task() {
+        if (state_ != nullptr) detail::drop_frame(*state_);
+    }
+
+    /// Whether there is something to await: false once it was moved from or awaited.
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+
+    /// @throws std::logic_error when it is empty.
+    awaiter operator co_await() && noexcept { return awaiter(std::exchange(state_, nullptr)); }
+
+    template<class U = T>
+    awaiter operator co_await() & noexcept {
+        static_assert(detail::always_false<U>,
+                      "a task is awaited once and gives itself up: write co_await std::move(t), or make it a handle "
+                      "with create_task, which any number of tasks can await");
+        return awaiter(nullptr);
+    }
+
+    /// Gives up the coroutine to whoever will run it; for combinators. Null when empty.
+    detail::task_state<T>* release() noexcept { return std::exchange(state_, nullptr); }
+
+private:
+    friend promise_type;
+    explicit task(detail::task_state<T>& state) noexcept : state_(&state) {}
+
+    detail::task_state<T>* state_ = nullptr;
+};
+
+/// Runs the task inside the awaiting one: no queue, no allocation, one pointer for the line.
+template<class T>
+class task<T>::awaiter {
+public:
+    explicit awaiter(detail::task_state<T>* child) noexcept : child_(child) {}
+    awaiter(awaiter&& other) noexcept : child_(std::exchange(other.child_, nullptr)) {}
+    awaiter& operator=(awaiter&&) = delete;
+    ~awaiter() {
+        if (child_ != nullptr) detail::drop_frame(*child_);
+    }
+
+    static bool await_ready() noexcept { return false; }
+
+    template<class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent,
+                                          std::source_location where = std::source_location::current()) {
+        static_assert(std::is_base_of_v<detail::promise_base, Promise>,
+                      "a task can be awaited only in a coroutine of this library, such as one that returns task<>");
+        if (child_ == nullptr) [[unlikely]]
+            detail::this_thread.running->misuse("co_await of an empty task: it was moved from or awaited before");
+        detail::frame& outer = parent.promise().state();
+        outer.where = where;
+        child_->parent = &outer;
+        return detail::transfer(child_->handle());
+    }
+
+    T await_resume() {
+        const finished child{std::exchange(child_, nullptr)};
+        return static_cast<detail::task_state<T>&&>(*child.state).value();
+    }
+
+private:
+    struct finished {
+        detail::task_state<T>* state;
+        ~finished() {
+            std::coroutine_handle<> coroutine = state->handle();
+            state->~basic_outcome();
+            coroutine.destroy();
+        }
+    };
+
+    detail::task_state<T>* child_;
+};
+
+template<class T>
+task<T> detail::task_promise<T>::get_return_object() noexcept {
+    return task<T>(state());
+}
+
+} // namespace asynchio

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A task's life in its loop: how a coroutine becomes one, how it ends, and how the loop destroys what is left.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/done_callback.hpp>
+#include <asynchio/task/suspension.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <exception>
+#include <source_location>
+#include <string>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// "Task-7", or the name it was given.
+inline std::string task_name(const frame& task) {
+    if (task.extra != nullptr && !task.extra->name.view().empty()) return std::string(task.extra->name.view());
+    return "Task-" + std::to_string(task.id);
+}
+
+inline void set_task_name(frame& task, std::string_view name) {
+    if (task.extra == nullptr) task.extra = new task_extra;
+    task.extra->name = shared_text(name);
+}
+
+inline void report(completion& source, const char* message, const std::exception_ptr& error) noexcept {
+    try {
+        exception_context context;
+        context.message = message;
+        context.exception = error;
+        if (source.has(flag_future)) {
+            context.source = "a future";
+        } else {
+            const frame& task = static_cast<const frame&>(source);
+            context.source = task_name(task) + " (" + task.created.function_name() + ")";
+            context.created = task.created;
+            context.object = &source;
+        }
+        if (source.loop != nullptr)
+            static_cast<event_loop&>(*source.loop).call_exception_handler(context);
+        else
+            print_exception_context(context);
+    } catch (...) { // no memory for a report
+    }
+}
+
+void dispose_future(completion& c) noexcept;
+
+/// Gives up one count; the last one frees the result, and reports an exception that nobody looked at.
+inline void release(completion& c) noexcept {
+    if (--c.references != 0) return;
+    if (c.failed() && !c.has(flag_retrieved)) {
+        c.references = 1; // the handler may hold it for a while
+        c.set(flag_retrieved);
+        report(c, c.has(flag_future) ? "Future exception was never retrieved" : "Task exception was never retrieved",
+               c.error());
+        return release(c);
+    }
+    drop_callbacks(c);
+    delete c.extra;
+    if (c.has(flag_future))
+        dispose_future(c);
+    else
+        static_cast<frame&>(c).run(static_cast<frame&>(c));
+}
+
+/// Frees the block of a task whose coroutine is gone; `void` will do for every result that is not there.
+template<class T>
+void dispose_task(ready_item& item) noexcept {
+    auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
+    void* block = self.handle().address();
+    const std::size_t size = self.block_size;
+    self.~basic_outcome();
+    frame_pool::deallocate(block, size);
+}
+
+/// Destroys the coroutine, with its arguments, and keeps the block for those who hold handles.
+inline void destroy_coroutine(frame& task) noexcept {
+    const std::coroutine_handle<> coroutine = task.handle();
+    task.block_size = frame_pool::hold(coroutine.address(), [coroutine]() noexcept { coroutine.destroy(); });
+}
+
+/// The task has come to its end: frees the coroutine and tells everybody who waits.
+inline void end_task(frame& task, ready_item::function dispose) noexcept {
+    static_cast<event_loop&>(*task.loop).tasks().remove(task);
+    destroy_coroutine(task);
+    task.run = dispose;
+    if (is_cancellation(task.error())) task.set_cancelled();
+    if (child_owner* owner = std::exchange(task.owner, nullptr)) {
+        task.set(flag_done);
+        owner->child_done(task);
+    }
+    task.complete();
+    release(task);
+}
+
+template<class T>
+void finish_task(ready_item& item) noexcept {
+    auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
+    if (self.has(flag_must_cancel) && self.has_value()) [[unlikely]] // it cancelled itself and returned
+        self.set_error(std::make_exception_ptr(cancelled_error()), true);
+    end_task(self, &dispose_task<T>);
+}
+
+inline void end_unstarted(ready_item& item) noexcept {
+    frame& task = static_cast<frame&>(item);
+    task.fail(std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())),
+              outcome_state::cancelled);
+    end_task(task, &dispose_task<void>);
+}
+
+/// Destroys the tasks that are left in a loop that closes, in order of creation, each from its leaf inward.
+inline void destroy_tasks(event_loop& loop) noexcept {
+    while (frame* task = loop.tasks().front()) {
+        loop.tasks().remove(*task);
+        const bool suspended = task->what == ready_item::kind::step;
+        destroy_chain(suspended ? frame::of(static_cast<ready_item*>(task)->frame) : *task, *task);
+        destroy_coroutine(*task);
+        task->run = &dispose_task<void>;
+        task->clear(flag_waiting);
+        task->owner = nullptr;
+        if (!task->has(flag_branch)) report(*task, "Task was destroyed but it is pending!", nullptr);
+        task->loop = nullptr;
+        release(*task);
+    }
+}
+
+/// Makes `coroutine`, which has not started, a task of `loop`. The loop holds one count and the caller `handles`.
+template<class T>
+void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handles, std::source_location created) {
+    frame& task = coroutine;
+    task.set(flag_root);
+    task.loop = &loop;
+    task.references = 1 + handles;
+    task.id = loop.next_task_id();
+    task.owner = nullptr;
+    task.created = created.line() != 0 ? created : task.where;
+    static_cast<ready_item&>(task).frame = task.handle().address();
+    task.what = ready_item::kind::step;
+    loop.tasks().push_back(task);
+    loop.set_task_destroyer(&destroy_tasks);
+}
+
+/// Runs a task's first step now, inside whatever runs; afterwards that is current again.
+inline void start_now(frame& task) noexcept {
+    scheduler& loop = *task.loop;
+    ready_item* outer = loop.current();
+    if (outer != nullptr) static_cast<frame&>(*outer).set(flag_started);
+    task.set(flag_started);
+    const stack_base base;
+    loop.step(task);
+    loop.exchange_current(outer);
+}
+
+} // namespace asynchio::detail
