@@ -53,6 +53,7 @@ private:
     static void run(ready_item& item) noexcept {
         auto& self = static_cast<callback&>(static_cast<timer&>(item));
         scheduler& owner = *std::exchange(self.loop, nullptr);
+        self.pending = false;
         if (!self.cancelled() && !owner.closing()) {
             try {
                 self.call();

@@ -9,7 +9,7 @@
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/exception_handler.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
-#include <asynchio/loop/loop_options.hpp>
+#include <asynchio/loop/run_options.hpp>
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/mailbox.hpp>
 #include <asynchio/loop/scheduler.hpp>
@@ -42,7 +42,7 @@ class future;
 class event_loop final : public detail::scheduler {
 public:
     /// @throws std::system_error when the system has no descriptors left.
-    explicit event_loop(loop_options options = {});
+    explicit event_loop(run_options options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
     ~event_loop() { shut(); }
@@ -99,7 +99,7 @@ public:
     /// Runs until `x`, a task, handle or future, is done, and gives its result.
     /// @throws what it throws; std::runtime_error if stop() came first: it stays pending and can be run again.
     template<class X>
-    auto run_until_complete(X&& x); // task/run_until_complete.hpp
+    decltype(auto) run_until_complete(X&& x); // task/run_until_complete.hpp
 
     /// Ends run_forever after the current iteration; before it, the next run_forever makes one iteration.
     void stop() noexcept { stopping_ = true; }
@@ -141,13 +141,13 @@ public:
     // Signals and descriptors
 
     /// Calls `f()` as an ordinary call of the loop when `signal` arrives; replaces what this loop had for it. Several
-    /// arrivals before the loop looks may be one call.
+    /// arrivals before the loop looks may be one call. `once`: from the second arrival on the default action follows.
     /// @throws std::invalid_argument, std::system_error, std::logic_error when another loop handles it.
     template<class F>
-    void add_signal_handler(int signal, F&& f) {
+    void add_signal_handler(int signal, F&& f, bool once = false) {
         require_usable("add_signal_handler");
         detail::require_callable(f, "add_signal_handler");
-        signals_.set(signal, make_repeated(std::forward<F>(f)), *mailbox_);
+        signals_.set(signal, make_repeated(std::forward<F>(f)), *mailbox_, once);
     }
     /// Restores what was there before. @return whether there was a handler.
     bool remove_signal_handler(int signal) noexcept { return signals_.remove(signal); }
@@ -170,9 +170,22 @@ public:
     /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
     void add_timer(detail::timer& t, detail::nanoseconds_count deadline, bool due = false) {
         timers_.add(t, deadline);
+        t.pending = true;
         if (due) busy_.end();
     }
-    void remove_timer(detail::timer& t) noexcept { timers_.remove(t); }
+    /// A timer that has expired already: a call in the next iteration, which can be taken back like a timer.
+    void schedule_timer(detail::timer& t) noexcept {
+        t.pending = true;
+        schedule(t);
+    }
+    /// Before its call has been made. Linear when it stands in the ready queue already.
+    void remove_timer(detail::timer& t) noexcept {
+        if (t.armed())
+            timers_.remove(t);
+        else if (t.pending)
+            unschedule(t);
+        t.pending = false;
+    }
     detail::nanoseconds_count now() const noexcept { return virtual_ ? virtual_now_ : detail::steady_now(); }
     bool has_virtual_time() const noexcept { return virtual_; }
     std::size_t pending_timers() const noexcept { return timers_.size(); }
@@ -291,7 +304,7 @@ inline void callback_handle::cancel() noexcept {
 
 // Running
 
-inline event_loop::event_loop(loop_options options)
+inline event_loop::event_loop(run_options options)
     : debug_(options.debug.value_or(detail::debug_from_environment())), virtual_(options.virtual_time),
       order_(options.order_seed), poller_kind_(options.poller) {}
 

@@ -18,6 +18,7 @@ class intrusive_list {
 public:
     bool empty() const noexcept { return first_ == nullptr; }
     T* front() const noexcept { return static_cast<T*>(first_); }
+    T* back() const noexcept { return first_ == nullptr ? nullptr : static_cast<T*>(first_->prev); }
     /// The element after `item`, null after the last.
     T* after(const T& item) const noexcept {
         const list_link& link = item;

@@ -7,7 +7,7 @@
 
 namespace asynchio::detail {
 
-/// Something that can stand in the ready queue. Either a step of a task (`frame` is the address of the coroutine
+/// Something that can stand in the ready queue. Either a step of a task (`resume_point` is the address of the
 /// frame to resume) or a call of `run`. It is not owned by the queue and must stay alive until it has run.
 struct ready_item {
     enum class kind : unsigned char { step, call };
@@ -19,12 +19,12 @@ struct ready_item {
         std::size_t block_size; // of a task that is done: what the pool gets back
     };
     union {
-        void* frame;
+        void* resume_point;
         function run;
     };
     kind what;
 
-    ready_item() noexcept {} // NOLINT: the fields are set when the item is first used
+    ready_item() noexcept {} // the fields are set when the item is first used
     explicit ready_item(function f) noexcept : run(f), what(kind::call) {}
 };
 

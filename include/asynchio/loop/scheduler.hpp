@@ -95,7 +95,7 @@ public:
     /// Resumes a task and completes it if that was its last step.
     void step(ready_item& task) noexcept {
         current_ = &task;
-        drive(std::coroutine_handle<>::from_address(task.frame));
+        drive(std::coroutine_handle<>::from_address(task.resume_point));
         if (finished_ != nullptr) {
             ready_item& done = *std::exchange(finished_, nullptr);
             done.run(done);

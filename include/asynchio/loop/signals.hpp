@@ -21,10 +21,11 @@ public:
     static constexpr int signals = 65;
     static constexpr int nobody = 0; // standard input's number, which is never a mailbox's
 
-    /// Takes `number` over for the loop behind `box`.
+    /// Takes `number` over for the loop behind `box`; with `once` up to the first arrival, at which the default
+    /// action comes back: it needs no help of a loop that is stuck.
     /// @throws std::invalid_argument for a number that is no signal, std::logic_error when another loop has it,
     /// std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
-    static void install(int number, const mailbox& box) {
+    static void install(int number, const mailbox& box, bool once) {
         if (number < 1 || number >= signals)
             throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
         entry& each = table[number];
@@ -36,7 +37,7 @@ public:
         }
         struct sigaction action {};
         action.sa_handler = &on_signal;
-        action.sa_flags = SA_RESTART;
+        action.sa_flags = once ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
         sigfillset(&action.sa_mask);
         if (::sigaction(number, &action, &each.before) == 0) return;
         const int error = errno;

@@ -17,7 +17,7 @@ namespace asynchio::detail {
 struct timer : ready_item {
     static constexpr std::uint32_t idle = 0xffffffff;
 
-    bool pending = false;       // for its owner: in the timer queue, or in the ready queue after it
+    bool pending = false;       // in the timer queue, or in the ready queue after it; the call clears it
     std::uint32_t place = idle; // index in the heap
 
     explicit timer(function f) noexcept : ready_item(f) {}

@@ -77,10 +77,10 @@ repeated_call* repeated_call::make(scheduler& loop, F&& f) {
 /// The signals that one loop handles.
 class signal_watches {
 public:
-    void set(int number, repeated_call_ptr call, const mailbox& box) {
+    void set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
         repeated_call_ptr& place = calls_[number];
         try {
-            signal_table::install(number, box);
+            signal_table::install(number, box, once);
         } catch (...) {
             if (place == nullptr) calls_.erase(number);
             throw;

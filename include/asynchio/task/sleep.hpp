@@ -26,10 +26,7 @@ public:
     sleep_awaiter(sleep_awaiter&& other) noexcept : sleep_awaiter(other.when_) {}
     sleep_awaiter& operator=(sleep_awaiter&&) = delete;
     ~sleep_awaiter() {
-        if (armed())
-            loop().remove_timer(*this);
-        else if (pending)
-            loop().unschedule(*this);
+        if (pending) loop().remove_timer(*this);
     }
 
     static bool await_ready() noexcept { return false; }
@@ -44,7 +41,6 @@ public:
             give_way(coroutine, where);
         } else {
             loop.add_timer(*this, deadline);
-            pending = true;
             park(coroutine, where);
         }
     }
@@ -53,10 +49,7 @@ public:
 
     const char* waiting_for() const noexcept override { return "sleep"; }
     cancel_reply cancel(const shared_text&) noexcept override {
-        if (armed()) {
-            loop().remove_timer(*this);
-            pending = false;
-        }
+        if (armed()) loop().remove_timer(*this);
         return cancel_reply::left;
     }
 

@@ -99,7 +99,7 @@ protected:
         coroutine.promise().state().where = where;
         detail::frame& root = detail::current_root();
         task_ = &root;
-        static_cast<detail::ready_item&>(root).frame = coroutine.address();
+        root.resume_point = coroutine.address();
         root.waiting_for = this;
         root.flags |= detail::flag_waiting | detail::flag_started;
         if (root.has(detail::flag_must_cancel)) [[unlikely]]
@@ -139,7 +139,7 @@ frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_locat
                   "this can be awaited only in a coroutine of this library, such as one that returns task<>");
     coroutine.promise().state().where = where;
     frame& root = current_root();
-    static_cast<ready_item&>(root).frame = coroutine.address();
+    root.resume_point = coroutine.address();
     root.set(flag_started);
     root.loop->schedule(root);
     return root;

@@ -31,19 +31,31 @@ taken<T> take(T& named) noexcept(std::is_nothrow_move_constructible_v<T>) {
 
 namespace detail {
 
-/// How a combinator keeps what it is given: an lvalue by reference, a taken or temporary one by value.
+template<class T>
+inline constexpr bool is_taken = false;
+template<class T>
+inline constexpr bool is_taken<taken<T>> = true;
+
 template<class T>
 struct kept {
     using type = std::conditional_t<std::is_lvalue_reference_v<T>, T, std::remove_cvref_t<T>>;
-    static T&& get(T& from) noexcept { return static_cast<T&&>(from); }
 };
 template<class T>
 struct kept<taken<T>> {
     using type = T;
-    static T get(taken<T>& from) { return std::move(from).release(); }
 };
+
+/// How a combinator keeps an argument forwarded as `T&&`: an lvalue by reference, a taken or temporary one by value.
 template<class T>
 using kept_t = typename kept<T>::type;
+
+template<class T>
+kept_t<T> keep(std::remove_reference_t<T>& given) {
+    if constexpr (is_taken<T>)
+        return std::move(given).release();
+    else
+        return static_cast<T&&>(given);
+}
 
 } // namespace detail
 

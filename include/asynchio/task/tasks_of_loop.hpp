@@ -112,12 +112,13 @@ inline void end_unstarted(ready_item& item) noexcept {
     end_task(task, &dispose_task<void>);
 }
 
-/// Destroys the tasks that are left in a loop that closes, in order of creation, each from its leaf inward.
+/// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: what a
+/// task started may refer to the frame of that task.
 inline void destroy_tasks(event_loop& loop) noexcept {
-    while (frame* task = loop.tasks().front()) {
+    while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
         const bool suspended = task->what == ready_item::kind::step;
-        destroy_chain(suspended ? frame::of(static_cast<ready_item*>(task)->frame) : *task, *task);
+        destroy_chain(suspended ? frame::of(task->resume_point) : *task, *task);
         destroy_coroutine(*task);
         task->run = &dispose_task<void>;
         task->clear(flag_waiting);
@@ -138,7 +139,7 @@ void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handl
     task.id = loop.next_task_id();
     task.owner = nullptr;
     task.created = created.line() != 0 ? created : task.where;
-    static_cast<ready_item&>(task).frame = task.handle().address();
+    task.resume_point = task.handle().address();
     task.what = ready_item::kind::step;
     loop.tasks().push_back(task);
     loop.set_task_destroyer(&destroy_tasks);

@@ -11,7 +11,8 @@
 
 namespace asynchio {
 
-struct loop_options {
+/// What run, runner and event_loop take: `run(main(), {.virtual_time = true})`.
+struct run_options {
     /// See event_loop::set_debug. Not given: on if the environment has ASYNCHIO_DEBUG=1.
     std::optional<bool> debug = std::nullopt;
     /// The clock stands still while anything runs and jumps to the next deadline when nothing is ready: a program
@@ -22,6 +23,9 @@ struct loop_options {
     std::optional<std::uint64_t> order_seed = std::nullopt;
     /// How the loop waits for descriptors.
     poller_kind poller = poller_kind::automatic;
+    /// Ctrl-C cancels the main task, and run throws keyboard_interrupt when that ended cancelled; a second Ctrl-C
+    /// terminates the process. Only run and runner look at it.
+    bool handle_sigint = false;
 };
 
 namespace detail {

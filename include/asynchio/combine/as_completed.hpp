@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Results in the order in which they come. Watches handles as a child_set does.
+
+#include <asynchio/combine/detail/deadline.hpp>
+#include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/hop.hpp>
+#include <asynchio/task/settled.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// What as_completed gives: `while (auto next = co_await finished.next()) use(next->result());`
+///
+/// Behaviour: next() gives the handles one by one as they are done, each once, then nothing. After the deadline it
+/// throws timeout_error once for each that remains, then gives nothing. One task at a time may wait in next().
+/// Cancellation: of a waiting next() loses nothing and leaves the children alone; so does leaving early.
+/// Lifetime: watches the handles while it lives.
+template<class H>
+class [[nodiscard]] as_completed_iterator final : private detail::hop {
+    using child = detail::observed<H, as_completed_iterator>;
+
+public:
+    class next_awaiter;
+
+    as_completed_iterator(std::vector<H> handles, std::optional<detail::nanoseconds_count> timeout)
+        : children_(detail::observe<as_completed_iterator>(std::move(handles), "as_completed")),
+          left_(children_.size()), running_(left_) {
+        get_running_loop();
+        begin();
+        if (timeout) deadline_.emplace(loop(), detail::later(loop().now(), *timeout), *this);
+        for (child& each : children_) each.start(*this);
+    }
+    as_completed_iterator(as_completed_iterator&&) = delete;
+    as_completed_iterator& operator=(as_completed_iterator&&) = delete;
+    ~as_completed_iterator() override = default;
+
+    /// Awaitable: the next handle that is done, nothing at the end. @throws timeout_error after the deadline.
+    next_awaiter next() noexcept { return next_awaiter(*this); }
+
+private:
+    friend child;
+    friend detail::deadline<as_completed_iterator>;
+
+    /// Children that are done, linked through them.
+    struct done_queue {
+        child* first = nullptr;
+        child* last = nullptr;
+
+        void append(const done_queue& other) noexcept {
+            (first == nullptr ? first : last->next_done) = other.first;
+            if (other.last != nullptr) last = other.last;
+        }
+    };
+
+    void ended(child& each) noexcept {
+        fresh_.append({&each, &each});
+        if (--running_ == 0) deadline_.reset();
+        hop_soon();
+    }
+    void decide() noexcept override {
+        done_.append(std::exchange(fresh_, done_queue()));
+        wake_waiter();
+    }
+    void on_deadline() noexcept {
+        for (child& each : children_) each.stop();
+        fresh_ = {};
+        expired_ = true;
+        wake_waiter();
+    }
+    void wake_waiter() noexcept;
+
+    std::optional<H> take() {
+        if (child* next = done_.first) {
+            done_.first = next->next_done;
+            --left_;
+            return std::move(next->handle);
+        }
+        if (left_ == 0) return std::nullopt;
+        --left_;
+        throw timeout_error();
+    }
+
+    std::vector<child> children_;
+    std::size_t left_;
+    std::size_t running_;
+    done_queue fresh_; // ended in this iteration
+    done_queue done_;
+    std::optional<detail::deadline<as_completed_iterator>> deadline_;
+    next_awaiter* waiter_ = nullptr;
+    bool expired_ = false;
+};
+
+template<class H>
+class [[nodiscard]] as_completed_iterator<H>::next_awaiter final : public suspension {
+public:
+    explicit next_awaiter(as_completed_iterator& from) noexcept : from_(&from) {}
+    next_awaiter(next_awaiter&& other) noexcept : from_(other.from_) {}
+    next_awaiter& operator=(next_awaiter&&) = delete;
+    ~next_awaiter() override {
+        if (from_->waiter_ == this) from_->waiter_ = nullptr;
+    }
+
+    bool await_ready() const noexcept { return from_->done_.first != nullptr || from_->left_ == 0 || from_->expired_; }
+
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        if (from_->waiter_ != nullptr)
+            throw std::logic_error("as_completed: another task is waiting in next() already");
+        from_->waiter_ = this;
+        park(awaiting, where);
+    }
+
+    std::optional<H> await_resume() {
+        if (from_->waiter_ == this) from_->waiter_ = nullptr;
+        resumed();
+        return from_->take();
+    }
+
+    const char* waiting_for() const noexcept override { return "as_completed"; }
+    cancel_reply cancel(const detail::shared_text&) noexcept override { return cancel_reply::left; }
+
+private:
+    as_completed_iterator* from_;
+};
+
+template<class H>
+void as_completed_iterator<H>::wake_waiter() noexcept {
+    if (waiter_ != nullptr && waiter_->parked()) waiter_->wake();
+}
+
+namespace detail {
+
+/// as_completed of tasks: a resource that owns them.
+template<class T>
+class [[nodiscard]] as_completed_scope {
+public:
+    as_completed_scope(std::vector<task<T>> tasks, std::optional<nanoseconds_count> timeout) noexcept
+        : tasks_(std::move(tasks)), timeout_(timeout) {}
+    as_completed_scope(as_completed_scope&& other) noexcept // only before it is entered
+        : tasks_(std::move(other.tasks_)), timeout_(other.timeout_) {}
+    as_completed_scope& operator=(as_completed_scope&&) = delete;
+    ~as_completed_scope() = default;
+
+    as_completed_iterator<task_handle<T>>& async_enter() {
+        if (iterator_) throw std::logic_error("as_completed: entered a second time");
+        handles_.reserve(tasks_.size());
+        for (task<T>& each : tasks_) handles_.push_back(create_task(std::move(each)));
+        tasks_.clear();
+        return iterator_.emplace(handles_, timeout_);
+    }
+
+    /// Cancels and awaits what is left.
+    task<> async_exit(std::exception_ptr) {
+        for (const task_handle<T>& each : handles_) each.cancel();
+        for (const task_handle<T>& each : handles_) co_await settled(*each.completion());
+    }
+
+private:
+    std::vector<task<T>> tasks_;
+    std::vector<task_handle<T>> handles_;
+    std::optional<nanoseconds_count> timeout_;
+    std::optional<as_completed_iterator<task_handle<T>>> iterator_;
+};
+
+} // namespace detail
+
+/// Gives handles in the order in which they are done; see as_completed_iterator.
+/// @param timeout a duration from now, or nullopt.
+/// Cost: one vector. Differs from Python: gives the handles themselves, done, as `async for` does there.
+template<detail::handle_range Range, class Timeout = std::nullopt_t>
+auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
+    auto list = detail::handles_of(std::forward<Range>(handles));
+    return as_completed_iterator<typename decltype(list)::value_type>(std::move(list),
+                                                                      detail::optional_timeout(timeout));
+}
+
+/// A range of tasks, moved from, as a resource: `with(as_completed(tasks), body)` starts them, calls `body` with an
+/// as_completed_iterator&, and cancels and awaits what is left when the body ends.
+template<class Range, class Timeout = std::nullopt_t>
+    requires detail::is_task<std::remove_cvref_t<decltype(*std::begin(std::declval<Range&>()))>>
+auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
+    using T = typename std::remove_cvref_t<decltype(*std::begin(tasks))>::value_type;
+    std::vector<task<T>> list;
+    for (auto& each : tasks) list.push_back(std::move(each));
+    return detail::as_completed_scope<T>(std::move(list), detail::optional_timeout(timeout));
+}
+
+} // namespace asynchio

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A timer inside something that waits.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/timer_queue.hpp>
+
+namespace asynchio::detail {
+
+/// Calls `owner.on_deadline()` once, when `when` has passed; destroying it takes that back.
+template<class Owner>
+class deadline final : private timer {
+public:
+    /// A point that has passed: in the next iteration, in the order of calls made now.
+    deadline(event_loop& loop, nanoseconds_count when, Owner& owner) : timer(&run), loop_(loop), owner_(owner) {
+        if (when <= loop.now())
+            loop.schedule_timer(*this);
+        else
+            loop.add_timer(*this, when);
+    }
+    deadline(const deadline&) = delete;
+    deadline& operator=(const deadline&) = delete;
+    ~deadline() {
+        if (pending) loop_.remove_timer(*this);
+    }
+
+private:
+    static void run(ready_item& item) noexcept {
+        auto& self = static_cast<deadline&>(static_cast<timer&>(item));
+        self.pending = false;
+        if (!self.loop_.closing()) self.owner_.on_deadline();
+    }
+
+    event_loop& loop_;
+    Owner& owner_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Waiting for several children until enough of them have ended: the common part of gather and race.
+
+#include <asynchio/task/child_set.hpp>
+
+#include <iterator>
+#include <source_location>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio::detail {
+
+enum class joint_end : unsigned char {
+    all_done,      // nothing ends it early
+    first_failure, // an exception or a cancellation of a child does
+    first_done,    // whatever child ends first does
+};
+
+/// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
+class joint_state : public child_set {
+public:
+    void ended(completion& child, bool owned) noexcept final {
+        --running_;
+        if (owned) --running_owned_;
+        const bool decides = end_ == joint_end::first_done ||
+                             (end_ == joint_end::first_failure && !child.has_value());
+        const bool first = decides && deciding_ == nullptr;
+        if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
+        if (first) deciding_ = &child;
+        if (starting_ || (!first && !complete())) return;
+        if (child.has(flag_branch)) // a branch's last step comes an iteration after what it waited for: as a callback
+            decide();
+        else
+            hop_soon();
+    }
+
+    cancel_reply cancel(const shared_text& message) noexcept final {
+        if (complete()) return cancel_reply::refused;
+        if (!cancel_children(message, false)) return cancel_reply::refused;
+        if (deciding_ == nullptr) {
+            cancelled_ = true;
+            message_ = message;
+        } else {
+            cancelled_late_ = true;
+        }
+        return cancel_reply::forwarded;
+    }
+
+protected:
+    explicit joint_state(joint_end end) noexcept : end_(end) {}
+    joint_state(joint_state&& other) noexcept : child_set(std::move(other)), end_(other.end_) {}
+
+    virtual bool cancel_children(const shared_text& message, bool owned_only) noexcept = 0;
+
+    /// Whether the awaiting task can go on.
+    bool complete() const noexcept {
+        return running_ == 0 || (deciding_ != nullptr && running_owned_ == 0);
+    }
+
+    void decide() noexcept final {
+        if (deciding_ != nullptr) stop_others();
+        if (complete() && parked()) wake();
+    }
+
+    void stop_others() noexcept {
+        if (std::exchange(stopped_, true) || running_owned_ == 0) return;
+        cancel_children(shared_text(), true);
+    }
+
+    /// In await_resume. @throws what ends it.
+    void end_with(bool rethrow_decision) {
+        resumed();
+        if (deciding_ != nullptr) {
+            // A request to cancel that came while it waited for what it stopped is delivered at the next suspension.
+            if (cancelled_late_) task()->set(flag_must_cancel);
+            if (rethrow_decision) deciding_->rethrow();
+        }
+        if (cancelled_ && (deciding_ == nullptr || end_ == joint_end::first_done))
+            throw cancelled_error(std::move(message_));
+    }
+
+    std::size_t running_ = 0;
+    std::size_t running_owned_ = 0;
+    completion* deciding_ = nullptr;
+    shared_text message_;
+    joint_end end_;
+    bool starting_ = false;
+    bool stopped_ = false;
+    bool cancelled_ = false;
+    bool cancelled_late_ = false;
+};
+
+/// With the children: a tuple or a vector of owned_child and watched_child.
+template<class Children>
+class joint : public joint_state {
+public:
+    bool await_ready() {
+        bool all_done = true;
+        bool decided = false;
+        each_child([&](auto& child) {
+            if (child.empty()) throw std::logic_error("gather or race: an argument is empty, moved from or awaited before");
+            if (!child.done_before_start()) {
+                all_done = false;
+            } else if (end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.get()->has_value())) {
+                decided = true;
+            }
+            if constexpr (std::remove_reference_t<decltype(child)>::owned) has_owned_ = true;
+        });
+        if (!all_done && (!decided || has_owned_)) return false;
+        // Everything that matters is there: no need to suspend.
+        starting_ = true;
+        each_child([&](auto& child) {
+            if (!child.done_before_start()) return;
+            ++running_;
+            child.start(*this);
+        });
+        running_ = 0;
+        return true;
+    }
+
+    template<class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> coroutine,
+                       std::source_location where = std::source_location::current()) {
+        begin(where);
+        coroutine.promise().state().where = where;
+        starting_ = true;
+        each_child([&](auto& child) {
+            ++running_;
+            if constexpr (std::remove_reference_t<decltype(child)>::owned) ++running_owned_;
+        });
+        each_child([&](auto& child) { child.start(*this); });
+        starting_ = false;
+        if (deciding_ != nullptr) stop_others();
+        if (complete()) return false;
+        park(coroutine, where);
+        return true;
+    }
+
+protected:
+    template<class... Args>
+    explicit joint(joint_end end, Args&&... children) : joint_state(end), children_(std::forward<Args>(children)...) {}
+
+    /// Watched children that run on are forgotten; their exceptions count as seen.
+    void end(bool rethrow_decision = true) {
+        each_child([](auto& child) {
+            if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
+                if (!child.get()->done()) child.get()->set(flag_retrieved);
+                child.stop_watching();
+            }
+        });
+        end_with(rethrow_decision);
+    }
+
+    Children children_;
+
+private:
+    bool cancel_children(const shared_text& message, bool owned_only) noexcept final {
+        bool any = false;
+        each_child([&](auto& child) {
+            if (owned_only && !std::remove_reference_t<decltype(child)>::owned) return;
+            if (!child.empty() && cancel_completion(*child.get(), message)) any = true;
+        });
+        return any;
+    }
+
+    template<class F>
+    void each_child(F f) {
+        if constexpr (requires { children_.size(); })
+            for (auto& child : children_) f(child);
+        else
+            std::apply([&](auto&... child) { (f(child), ...); }, children_);
+    }
+
+    bool has_owned_ = false;
+};
+
+/// A range whose elements can be children: handles, futures, tasks or other awaitables.
+template<class R>
+concept child_range = requires(R& r) {
+    std::begin(r);
+    std::end(r);
+} && (!awaitable<R>);
+
+template<class R>
+using range_element_t =
+    std::conditional_t<std::is_lvalue_reference_v<R> &&
+                           std::is_base_of_v<handle_base, std::remove_cvref_t<decltype(*std::begin(std::declval<R&>()))>>,
+                       decltype(*std::begin(std::declval<R&>())),
+                       std::remove_cvref_t<decltype(*std::begin(std::declval<R&>()))>&&>;
+
+template<class R>
+using range_child_t = child_t<range_element_t<R>>;
+
+template<class R>
+std::vector<range_child_t<R>> make_children(R&& range) {
+    std::vector<range_child_t<R>> children;
+    if constexpr (requires { range.size(); }) children.reserve(range.size());
+    for (auto&& each : range) children.push_back(make_child(static_cast<range_element_t<R>>(each)));
+    return children;
+}
+
+} // namespace asynchio::detail

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Several exceptions as one.
+
+#include <asynchio/loop/exception_context.hpp>
+
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// What a task_group throws: the exceptions of its children in the order in which they came, the body's last.
+/// A group may hold groups; `contains` and `split` look into them.
+class exception_group : public std::runtime_error {
+public:
+    exception_group(std::string message, std::vector<std::exception_ptr> exceptions)
+        : std::runtime_error(text(message, exceptions)), message_(std::move(message)),
+          exceptions_(std::move(exceptions)) {}
+
+    /// Without the list of exceptions that what() adds.
+    const std::string& message() const noexcept { return message_; }
+    const std::vector<std::exception_ptr>& exceptions() const noexcept { return exceptions_; }
+
+    /// Whether an exception in it can be caught as `E`.
+    template<class E>
+    bool contains() const {
+        for (const std::exception_ptr& each : exceptions_)
+            if (is<E>(each) || (nested(each) && nested(each)->contains<E>())) return true;
+        return false;
+    }
+
+    /// Those that can be caught as `E`, and the rest; each a group of the same shape, or nothing.
+    template<class E>
+    std::pair<std::optional<exception_group>, std::optional<exception_group>> split() const {
+        std::vector<std::exception_ptr> matching;
+        std::vector<std::exception_ptr> rest;
+        for (const std::exception_ptr& each : exceptions_) {
+            if (is<E>(each)) {
+                matching.push_back(each);
+            } else if (const auto inner = nested(each)) {
+                auto parts = inner->split<E>();
+                if (parts.first) matching.push_back(std::make_exception_ptr(*std::move(parts.first)));
+                if (parts.second) rest.push_back(std::make_exception_ptr(*std::move(parts.second)));
+            } else {
+                rest.push_back(each);
+            }
+        }
+        return {group_of(std::move(matching)), group_of(std::move(rest))};
+    }
+
+private:
+    std::optional<exception_group> group_of(std::vector<std::exception_ptr> some) const {
+        if (some.empty()) return std::nullopt;
+        return exception_group(message_, std::move(some));
+    }
+
+    template<class E>
+    static bool is(const std::exception_ptr& error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const E&) {
+            return true;
+        } catch (...) {
+            return false;
+        }
+    }
+    static std::optional<exception_group> nested(const std::exception_ptr& error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const exception_group& group) {
+            return group;
+        } catch (...) {
+            return std::nullopt;
+        }
+    }
+    static std::string text(const std::string& message, const std::vector<std::exception_ptr>& exceptions) {
+        std::string all = message + " (" + std::to_string(exceptions.size()) +
+                          (exceptions.size() == 1 ? " exception" : " exceptions") + "): ";
+        for (std::size_t i = 0; i < exceptions.size(); ++i)
+            all += (i == 0 ? "" : "; ") + detail::describe(exceptions[i]);
+        return all;
+    }
+
+    std::string message_;
+    std::vector<std::exception_ptr> exceptions_;
+};
+
+} // namespace asynchio

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Running several things until the first one has ended. Built on child_set, as gather is.
+
+#include <asynchio/combine/detail/joint.hpp>
+
+#include <cstddef>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace asynchio {
+
+namespace detail {
+
+template<class T>
+using race_slot = std::conditional_t<
+    std::is_void_v<T>, std::monostate,
+    std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, std::remove_cv_t<T>>>;
+
+template<class... Children>
+class [[nodiscard("race does nothing until it is awaited")]] race_tuple final : public joint<std::tuple<Children...>> {
+    using base = joint<std::tuple<Children...>>;
+
+public:
+    using result = std::variant<race_slot<typename Children::value_type>...>;
+
+    explicit race_tuple(Children&&... children) : base(joint_end::first_done, std::move(children)...) {}
+
+    result await_resume() {
+        this->end();
+        return take(std::index_sequence_for<Children...>());
+    }
+
+    const char* waiting_for() const noexcept override { return "race"; }
+
+private:
+    template<std::size_t First, std::size_t... Rest>
+    result take(std::index_sequence<First, Rest...>) {
+        auto& child = std::get<First>(this->children_);
+        if constexpr (sizeof...(Rest) != 0)
+            if (child.get() != this->deciding_) return take(std::index_sequence<Rest...>());
+        if constexpr (std::is_void_v<typename std::remove_reference_t<decltype(child)>::value_type>) {
+            child.take();
+            return result(std::in_place_index<First>);
+        } else {
+            return result(std::in_place_index<First>, child.take());
+        }
+    }
+};
+
+template<class Child>
+class [[nodiscard("race does nothing until it is awaited")]] race_range final : public joint<std::vector<Child>> {
+    using base = joint<std::vector<Child>>;
+
+public:
+    explicit race_range(std::vector<Child> children) : base(joint_end::first_done, std::move(children)) {
+        if (this->children_.empty()) throw std::invalid_argument("race: the range is empty");
+    }
+
+    std::pair<std::size_t, race_slot<typename Child::value_type>> await_resume() {
+        this->end();
+        std::size_t winner = 0;
+        while (this->children_[winner].get() != this->deciding_) ++winner;
+        if constexpr (std::is_void_v<typename Child::value_type>) {
+            this->children_[winner].take();
+            return {winner, {}};
+        } else {
+            return {winner, this->children_[winner].take()};
+        }
+    }
+
+    const char* waiting_for() const noexcept override { return "race"; }
+};
+
+} // namespace detail
+
+/// Runs everything it is given until the first has ended, by a value or an exception; `co_await` gives a variant
+/// with its result (`std::monostate` for void) at its index, or throws its exception.
+///
+/// Arguments as for gather. The owned others are cancelled and waited for, and what they end with is dropped; watched
+/// ones run on.
+/// Cancellation: cancels all children, watched ones too; ends when the owned have ended.
+/// Differs from Python: asyncio has none; see wait with first_completed.
+template<class X, class... More>
+    requires(sizeof...(More) != 0 || !detail::child_range<X>)
+auto race(X&& x, More&&... more) {
+    detail::check_awaited_arguments<X, More...>();
+    return detail::race_tuple<detail::child_t<X>, detail::child_t<More>...>(
+        detail::make_child(std::forward<X>(x)), detail::make_child(std::forward<More>(more))...);
+}
+
+/// The same for a range of one type: gives index and result of the winner (`std::monostate` for void).
+/// @throws std::invalid_argument for an empty range.
+template<detail::child_range Range>
+auto race(Range&& range) {
+    return detail::race_range<detail::range_child_t<Range>>(detail::make_children(std::forward<Range>(range)));
+}
+
+} // namespace asynchio

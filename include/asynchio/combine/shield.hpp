@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Keeping a request to cancel away from something. Built on child_set.
+
+#include <asynchio/task/child_set.hpp>
+
+#include <coroutine>
+#include <source_location>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+template<class Child>
+class [[nodiscard("shield does nothing until it is awaited")]] shield_awaiter final : public child_set {
+public:
+    explicit shield_awaiter(Child child) : child_(std::move(child)) {}
+    shield_awaiter(shield_awaiter&& other) noexcept : child_set(std::move(other)), child_(std::move(other.child_)) {}
+    shield_awaiter& operator=(shield_awaiter&&) = delete;
+    ~shield_awaiter() override = default;
+
+    bool await_ready() const {
+        if (child_.empty()) throw std::logic_error("shield: the argument is empty, moved from or awaited before");
+        return child_.done_before_start();
+    }
+
+    template<class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        begin(where);
+        coroutine_is(awaiting, where);
+        starting_ = true;
+        child_.start(*this);
+        starting_ = false;
+        if (ended_) return false;
+        park(awaiting, where);
+        return true;
+    }
+
+    decltype(auto) await_resume() {
+        child_.stop_watching();
+        if constexpr (Child::owned)
+            if (cancelled_) throw cancelled_error(std::move(message_));
+        resumed();
+        return child_.take();
+    }
+
+    void ended(completion& child, bool) noexcept override {
+        ended_ = true;
+        if (starting_) return;
+        if (child.has(flag_branch))
+            decide();
+        else
+            hop_soon();
+    }
+
+    /// A watched child runs on without us; an owned one ends first, and the request is delivered then.
+    cancel_reply cancel(const shared_text& message) noexcept override {
+        if (ended_) return cancel_reply::refused;
+        if constexpr (Child::owned) {
+            cancelled_ = true;
+            message_ = message;
+            return cancel_reply::forwarded;
+        } else {
+            child_.stop_watching();
+            return cancel_reply::left;
+        }
+    }
+    const char* waiting_for() const noexcept override { return "shield"; }
+    completion* awaited() const noexcept override { return child_.get(); }
+
+private:
+    void decide() noexcept override {
+        if (parked()) wake();
+    }
+    template<class Promise>
+    static void coroutine_is(std::coroutine_handle<Promise> awaiting, const std::source_location& where) noexcept {
+        awaiting.promise().state().where = where;
+    }
+
+    Child child_;
+    shared_text message_;
+    bool starting_ = false;
+    bool ended_ = false;
+    bool cancelled_ = false;
+};
+
+} // namespace detail
+
+/// Awaits `x` without passing on a request to cancel.
+///
+/// Of a handle or future: the awaiting task is cancelled at once, what is behind the handle runs on; hold the handle
+/// to await it again. Of a task, a callable or another awaitable, which it owns: the cancellation is delivered when
+/// that has ended, and its result is dropped.
+/// Cancellation: as described. Whoever cancels `x` itself cancels the awaiting task's wait too.
+/// Differs from Python: a task given as such never outlives the call.
+/// See also: wait_for.
+template<class X>
+auto shield(X&& x) {
+    detail::check_awaited_arguments<X>();
+    return detail::shield_awaiter<detail::child_t<X>>(detail::make_child(std::forward<X>(x)));
+}
+
+} // namespace asynchio

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Tasks that end together: structured concurrency. Its children tell it as those of a child_set do.
+
+#include <asynchio/combine/exception_group.hpp>
+#include <asynchio/combine/with.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/current_task.hpp>
+#include <asynchio/task/hop.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// A resource for `with` that waits, at the end of its block, for all tasks created in it.
+///
+/// Behaviour: the first child that fails cancels the others, in order of creation, and the block's body; when all have
+/// ended, one exception_group carries every error. A child that is cancelled on its own is no error. After its own
+/// abort, the awaiting task can go on as before.
+/// Cancellation: of the awaiting task cancels the children and waits for them; errors they have win over it, and the
+/// cancellation is delivered again at the next suspension.
+/// Lifetime: children may refer to what lives around the block.
+/// Cost: one recycled block of 64 bytes a child beside its task, freed when the child has ended.
+/// Example: `co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> { g.create_task(f()); ... })`
+/// See also: gather.
+class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::hop {
+public:
+    task_group() = default;
+    /// Only before it was entered.
+    task_group(task_group&& other) : group_cancelled_(other.group_cancelled_) {
+        if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
+    }
+    task_group& operator=(task_group&&) = delete;
+    ~task_group() override {
+        while (member* each = children_.pop_front()) delete each;
+        while (member* each = ended_.pop_front()) delete each;
+    }
+
+    /// As the free create_task, for a task of this group.
+    /// @throws std::logic_error before the block, after its end, and while the group is shutting down; what was given
+    /// never runs then.
+    template<class X>
+    auto create_task(X&& x, std::source_location created = std::source_location::current()) {
+        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, created, std::forward<X>(x)));
+    }
+    template<class X, class A>
+        requires(!std::is_same_v<std::decay_t<A>, std::source_location>)
+    auto create_task(X&& x, A&& a, std::source_location created = std::source_location::current()) {
+        return adopt(
+            detail::make_task_from(ready_to_adopt(), {}, false, created, std::forward<X>(x), std::forward<A>(a)));
+    }
+    template<class X, class A, class B, class... More>
+        requires(!std::is_same_v<std::decay_t<B>, std::source_location>)
+    auto create_task(X&& x, A&& a, B&& b, More&&... more) {
+        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, std::source_location(), std::forward<X>(x),
+                                            std::forward<A>(a), std::forward<B>(b), std::forward<More>(more)...));
+    }
+
+    /// Cancels children and body, and ends the block quietly; errors they have are thrown all the same. Does nothing
+    /// the second time or at the end; before the block it takes effect as soon as that is entered.
+    void cancel() {
+        if (std::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running_ == 0)) return;
+        abort_with_parent();
+    }
+
+    // The resource; called by with.
+
+    task_group& async_enter() {
+        if (entered_) throw std::logic_error("task_group: has already been entered");
+        parent_ = current_task();
+        if (!parent_) throw std::logic_error("task_group: must be used inside a task");
+        begin();
+        entered_ = true;
+        if (group_cancelled_) abort_with_parent();
+        return *this;
+    }
+
+    /// Waits for the children. @return whether the body's exception is suppressed: after cancel().
+    task<bool> async_exit(std::exception_ptr error) {
+        exiting_ = true;
+        std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;
+        if (error && !aborting_) abort();
+        while (running_ != 0) {
+            try {
+                co_await children_end(*this);
+            } catch (const cancelled_error&) {
+                if (!aborting_) {
+                    cancellation = std::current_exception();
+                    abort();
+                }
+            }
+        }
+        bool quiet = false;
+        if (parent_cancelled_ && parent_.uncancel() == 0) {
+            quiet = group_cancelled_ && cancellation;
+            cancellation = nullptr;
+        }
+        if (error && !detail::is_cancellation(error)) errors_.push_back(std::move(error));
+        if (!errors_.empty()) {
+            if (parent_.cancelling() > 0) { // somebody else's request is delivered at the next suspension
+                parent_.uncancel();
+                parent_.cancel();
+            }
+            throw exception_group("unhandled errors in a TaskGroup", std::move(errors_));
+        }
+        if (cancellation) std::rethrow_exception(cancellation);
+        co_return quiet;
+    }
+
+private:
+    /// A child: told by its task, listed in order of creation while it runs, in order of its end afterwards.
+    class member final : public detail::child_owner, public detail::list_link {
+    public:
+        static void* operator new(std::size_t size) { return detail::frame_pool::allocate(size); }
+        static void operator delete(void* address, std::size_t size) noexcept {
+            detail::frame_pool::deallocate(address, size);
+        }
+
+        explicit member(task_group& g) noexcept : list_link(), group(g) {}
+        member(const member&) = delete;
+        member& operator=(const member&) = delete;
+        ~member() override {
+            if (task == nullptr) return;
+            if (!task->done()) task->owner = nullptr;
+            detail::release(*task);
+        }
+        void child_done(detail::completion&) noexcept override { group.ended(*this); }
+
+        task_group& group;
+        detail::frame* task = nullptr;
+    };
+
+    /// Suspended until the last child has ended.
+    class children_end final : public suspension {
+    public:
+        explicit children_end(task_group& g) noexcept : group_(g) {}
+        children_end(children_end&& other) noexcept : group_(other.group_) {}
+        children_end& operator=(children_end&&) = delete;
+        ~children_end() override {
+            if (group_.waiting_ == this) group_.waiting_ = nullptr;
+        }
+        static bool await_ready() noexcept { return false; }
+        template<class Promise>
+        void await_suspend(std::coroutine_handle<Promise> awaiting,
+                           std::source_location where = std::source_location::current()) noexcept {
+            group_.waiting_ = this;
+            park(awaiting, where);
+        }
+        void await_resume() { resumed(); }
+        const char* waiting_for() const noexcept override { return "task_group"; }
+        cancel_reply cancel(const detail::shared_text&) noexcept override { return cancel_reply::left; }
+
+    private:
+        task_group& group_;
+    };
+
+    event_loop& ready_to_adopt() {
+        if (!entered_) throw std::logic_error("task_group: create_task: the group has not been entered");
+        if (exiting_ && running_ == 0) throw std::logic_error("task_group: create_task: the group is finished");
+        if (aborting_) throw std::logic_error("task_group: create_task: the group is shutting down");
+        if (spare_ == nullptr) spare_ = std::make_unique<member>(*this);
+        return get_running_loop();
+    }
+
+    template<class T>
+    task_handle<T> adopt(task_handle<T> handle) noexcept {
+        member& child = *spare_.release();
+        child.task = static_cast<detail::frame*>(handle.completion());
+        ++child.task->references;
+        ++running_;
+        children_.push_back(child);
+        if (handle.done())
+            ended(child);
+        else
+            child.task->owner = &child;
+        return handle;
+    }
+
+    void ended(member& child) noexcept {
+        children_.remove(child);
+        ended_.push_back(child);
+        hop_soon();
+    }
+
+    void decide() noexcept override {
+        while (member* first = ended_.pop_front()) {
+            const std::unique_ptr<member> child(first);
+            --running_;
+            if (running_ == 0 && waiting_ != nullptr && waiting_->parked()) waiting_->wake();
+            if (!child->task->failed()) continue;
+            child->task->set(detail::flag_retrieved);
+            try {
+                errors_.push_back(child->task->error());
+            } catch (const std::bad_alloc&) { // the group is aborted all the same
+            }
+            if (!aborting_ && !parent_cancelled_) abort_with_parent();
+        }
+    }
+
+    void abort() noexcept {
+        aborting_ = true;
+        for (member* each = children_.front(); each != nullptr; each = children_.after(*each))
+            detail::cancel_completion(*each->task, detail::shared_text());
+    }
+    void abort_with_parent() noexcept {
+        abort();
+        parent_cancelled_ = true;
+        detail::cancel_completion(*parent_.completion(), detail::shared_text());
+    }
+
+    detail::intrusive_list<member> children_;
+    detail::intrusive_list<member> ended_;
+    std::unique_ptr<member> spare_;
+    std::size_t running_ = 0;
+    children_end* waiting_ = nullptr;
+    any_task_handle parent_;
+    std::vector<std::exception_ptr> errors_;
+    bool entered_ = false;
+    bool exiting_ = false;
+    bool aborting_ = false;
+    bool parent_cancelled_ = false;
+    bool group_cancelled_ = false;
+};
+
+} // namespace asynchio

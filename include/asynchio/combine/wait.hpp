@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Waiting for some or all of several tasks and futures, without touching them. Watches them as a child_set does.
+
+#include <asynchio/combine/detail/deadline.hpp>
+#include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/task/hop.hpp>
+#include <asynchio/task/task_handle.hpp>
+
+#include <optional>
+#include <source_location>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// When wait returns.
+enum class wait_until : unsigned char { all_completed, first_completed, first_exception };
+inline constexpr wait_until all_completed = wait_until::all_completed;
+inline constexpr wait_until first_completed = wait_until::first_completed;
+inline constexpr wait_until first_exception = wait_until::first_exception;
+
+/// What wait gives: handles in the order of the arguments, each once.
+template<class H>
+struct wait_result {
+    std::vector<H> done;
+    std::vector<H> pending;
+
+    wait_result() = default;
+};
+
+namespace detail {
+
+template<class H>
+class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final : public suspension, public hop {
+    using child = observed<H, wait_awaiter>;
+
+public:
+    wait_awaiter(std::vector<H> handles, wait_until when, std::optional<nanoseconds_count> timeout)
+        : handles_(observe<wait_awaiter>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
+        if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
+    }
+    wait_awaiter(wait_awaiter&& other) noexcept
+        : handles_(std::move(other.handles_)), when_(other.when_),
+          timeout_(other.timeout_) {}
+    wait_awaiter& operator=(wait_awaiter&&) = delete;
+    ~wait_awaiter() override = default;
+
+    static bool await_ready() noexcept { return false; }
+
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        begin();
+        running_ = handles_.size();
+        if (timeout_) deadline_.emplace(loop(), later(loop().now(), *timeout_), *this);
+        for (child& each : handles_) each.start(*this);
+        park(awaiting, where);
+    }
+
+    wait_result<H> await_resume() {
+        stop();
+        resumed();
+        wait_result<H> result;
+        for (child& each : handles_)
+            (each.handle.done() ? result.done : result.pending).push_back(std::move(each.handle));
+        return result;
+    }
+
+    void ended(child& each) noexcept {
+        --running_;
+        if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.completion()->failed()))
+            hop_soon();
+    }
+
+    /// Children are not touched.
+    cancel_reply cancel(const shared_text&) noexcept override {
+        stop();
+        return cancel_reply::left;
+    }
+    const char* waiting_for() const noexcept override { return "wait"; }
+
+private:
+    void decide() noexcept override {
+        if (parked()) wake();
+    }
+    void on_deadline() noexcept { decide(); }
+    void stop() noexcept {
+        deadline_.reset();
+        for (child& each : handles_) each.stop();
+    }
+
+    std::vector<child> handles_;
+    std::size_t running_ = 0;
+    wait_until when_;
+    std::optional<nanoseconds_count> timeout_;
+    std::optional<deadline<wait_awaiter>> deadline_;
+    friend deadline<wait_awaiter>;
+};
+
+/// The type that several handles share: their own if it is one, else any_task_handle.
+template<class... H>
+using common_handle =
+    std::conditional_t<(std::is_same_v<H, std::tuple_element_t<0, std::tuple<H...>>> && ...),
+                       std::tuple_element_t<0, std::tuple<H...>>, any_task_handle>;
+
+template<class... X>
+auto wait_for_each(const X&... x) {
+    const auto list = []<class... H>(wait_until when, const H&... handles) {
+        using common = common_handle<H...>;
+        std::vector<common> copies;
+        copies.reserve(sizeof...(H));
+        (copies.push_back(handles), ...);
+        return wait_awaiter<common>(std::move(copies), when, std::nullopt);
+    };
+    if constexpr ((std::is_same_v<X, wait_until> || ...)) {
+        const auto split = [&]<std::size_t... I>(std::index_sequence<I...>) {
+            const std::tuple<const X&...> all(x...);
+            return list(std::get<sizeof...(X) - 1>(all), std::get<I>(all)...);
+        };
+        return split(std::make_index_sequence<sizeof...(X) - 1>());
+    } else {
+        return list(all_completed, x...);
+    }
+}
+
+} // namespace detail
+
+/// Waits until all of `handles` are done, or as `when` says; gives them as `.done` and `.pending`, in their order.
+///
+/// Never throws what they end with, and cancels nothing. Suspends even if all are done already. `first_exception`
+/// returns at the first that fails; one that is cancelled or succeeds does not count.
+/// @param timeout a duration, after which it returns what there is; 0 or less: after one pass of the loop.
+/// @throws std::invalid_argument for no handles at all.
+/// Cancellation: leaves the children alone. Cost: one vector.
+/// Differs from Python: keeps the order of the arguments.
+template<detail::handle_range Range>
+auto wait(Range&& handles, wait_until when = all_completed) {
+    auto list = detail::handles_of(std::forward<Range>(handles));
+    return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when, std::nullopt);
+}
+template<detail::handle_range Range, class Timeout>
+auto wait(Range&& handles, wait_until when, const Timeout& timeout) {
+    auto list = detail::handles_of(std::forward<Range>(handles));
+    return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when,
+                                                                     detail::optional_timeout(timeout));
+}
+
+/// The same for handles one by one, of one type or else as any_task_handle; `when` may stand last.
+template<class First, class... More>
+    requires(std::is_base_of_v<handle_base, First>)
+auto wait(const First& first, const More&... more) {
+    return detail::wait_for_each(first, more...);
+}
+
+} // namespace asynchio

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A deadline for one awaitable. Built on timeout.
+
+#include <asynchio/combine/finally.hpp>
+#include <asynchio/combine/timeout.hpp>
+#include <asynchio/task/settled.hpp>
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// No time at all: what is done already counts, a task that has started is cancelled, anything else never starts.
+template<class B>
+task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
+    if constexpr (std::is_base_of_v<handle_base, std::remove_cvref_t<B>>) {
+        if (!body.done()) {
+            body.cancel();
+            co_await settled(*body.completion());
+        }
+        if (body.cancelled()) throw timeout_error();
+        co_return co_await static_cast<B&&>(body);
+    } else if constexpr (!is_task<std::remove_cvref_t<B>> && !std::is_invocable_v<std::remove_reference_t<B>&>) {
+        auto&& waiting = get_awaiter(static_cast<B&&>(body));
+        if (waiting.await_ready()) co_return waiting.await_resume();
+        throw timeout_error();
+    } else {
+        throw timeout_error();
+    }
+}
+
+template<class B>
+task<body_result_t<B>> run_wait_for(B body, std::optional<duration> limit) {
+    if (limit && limit->count() <= 0) co_return co_await wait_for_nothing<B>(body);
+    std::tuple<timeout> deadline{timeout(limit)};
+    co_return co_await with_level<0, std::tuple<timeout>, B>(deadline, body);
+}
+
+} // namespace detail
+
+/// Awaits `x` in the calling task, for at most `limit`; gives its result.
+///
+/// @param x a task, handle, future, other awaitable, or a callable without arguments that returns one.
+/// @param limit a duration, nullopt for none; 0 or less: the result if it is there, else nothing starts.
+/// When the time is up, `x` is cancelled and waited for, then timeout_error is thrown; if `x` ends with a value or
+/// another exception after all, that counts.
+/// Cancellation: cancels `x` and waits for it. A result that `x` has given is never lost for a handle.
+/// Cost: a few frames from the pool and one timer.
+/// See also: timeout, shield.
+template<class X, class Rep, class Period>
+auto wait_for(X&& x, std::chrono::duration<Rep, Period> limit) {
+    detail::check_awaited_arguments<X>();
+    return detail::run_wait_for<detail::kept_t<X>>(detail::keep<X>(x), duration(detail::to_nanoseconds(limit)));
+}
+
+template<class X>
+auto wait_for(X&& x, std::nullopt_t) {
+    detail::check_awaited_arguments<X>();
+    return detail::run_wait_for<detail::kept_t<X>>(detail::keep<X>(x), std::nullopt);
+}
+
+template<class X, class Rep, class Period>
+auto wait_for(X&& x, const std::optional<std::chrono::duration<Rep, Period>>& limit) {
+    detail::check_awaited_arguments<X>();
+    return detail::run_wait_for<detail::kept_t<X>>(
+        detail::keep<X>(x), limit ? std::optional<duration>(detail::to_nanoseconds(*limit)) : std::nullopt);
+}
+
+} // namespace asynchio

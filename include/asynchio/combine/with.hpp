@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A block with an asynchronous end: what `async with` is in Python. C++ cannot await in a destructor.
+
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/take.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+template<class R>
+concept enters = requires(R& r) { r.async_enter(); };
+template<class R>
+concept exits = requires(R& r) { r.async_exit(std::exception_ptr()); };
+template<class R>
+concept closes = requires(R& r) { r.aclose(); };
+
+/// What a call gives in the end: the result of awaiting it if that is possible, else the thing itself.
+template<class X>
+struct eventual {
+    using type = X;
+};
+template<awaitable X>
+struct eventual<X> {
+    using type = await_result_t<X>;
+};
+
+template<class R>
+struct entered {
+    using type = void;
+};
+template<enters R>
+struct entered<R> {
+    using type = typename eventual<decltype(std::declval<R&>().async_enter())>::type;
+};
+
+/// The body: called with what entering gave, or with nothing if it takes nothing; or awaited if it is awaitable. `B` is
+/// a reference type if the body is referenced.
+template<class B, class... Entered>
+decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
+    using callable = std::remove_reference_t<B>;
+    if constexpr (std::is_invocable_v<callable&, Entered&...>) {
+        static_assert(awaitable<std::invoke_result_t<callable&, Entered&...>>,
+                      "the body of with must return an awaitable");
+        return std::invoke(body, given...);
+    } else if constexpr (std::is_invocable_v<callable&>) {
+        static_assert(awaitable<std::invoke_result_t<callable&>>, "the body of with must return an awaitable");
+        return std::invoke(body);
+    } else {
+        static_assert(awaitable<B&&>, "the body of with is an awaitable, or is called with what entering the resources "
+                                      "gives, or with nothing, and returns an awaitable");
+        return static_cast<B&&>(body);
+    }
+}
+
+/// A resource that may end its block quietly says so: with() then gives an optional, or whether it ran to its end.
+template<class R>
+inline constexpr bool ends_quietly = requires { requires std::remove_reference_t<R>::ends_quietly; };
+
+template<class R, class Inner>
+using block_result =
+    std::conditional_t<!ends_quietly<R>, Inner,
+                       std::conditional_t<std::is_void_v<Inner>, bool,
+                                          std::optional<std::conditional_t<std::is_void_v<Inner>, bool, Inner>>>>;
+
+/// What the blocks from resource `I` on give, when those before gave `Entered`.
+template<std::size_t I, class Resources, class B, class... Entered>
+struct level_result {
+    using resource = std::tuple_element_t<I, Resources>;
+    using given = typename entered<resource>::type;
+    template<class G>
+    struct next {
+        using type = typename level_result<I + 1, Resources, B, Entered..., std::remove_reference_t<G>>::type;
+    };
+    template<class G>
+        requires std::is_void_v<G>
+    struct next<G> {
+        using type = typename level_result<I + 1, Resources, B, Entered...>::type;
+    };
+    using type = block_result<resource, typename next<given>::type>;
+};
+template<std::size_t I, class Resources, class B, class... Entered>
+    requires(I == std::tuple_size_v<Resources>)
+struct level_result<I, Resources, B, Entered...> {
+    using type = typename kept_result<
+        await_result_t<decltype(call_body<B>(std::declval<B&>(), std::declval<Entered&>()...))>>::type;
+};
+
+/// @return whether the exception is suppressed.
+template<class R>
+task<bool> leave(R& resource, std::exception_ptr error) {
+    if constexpr (exits<R>) {
+        using exit = decltype(resource.async_exit(error));
+        if constexpr (!awaitable<exit>) {
+            if constexpr (std::is_void_v<exit>) {
+                resource.async_exit(std::move(error));
+                co_return false;
+            } else {
+                co_return static_cast<bool>(resource.async_exit(std::move(error)));
+            }
+        } else if constexpr (std::is_void_v<await_result_t<exit>>) {
+            co_await resource.async_exit(std::move(error));
+            co_return false;
+        } else {
+            co_return static_cast<bool>(co_await resource.async_exit(std::move(error)));
+        }
+    } else {
+        static_assert(closes<R>, "a resource of with has async_exit(std::exception_ptr) or aclose()");
+        co_await resource.aclose();
+        co_return false;
+    }
+}
+
+template<std::size_t I, class Resources, class B, class... Entered>
+task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
+                                                                          std::remove_reference_t<B>& body,
+                                                                          Entered&... given);
+
+template<std::size_t I, class Resources, class B, class... Entered>
+auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... given) {
+    return with_level<I + 1, Resources, B, Entered...>(resources, body, given...);
+}
+
+/// Enters, and runs what is inside. Entering that throws leaves nothing to be left.
+template<std::size_t I, class Resources, class B, class... Entered>
+task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
+                                                                          std::remove_reference_t<B>& body,
+                                                                          Entered&... given) {
+    if constexpr (I == std::tuple_size_v<Resources>) {
+        co_return co_await call_body<B>(body, given...);
+    } else {
+        using level = level_result<I, Resources, B, Entered...>;
+        using inner = typename level::template next<typename level::given>::type;
+        auto& resource = std::get<I>(resources);
+        using R = std::remove_reference_t<decltype(resource)>;
+        outcome<inner> ended;
+        if constexpr (!enters<R>) {
+            ended = co_await capture(next_level<I, Resources, B>(resources, body, given...));
+        } else if constexpr (std::is_void_v<typename level::given>) {
+            if constexpr (awaitable<decltype(resource.async_enter())>)
+                co_await resource.async_enter();
+            else
+                resource.async_enter();
+            ended = co_await capture(next_level<I, Resources, B>(resources, body, given...));
+        } else if constexpr (awaitable<decltype(resource.async_enter())>) {
+            auto&& it = co_await resource.async_enter();
+            ended = co_await capture(next_level<I, Resources, B>(resources, body, given..., it));
+        } else {
+            auto&& it = resource.async_enter();
+            ended = co_await capture(next_level<I, Resources, B>(resources, body, given..., it));
+        }
+        const bool suppressed = co_await leave(resource, ended.error());
+        if constexpr (ends_quietly<R>) {
+            if (suppressed) {
+                if constexpr (std::is_void_v<inner>)
+                    co_return false;
+                else
+                    co_return std::nullopt;
+            }
+            if constexpr (std::is_void_v<inner>) {
+                ended.rethrow();
+                co_return true;
+            } else {
+                co_return std::move(ended).value();
+            }
+        } else if constexpr (std::is_void_v<inner>) {
+            if (!suppressed) ended.rethrow();
+        } else {
+            if (suppressed && ended.error())
+                throw std::logic_error("with: the resource suppressed the exception of a body that gives a result; a "
+                                       "resource with `static constexpr bool ends_quietly = true` gives an optional");
+            co_return std::move(ended).value();
+        }
+    }
+}
+
+template<class Resources, class B>
+task<typename level_result<0, Resources, B>::type> with_all(Resources resources, B body) {
+    co_return co_await with_level<0, Resources, B>(resources, body);
+}
+
+/// The arguments of with(): resources, and the body behind them.
+template<class... X>
+struct with_arguments {
+    static constexpr std::size_t resources = sizeof...(X) - 1;
+    template<std::size_t I>
+    using given = std::tuple_element_t<I, std::tuple<X...>>;
+
+    template<std::size_t... I>
+    static auto start(std::tuple<X&&...> all, std::index_sequence<I...>) {
+        using kept = std::tuple<kept_t<given<I>>...>;
+        using body = given<resources>;
+        return with_all<kept, kept_t<body>>(kept(keep<given<I>>(std::get<I>(all))...),
+                                            keep<body>(std::get<resources>(all)));
+    }
+};
+
+} // namespace detail
+
+/// `with(resource, body)`: enters the resource, runs `body` in the calling task, and leaves the resource on every
+/// path, exceptions and cancellation included; gives what the body gives. Several: `with(a, b, body)`, left in
+/// reverse order.
+///
+/// A resource has `async_enter()` and `async_exit(std::exception_ptr)`, or just `aclose()`. Each may return an
+/// awaitable or a plain value. What entering gives is passed to the body, if the body takes it. `async_exit` gives
+/// true to suppress the body's exception, and replaces it by throwing another.
+/// Lifetime: an lvalue resource or body is referenced, a temporary or taken one kept until the end.
+/// Cancellation: reaches whatever the body, or the leaving, waits for.
+/// Cost: three frames from the pool.
+/// Example: `co_await aio::with(aio::timeout(5s), [&]() -> aio::task<> { co_await fetch(); });`
+/// See also: finally, timeout, task_group.
+template<class... X>
+    requires(sizeof...(X) >= 2)
+auto with(X&&... x) {
+    detail::check_awaited_arguments<X...>();
+    return detail::with_arguments<X...>::start(std::tuple<X&&...>(std::forward<X>(x)...),
+                                               std::make_index_sequence<sizeof...(X) - 1>());
+}
+
+} // namespace asynchio

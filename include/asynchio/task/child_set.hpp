@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Several things awaited by one: what gather, race and shield have in common.
+
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/task/co_invoke.hpp>
+#include <asynchio/task/future.hpp>
+#include <asynchio/task/hop.hpp>
+#include <asynchio/task/take.hpp>
+#include <asynchio/task/task_handle.hpp>
+
+#include <functional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// A suspension with children. Those it started (tasks), those it armed in place (branches) and those it watches
+/// (handles, futures) tell it in the step in which they end; what follows from that is decided one iteration later,
+/// in decide(), which is when asyncio's done-callbacks run.
+class child_set : public suspension, public child_owner, public hop {
+public:
+    /// A child has ended; called in its last step.
+    virtual void ended(completion& child, bool owned) noexcept = 0;
+
+    void child_done(completion& child) noexcept final { ended(child, true); }
+    frame* identity() const noexcept final { return origin_; }
+
+    const std::source_location& started_at() const noexcept { return where_; }
+
+protected:
+    child_set() noexcept = default;
+    child_set(child_set&&) noexcept : child_set() {} // only before begin()
+    child_set& operator=(child_set&&) = delete;
+
+    /// Once, before the first child starts.
+    void begin(const std::source_location& where) noexcept {
+        hop::begin();
+        origin_ = current_task_frame();
+        where_ = where;
+    }
+
+private:
+    frame* origin_ = nullptr;
+    std::source_location where_;
+};
+
+/// A child that was given as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
+/// in the name of the awaiting task). Eight bytes, so that ranges stay small.
+template<class T, bool Branch>
+class owned_child {
+public:
+    using value_type = T;
+    static constexpr bool owned = true;
+
+    explicit owned_child(task<T> what) noexcept : state_(what.release()) {}
+    owned_child(owned_child&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    owned_child& operator=(owned_child&&) = delete;
+    ~owned_child() {
+        if (state_ == nullptr) return;
+        if (state_->has(flag_root)) {
+            state_->owner = nullptr;
+            state_->set(flag_retrieved);
+            release(*state_);
+        } else {
+            drop_frame(*state_);
+        }
+    }
+
+    bool empty() const noexcept { return state_ == nullptr; }
+    completion* get() const noexcept { return state_; }
+    bool done_before_start() const noexcept { return false; }
+
+    void start(child_set& set) noexcept {
+        become_task(*state_, set.loop(), 1, set.started_at());
+        state_->owner = &set;
+        if constexpr (Branch) {
+            state_->set(flag_branch);
+            start_now(*state_);
+        } else {
+            set.loop().schedule(*state_);
+        }
+    }
+    void stop_watching() noexcept {}
+
+    /// The result, moved out; the frame is freed. @throws what the child ended with.
+    T take() {
+        const last_look seen{*this};
+        state_->set(flag_retrieved);
+        return std::move(*state_).value();
+    }
+
+private:
+    struct last_look {
+        owned_child& child;
+        ~last_look() { release(*std::exchange(child.state_, nullptr)); }
+    };
+    task_state<T>* state_;
+};
+
+/// A child that was given as a handle or future.
+template<class T, bool Move>
+class watched_child : private watcher {
+public:
+    using value_type = T;
+    static constexpr bool owned = false;
+
+    explicit watched_child(handle_base what) noexcept : watcher(&fire), handle_(std::move(what)) {}
+    watched_child(watched_child&& other) noexcept : watcher(&fire), handle_(std::move(other.handle_)) {}
+    watched_child& operator=(watched_child&&) = delete;
+    ~watched_child() { stop_watching(); }
+
+    bool empty() const noexcept { return !handle_; }
+    completion* get() const noexcept { return handle_.completion(); }
+    bool done_before_start() const { return get()->done(); }
+
+    void start(child_set& set) {
+        set_ = &set;
+        if (get()->done())
+            set.ended(*get(), false);
+        else
+            get()->watch(*this);
+    }
+    void stop_watching() noexcept {
+        if (watching()) get()->unwatch(*this);
+    }
+    decltype(auto) take() { return take_result<T, Move>(*get()); }
+
+private:
+    static void fire(watcher& self, completion& what) noexcept {
+        static_cast<watched_child&>(self).set_->ended(what, false);
+    }
+
+    handle_base handle_;
+    child_set* set_ = nullptr;
+};
+
+template<class A>
+using branch_of = owned_child<await_result_t<A>, true>;
+
+template<class A>
+task<await_result_t<A>> await_in_place(kept_t<A> awaitable) {
+    co_return co_await static_cast<kept_t<A>&&>(awaitable);
+}
+
+/// The child that `x` makes: of a handle or future, a task, a callable, or another awaitable. An lvalue callable or
+/// awaitable is referenced, a temporary or taken one is kept.
+template<class X>
+auto make_child(X&& x) {
+    using plain = std::remove_cvref_t<X>;
+    if constexpr (std::is_base_of_v<handle_base, plain>) {
+        static_assert(requires { typename plain::value_type; },
+                      "this needs the result's type: give the task_handle<T> itself, not an any_task_handle");
+        return watched_child<typename plain::value_type, !std::is_lvalue_reference_v<X>>(std::forward<X>(x));
+    } else if constexpr (is_task<plain>) {
+        return owned_child<typename plain::value_type, false>(as_task(std::forward<X>(x)));
+    } else if constexpr (is_taken<plain>) {
+        return make_child(std::forward<X>(x).release());
+    } else if constexpr (std::is_invocable_v<X>) {
+        if constexpr (std::is_lvalue_reference_v<X>) {
+            auto started = as_task(std::ref(x));
+            return owned_child<typename decltype(started)::value_type, false>(std::move(started));
+        } else {
+            auto started = as_task(std::forward<X>(x));
+            return owned_child<typename decltype(started)::value_type, false>(std::move(started));
+        }
+    } else {
+        static_assert(awaitable<X>, "this takes handles, futures, tasks, other awaitables, and callables without "
+                                    "arguments that return a task");
+        return branch_of<X>(await_in_place<X>(std::forward<X>(x)));
+    }
+}
+
+template<class X>
+using child_t = decltype(make_child(std::declval<X>()));
+
+} // namespace asynchio::detail

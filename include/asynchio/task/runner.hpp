@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A loop with a beginning and an end, for one or several main tasks.
+
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/current_task.hpp>
+#include <asynchio/task/run_until_complete.hpp>
+
+#include <csignal>
+#include <optional>
+#include <source_location>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// Runs several main tasks on one loop; what they leave running pauses in between and goes on in the next run.
+///
+/// Behaviour: the loop is made by the first run() or get_loop(). close(), which the destructor calls too, cancels what
+/// is left and waits for it, reports what fails meanwhile, shuts the loop's services down (the thread pool is joined),
+/// and closes the loop. A task that swallows its cancellation and never ends keeps close() from returning.
+/// Threads: one.
+/// See also: run.
+class runner {
+public:
+    explicit runner(run_options options = {}) noexcept : options_(options) {}
+    runner(const runner&) = delete;
+    runner& operator=(const runner&) = delete;
+    ~runner() {
+        try {
+            close();
+        } catch (...) { // closing while the loop runs is the only misuse, and then nothing can be done here
+        }
+    }
+
+    /// Runs `x` (a task, another awaitable, or a callable with arguments) to its end and gives its result.
+    /// @throws what it throws; cancelled_error if it ended cancelled; keyboard_interrupt if Ctrl-C did that;
+    /// std::logic_error when the runner is closed or a loop is running on this thread.
+    template<class X, class... Args>
+    decltype(auto) run(X&& x, Args&&... args) {
+        if (detail::this_thread.running != nullptr)
+            throw std::logic_error("run: cannot be called from a running event loop; co_await it, or use create_task");
+        return run_task(detail::as_task(std::forward<X>(x), std::forward<Args>(args)...));
+    }
+
+    /// @throws std::logic_error when the runner is closed.
+    event_loop& get_loop() {
+        if (closed_) throw std::logic_error("Runner is closed");
+        if (!loop_) loop_.emplace(options_);
+        return *loop_;
+    }
+
+    /// Ends the loop as described above; does nothing the second time.
+    void close() {
+        if (std::exchange(closed_, true) || !loop_) return;
+        cancel_all();
+        loop_->services().close();
+        {
+            const event_loop::running_scope scope(*loop_);
+            while (!loop_->services().closed()) loop_->run_once();
+        }
+        loop_->close();
+    }
+
+private:
+    template<class T>
+    T run_task(task<T> main) {
+        event_loop& loop = get_loop();
+        const task_handle<T> handle = loop.create_task(std::move(main));
+        std::optional<interruptible> guard;
+        if (options_.handle_sigint) guard.emplace(loop, handle);
+        detail::run_until_done(loop, handle);
+        if (handle.cancelled() && guard && guard->interrupted && handle.uncancel() == 0) throw keyboard_interrupt();
+        return detail::take_result<T, true>(*handle.completion());
+    }
+
+    /// Ctrl-C cancels the main task while this lives.
+    struct interruptible {
+        interruptible(event_loop& l, any_task_handle main) : loop(l) {
+            loop.add_signal_handler(
+                SIGINT,
+                [this, main] {
+                    interrupted = true;
+                    main.cancel();
+                },
+                true);
+        }
+        interruptible(const interruptible&) = delete;
+        interruptible& operator=(const interruptible&) = delete;
+        ~interruptible() { loop.remove_signal_handler(SIGINT); }
+
+        event_loop& loop;
+        bool interrupted = false;
+    };
+
+    /// All are asked first, in order of creation, and then waited for together.
+    void cancel_all() {
+        const std::vector<any_task_handle> left = all_tasks(*loop_);
+        std::size_t running = left.size();
+        if (running == 0) return;
+        for (const any_task_handle& each : left) {
+            each.cancel();
+            each.add_done_callback([&running, this] {
+                if (--running == 0) loop_->stop();
+            });
+        }
+        while (running > 0) loop_->run_forever();
+        for (const any_task_handle& each : left) {
+            if (each.cancelled() || !each.exception()) continue;
+            exception_context context;
+            context.message = "unhandled exception during asyncio.run() shutdown";
+            context.exception = each.exception();
+            context.source = each.name();
+            context.object = each.completion();
+            loop_->call_exception_handler(context);
+        }
+    }
+
+    run_options options_;
+    bool closed_ = false;
+    std::optional<event_loop> loop_;
+};
+
+} // namespace asynchio

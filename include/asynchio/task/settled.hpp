@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Waiting until something has ended, whatever it ends with and whatever is asked meanwhile.
+
+#include <asynchio/task/handle_base.hpp>
+
+#include <coroutine>
+#include <source_location>
+
+namespace asynchio::detail {
+
+/// Gives nothing and throws nothing. A request to cancel that comes meanwhile is passed on, so that a slow cleanup is
+/// interrupted, and stays pending for the awaiting task: it is delivered at its next suspension point.
+class [[nodiscard]] settled final : public suspension, private watcher {
+public:
+    explicit settled(completion& what) noexcept : watcher(&fire), what_(what) {}
+    settled(settled&& other) noexcept : settled(other.what_) {}
+    settled& operator=(settled&&) = delete;
+    ~settled() override { what_.unwatch(*this); }
+
+    bool await_ready() const noexcept { return what_.done(); }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) noexcept {
+        what_.watch(*this);
+        park(awaiting, where);
+    }
+    void await_resume() const noexcept { what_.set(flag_retrieved); }
+
+    const char* waiting_for() const noexcept override { return "the end of a task"; }
+    completion* awaited() const noexcept override { return &what_; }
+    cancel_reply cancel(const shared_text& message) noexcept override {
+        cancel_completion(what_, message);
+        return cancel_reply::refused;
+    }
+
+private:
+    static void fire(watcher& self, completion&) noexcept {
+        auto& waiting = static_cast<settled&>(self);
+        if (waiting.parked()) waiting.wake();
+    }
+    completion& what_;
+};
+
+} // namespace asynchio::detail
