@@ -2,23 +2,21 @@
 #pragma once
 
 // The loop: runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread has
-// something for it. Built on the policies beside it: clock, ready order, poller, mailbox.
+// something for it. Built on selector, which knows where that comes from.
 
-#include <asynchio/loop/busy_interval.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/exception_handler.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
-#include <asynchio/loop/run_options.hpp>
 #include <asynchio/loop/loop_ref.hpp>
-#include <asynchio/loop/mailbox.hpp>
+#include <asynchio/loop/run_options.hpp>
 #include <asynchio/loop/scheduler.hpp>
+#include <asynchio/loop/selector.hpp>
 #include <asynchio/loop/services.hpp>
 #include <asynchio/loop/shuffled_order.hpp>
-#include <asynchio/loop/timer_queue.hpp>
-#include <asynchio/loop/watches.hpp>
+#include <asynchio/loop/step_observer.hpp>
 
-#include <memory>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -147,10 +145,10 @@ public:
     void add_signal_handler(int signal, F&& f, bool once = false) {
         require_usable("add_signal_handler");
         detail::require_callable(f, "add_signal_handler");
-        signals_.set(signal, make_repeated(std::forward<F>(f)), *mailbox_, once);
+        outside_.signals.set(signal, make_repeated(std::forward<F>(f)), *outside_.mailbox, once);
     }
     /// Restores what was there before. @return whether there was a handler.
-    bool remove_signal_handler(int signal) noexcept { return signals_.remove(signal); }
+    bool remove_signal_handler(int signal) noexcept { return outside_.signals.remove(signal); }
 
     /// Calls `f()` in every iteration in which `fd` is readable; replaces an earlier reader of it.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
@@ -159,19 +157,17 @@ public:
     template<class F>
     void add_writer(int fd, F&& f) { add_watch(fd, detail::fd_watch::writable, std::forward<F>(f)); }
     /// @return whether there was one.
-    bool remove_reader(int fd) noexcept { return descriptors_.remove(fd, detail::fd_watch::readable); }
-    bool remove_writer(int fd) noexcept { return descriptors_.remove(fd, detail::fd_watch::writable); }
+    bool remove_reader(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::readable); }
+    bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
 
     // For the rooms above
 
     /// A copyable reference that other threads may hold.
-    loop_ref ref() const noexcept { return loop_ref(mailbox_, const_cast<event_loop*>(this)); }
+    loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
     detail::service_registry& services() noexcept { return services_; }
     /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
     void add_timer(detail::timer& t, detail::nanoseconds_count deadline, bool due = false) {
-        timers_.add(t, deadline);
-        t.pending = true;
-        if (due) busy_.end();
+        outside_.add_timer(t, deadline, due);
     }
     /// A timer that has expired already: a call in the next iteration, which can be taken back like a timer.
     void schedule_timer(detail::timer& t) noexcept {
@@ -181,23 +177,28 @@ public:
     /// Before its call has been made. Linear when it stands in the ready queue already.
     void remove_timer(detail::timer& t) noexcept {
         if (t.armed())
-            timers_.remove(t);
+            outside_.timers.remove(t);
         else if (t.pending)
             unschedule(t);
         t.pending = false;
     }
-    detail::nanoseconds_count now() const noexcept { return virtual_ ? virtual_now_ : detail::steady_now(); }
-    bool has_virtual_time() const noexcept { return virtual_; }
-    std::size_t pending_timers() const noexcept { return timers_.size(); }
-    std::size_t watched_descriptors() const noexcept { return descriptors_.size(); }
+    detail::nanoseconds_count now() const noexcept { return outside_.now(); }
+    std::size_t pending_timers() const noexcept { return outside_.timers.size(); }
+    std::size_t watched_descriptors() const noexcept { return outside_.descriptors.size(); }
     /// Jobs of other threads that will come back: virtual time stands still meanwhile.
-    void expect_post() noexcept { ++outstanding_; }
-    void post_arrived() noexcept { --outstanding_; }
+    void expect_post() noexcept { ++outside_.outstanding; }
+    void post_arrived() noexcept { --outside_.outstanding; }
     /// One iteration; sleeps first if nothing is ready and `may_sleep`. Only inside a running_scope.
     /// @return whether anything ran.
     bool run_once(bool may_sleep = true) noexcept;
     /// Whether a call or step is queued for the next iteration.
-    bool has_ready() const noexcept { return !ready_.empty() || mailbox_->has_posts(); }
+    bool has_ready() const noexcept { return !ready_.empty() || outside_.has_posts(); }
+    /// Whether nothing is left to do in this iteration, and nothing came for the next one.
+    bool nothing_else_ready() const noexcept { return batch_.empty() && !has_ready(); }
+    /// Whether only another thread, a signal or a descriptor can go on: nothing is ready and no timer is set.
+    bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
+    /// Tells `o` after every step and call; null ends that.
+    void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
     /// Tasks that are not done, in order of creation.
     detail::intrusive_list<detail::frame>& tasks() noexcept { return tasks_; }
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
@@ -246,12 +247,9 @@ private:
     void add_watch(int fd, unsigned char direction, F&& f) {
         require_usable("add_reader or add_writer");
         detail::require_callable(f, "add_reader or add_writer");
-        descriptors_.set(fd, direction, make_repeated(std::forward<F>(f)), poller_kind_, *mailbox_);
+        outside_.watch(fd, direction, make_repeated(std::forward<F>(f)));
     }
 
-    void look_around() noexcept;
-    void sleep_until_ready() noexcept;
-    void poll_now() noexcept;
     void run(detail::ready_item& item) noexcept;
     void run_watched(detail::ready_item& item) noexcept;
     void drop_ready() noexcept;
@@ -260,22 +258,15 @@ private:
     bool stopping_ = false;
     bool running_ = false;
     bool debug_ = false;
-    bool virtual_ = false;
-    detail::busy_interval busy_;
-    detail::nanoseconds_count virtual_now_ = 0;
-    std::shared_ptr<detail::mailbox> mailbox_ = std::make_shared<detail::mailbox>();
-    detail::timer_queue timers_;
-    detail::descriptor_watches descriptors_;
-    detail::signal_watches signals_;
+    detail::selector outside_;
     detail::intrusive_list<detail::frame> tasks_;
     std::uint32_t task_id_ = 0;
-    std::uint32_t outstanding_ = 0;
     detail::shuffled_order order_;
     detail::nanoseconds_count slow_ = 100'000'000;
-    poller_kind poller_kind_;
     std::thread::id thread_;
     void (*destroy_tasks_)(event_loop&) noexcept = nullptr;
     detail::exception_handler handler_;
+    detail::step_observer* observer_ = nullptr;
     detail::service_registry services_;
 };
 
@@ -305,8 +296,7 @@ inline void callback_handle::cancel() noexcept {
 // Running
 
 inline event_loop::event_loop(run_options options)
-    : debug_(options.debug.value_or(detail::debug_from_environment())), virtual_(options.virtual_time),
-      order_(options.order_seed), poller_kind_(options.poller) {}
+    : debug_(options.debug.value_or(detail::debug_from_environment())), outside_(options), order_(options.order_seed) {}
 
 inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
     loop.require_usable("run");
@@ -326,71 +316,20 @@ inline void event_loop::require_usable(const char* what) const {
 }
 
 inline bool event_loop::run_once(bool may_sleep) noexcept {
-    if (mailbox_->has_posts()) mailbox_->take(ready_);
-    if (!ready_.empty() || stopping_ || !may_sleep)
-        look_around();
+    if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
+        outside_.look(ready_, stopping_ || !may_sleep);
     else
-        sleep_until_ready();
+        outside_.sleep(ready_);
     batch_.append(ready_);
     if (order_.active()) order_.shuffle(batch_);
     const bool ran = !batch_.empty();
-    if (debug_) {
+    if (debug_ || observer_ != nullptr) {
         while (detail::ready_item* item = batch_.pop()) run_watched(*item);
     } else {
         while (detail::ready_item* item = batch_.pop()) run(*item);
     }
     current_ = nullptr;
     return ran;
-}
-
-/// Something is ready: asks clock and poller only now and then.
-inline void event_loop::look_around() noexcept {
-    if (virtual_) {
-        poll_now();
-        timers_.expire(virtual_now_, ready_);
-        return;
-    }
-    if (timers_.empty() && !descriptors_.active() && signals_.empty()) return;
-    if (!busy_.over() && !stopping_) return;
-    const detail::nanoseconds_count time = detail::steady_now();
-    if (busy_.looked(time) || stopping_) poll_now();
-    timers_.expire(time, ready_);
-}
-
-inline void event_loop::sleep_until_ready() noexcept {
-    detail::nanoseconds_count timeout = -1;
-    if (virtual_) {
-        poll_now();
-        if (!ready_.empty()) return;
-        if (!timers_.empty() && outstanding_ == 0) {
-            if (timers_.next_deadline() > virtual_now_) virtual_now_ = timers_.next_deadline();
-            timers_.expire(virtual_now_, ready_);
-            return;
-        }
-    } else if (!timers_.empty()) {
-        timeout = timers_.next_deadline() - detail::steady_now();
-        if (timeout < 0) timeout = 0;
-    }
-    if (timeout != 0 && mailbox_->fall_asleep()) {
-        if (descriptors_.active())
-            descriptors_.wait(timeout);
-        else
-            mailbox_->wait(timeout);
-        mailbox_->wake_up();
-    }
-    poll_now();
-    if (mailbox_->has_posts()) mailbox_->take(ready_);
-    if (virtual_) return;
-    const detail::nanoseconds_count time = detail::steady_now();
-    busy_.restart(time);
-    timers_.expire(time, ready_);
-}
-
-inline void event_loop::poll_now() noexcept {
-    if (descriptors_.active()) descriptors_.wait(0);
-    if (signals_.empty()) return;
-    mailbox_->drain();
-    signals_.take();
 }
 
 inline void event_loop::run(detail::ready_item& item) noexcept {
@@ -400,13 +339,14 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
     item.run(item);
 }
 
-/// Debug mode: a step or call that holds up the loop is reported.
+/// Debug mode reports a step or call that holds up the loop.
 inline void event_loop::run_watched(detail::ready_item& item) noexcept {
     const bool is_call = item.what == detail::ready_item::kind::call;
     const detail::nanoseconds_count begin = detail::steady_now();
     run(item);
     const detail::nanoseconds_count took = detail::steady_now() - begin;
-    if (took < slow_) return;
+    if (observer_ != nullptr) observer_->ran();
+    if (!debug_ || took < slow_) return;
     std::fprintf(stderr, "asynchio: executing a %s took %.3f seconds\n", is_call ? "call" : "step of a task",
                  static_cast<double>(took) * 1e-9);
 }
@@ -435,16 +375,14 @@ inline void event_loop::drop_ready() noexcept {
 
 inline void event_loop::shut() noexcept {
     if (std::exchange(closing_, true)) return;
-    mailbox_->close(ready_);
-    signals_.clear();
-    descriptors_.clear();
+    outside_.close(ready_);
     drop_ready();
-    timers_.expire(detail::far_future, ready_);
+    outside_.timers.expire(detail::far_future, ready_);
     drop_ready();
     if (destroy_tasks_ != nullptr) destroy_tasks_(*this);
     services_.destroy();
     drop_ready();
-    timers_.clear();
+    outside_.timers.clear();
 }
 
 } // namespace asynchio

@@ -51,10 +51,12 @@ public:
         read_end_ = ends[0];
         write_end_ = ends[1];
 #endif
+        alive.fetch_add(1, std::memory_order_relaxed);
     }
     mailbox(const mailbox&) = delete;
     mailbox& operator=(const mailbox&) = delete;
     ~mailbox() {
+        alive.fetch_sub(1, std::memory_order_relaxed);
         ::close(read_end_);
         if (write_end_ != read_end_) ::close(write_end_);
     }
@@ -120,6 +122,9 @@ public:
 
     int descriptor() const noexcept { return read_end_; }
     int write_descriptor() const noexcept { return write_end_; }
+
+    /// How many there are in the process, for audits.
+    static inline std::atomic<int> alive = 0;
 
 private:
     ready_item* closed_mark() const noexcept {

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Room core: results, errors and the awaitable concepts.
+
+#include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/core/shared_text.hpp>

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Every task, what it waits for, and where: in release builds too.
+
+#include <asynchio/debug/function_name.hpp>
+#include <asynchio/task/current_task.hpp>
+
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+namespace asynchio::debug {
+
+namespace detail {
+
+using asynchio::detail::frame;
+
+inline void print_location(std::ostream& out, const std::source_location& where) {
+    std::string_view file = where.file_name();
+    out << function_name(where) << ' ' << file << ':' << where.line();
+}
+
+inline void print_frames(std::ostream& out, frame& task, bool suspended) {
+    std::vector<frame*> chain; // the innermost first
+    for (frame* each = suspended ? &frame::of(task.resume_point) : &task; each != nullptr && each != &task;
+         each = each->parent)
+        chain.push_back(each);
+    chain.push_back(&task);
+    for (auto each = chain.rbegin(); each != chain.rend(); ++each) {
+        out << "    ";
+        print_location(out, (*each)->where);
+        out << '\n';
+    }
+}
+
+inline void print_task(std::ostream& out, frame& task, bool running) {
+    using namespace asynchio::detail;
+    const suspension* hook = hook_of(task);
+    out << (task.has(flag_branch) ? "  part of the task above" : task_name(task)) << ": ";
+    if (running)
+        out << "running";
+    else if (hook != nullptr) {
+        out << "waiting for " << hook->waiting_for();
+        if (const completion* target = hook->awaited(); target != nullptr && !target->has(flag_future))
+            out << ' ' << task_name(static_cast<const frame&>(*target));
+    } else
+        out << (task.has(flag_started) ? "ready" : "not started");
+    if (task.cancels > 0) out << ", cancelling " << task.cancels;
+    out << "\n    created at " << task.created.file_name() << ':' << task.created.line() << '\n';
+    if (!running) print_frames(out, task, task.what == ready_item::kind::step);
+}
+
+} // namespace detail
+
+/// Prints every task of `loop` that is not done: its name, what it waits for, the line that created it, and its chain
+/// of coroutines, the outermost first, as `function file:line`.
+///
+/// Threads: the loop's; between its iterations, from a task, or when it has stopped.
+/// Cost: nothing until it is called.
+inline void dump_tasks(std::ostream& out, event_loop& loop) {
+    const asynchio::detail::frame* current =
+        loop.current() == nullptr ? nullptr : static_cast<asynchio::detail::frame*>(loop.current());
+    for (asynchio::detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each))
+        detail::print_task(out, *each, each == current);
+}
+
+/// Of the running loop. @throws std::logic_error when there is none.
+inline void dump_tasks(std::ostream& out) {
+    dump_tasks(out, get_running_loop());
+}
+
+} // namespace asynchio::debug
+
+namespace asynchio {
+
+using debug::dump_tasks;
+
+} // namespace asynchio

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Somebody who is told of every step of a loop, for tests and tools.
+
+namespace asynchio::detail {
+
+class step_observer {
+public:
+    /// After a step of a task, or a call.
+    virtual void ran() noexcept = 0;
+
+protected:
+    step_observer() = default;
+    step_observer(const step_observer&) = default;
+    step_observer& operator=(const step_observer&) = default;
+    virtual ~step_observer() = default;
+};
+
+} // namespace asynchio::detail

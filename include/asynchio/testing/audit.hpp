@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What is still alive when nothing should be.
+
+#include <asynchio/loop/frame_pool.hpp>
+#include <asynchio/loop/mailbox.hpp>
+#include <asynchio/task/current_task.hpp>
+#include <asynchio/thread/worker_count.hpp>
+
+#include <cstddef>
+#include <string>
+
+namespace asynchio::testing {
+
+/// Counts of what the library holds.
+struct audit_report {
+    std::ptrdiff_t frames = 0;      // coroutine frames and calls, of this thread
+    std::size_t tasks = 0;          // of the running loop, without the current one
+    std::size_t timers = 0;         // of the running loop
+    std::ptrdiff_t loops = 0;       // with their descriptors
+    std::ptrdiff_t threads = 0;     // of thread pools
+    std::string details;            // where the tasks that are left were created
+
+    audit_report() = default;
+    /// Whether nothing is left.
+    bool clean() const noexcept { return frames == 0 && tasks == 0 && timers == 0 && loops == 0 && threads == 0; }
+    /// One line for each kind that is not zero.
+    std::string to_string() const {
+        std::string text;
+        const auto line = [&text](const char* what, auto count) {
+            if (count != 0) text += std::string(what) + ": " + std::to_string(count) + "\n";
+        };
+        line("frames", frames);
+        line("tasks", tasks);
+        line("timers", timers);
+        line("loops", loops);
+        line("threads", threads);
+        return text + details;
+    }
+};
+
+/// Asked outside of any loop, at the end of a test, it should be clean(). Inside a running loop it counts that loop
+/// and the frames of the task that asks as well.
+inline audit_report audit() {
+    audit_report report;
+    report.frames = detail::frame_pool::live();
+    report.loops = detail::mailbox::alive.load();
+    report.threads = detail::workers_alive.load();
+    if (auto* loop = static_cast<event_loop*>(detail::this_thread.running)) {
+        report.timers = loop->pending_timers();
+        const detail::frame* self = detail::current_task_frame();
+        for (detail::frame* each = loop->tasks().front(); each != nullptr; each = loop->tasks().after(*each)) {
+            if (each == self) continue;
+            ++report.tasks;
+            report.details += "  " + detail::task_name(*each) + " created at " + each->created.file_name() + ":" +
+                              std::to_string(each->created.line()) + "\n";
+        }
+    }
+    return report;
+}
+
+} // namespace asynchio::testing

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Cancelling a program at every point at which it can be.
+
+#include <asynchio/debug/dump_tasks.hpp>
+#include <asynchio/task/runner.hpp>
+#include <asynchio/task/yield.hpp>
+#include <asynchio/testing/audit.hpp>
+#include <asynchio/testing/policies.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace asynchio::testing {
+
+/// What for_each_cancellation did.
+struct cancellation_report {
+    std::size_t points = 0;    // after how many steps a run was cancelled
+    std::size_t cancelled = 0; // runs whose main task ended cancelled; the others made something else of it
+    std::size_t failed = 0;    // runs whose main task ended with another exception
+
+    cancellation_report() = default;
+};
+
+/// How to cancel.
+struct cancellation_plan {
+    /// The second request comes this many steps after the first: into the cleanup. 0: there is none.
+    std::size_t second_after = 0;
+    run_options options = virtual_clock();
+};
+
+namespace detail {
+
+using asynchio::detail::step_observer;
+
+/// Cancels a task after the n-th step of its loop.
+class canceller final : public step_observer {
+public:
+    canceller(any_task_handle target, std::size_t at, std::size_t second_after) noexcept
+        : target_(std::move(target)), at_(at), second_after_(second_after) {}
+    void ran() noexcept override {
+        ++steps_;
+        if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*target_.completion(), {});
+        if (second_after_ != 0 && steps_ == at_ + second_after_)
+            asynchio::detail::cancel_completion(*target_.completion(), {});
+    }
+    /// Whether the request came before the task was done.
+    bool hit() const noexcept { return hit_; }
+
+private:
+    any_task_handle target_;
+    std::size_t at_;
+    std::size_t second_after_;
+    std::size_t steps_ = 0;
+    bool hit_ = false;
+};
+
+template<class Scenario>
+bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& plan, cancellation_report& report) {
+    runner r(plan.options);
+    event_loop& loop = r.get_loop();
+    const auto main = loop.create_task(scenario());
+    canceller hook(main, at, plan.second_after);
+    const std::string point = "for_each_cancellation, after step " + std::to_string(at) + ": ";
+    loop.set_observer(&hook);
+    {
+        const event_loop::running_scope scope(loop);
+        while (!main.done()) {
+            if (loop.is_stuck()) {
+                std::ostringstream tasks;
+                debug::dump_tasks(tasks);
+                throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
+            }
+            loop.run_once();
+        }
+    }
+    loop.set_observer(nullptr);
+    if (hook.hit()) {
+        ++report.points;
+        if (main.cancelled())
+            ++report.cancelled;
+        else if (main.exception())
+            ++report.failed;
+    }
+    bool usable = false;
+    r.run([](bool& ran) -> task<> {
+        co_await yield();
+        ran = true;
+    }, std::ref(usable));
+    if (!usable) throw std::logic_error(point + "the loop does not run any more");
+    return hook.hit();
+}
+
+} // namespace detail
+
+/// Runs `scenario()`, which makes the same task each time, on a fresh loop under the virtual clock, and cancels its
+/// main task after step 1 of the loop, then after step 2, and so on, until a run ends untouched. A step is one entry
+/// of the ready queue, so every suspension point is met, and also the moments just before and after a wake-up in the
+/// same iteration.
+///
+/// After each run the loop must still work, and after its end nothing may be left alive (see audit).
+/// @throws std::logic_error naming the step, when a run hangs or leaves something behind; what `scenario` throws before
+/// it gives a task. What the main task ends with is counted.
+/// Example: `auto met = testing::for_each_cancellation([] { return gather_of_sleeps(); });`
+template<class Scenario>
+cancellation_report for_each_cancellation(Scenario scenario, cancellation_plan plan = {}) {
+    cancellation_report report;
+    const audit_report before = audit();
+    for (std::size_t at = 1;; ++at) {
+        const bool hit = detail::run_cancelled(scenario, at, plan, report);
+        const audit_report after = audit();
+        if (after.frames != before.frames || after.loops != before.loops || after.threads != before.threads)
+            throw std::logic_error("for_each_cancellation, after step " + std::to_string(at) +
+                                   ": something is still alive\n" + after.to_string());
+        if (!hit) return report;
+    }
+}
+
+} // namespace asynchio::testing

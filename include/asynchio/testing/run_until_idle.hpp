@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Letting everything run until it waits for something: instead of sleeping in a test.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/task/yield.hpp>
+
+#include <cstddef>
+
+namespace asynchio::testing {
+
+/// Runs `loop`, which is not running, until nothing is ready; time does not pass. @return how many iterations it took.
+/// @throws std::logic_error when the loop is running or closed.
+inline std::size_t run_until_idle(event_loop& loop) {
+    const event_loop::running_scope scope(loop);
+    std::size_t iterations = 0;
+    while (loop.run_once(false)) ++iterations;
+    return iterations;
+}
+
+/// In a coroutine: lets all other tasks run until each waits for something that is not there yet. Time does not pass.
+inline task<> run_until_idle() {
+    do
+        co_await yield();
+    while (!get_running_loop().nothing_else_ready());
+}
+
+} // namespace asynchio::testing
