@@ -3,4 +3,10 @@
 
 // Room thread: worker threads and the ways across.
 
+#include <asynchio/thread/concurrent_future.hpp>
+#include <asynchio/thread/default_pool.hpp>
+#include <asynchio/thread/run_coroutine_threadsafe.hpp>
+#include <asynchio/thread/run_in_executor.hpp>
+#include <asynchio/thread/thread_pool.hpp>
+#include <asynchio/thread/to_thread.hpp>
 #include <asynchio/thread/worker_count.hpp>

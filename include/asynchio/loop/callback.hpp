@@ -93,7 +93,9 @@ callback* make_callback(scheduler& owner, F&& f, Args&&... args) {
 
 template<class F>
 constexpr bool is_null_callable(const F& f) noexcept {
-    if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
+    if constexpr (std::is_function_v<F>)
+        return false;
+    else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
         return f == nullptr;
     else if constexpr (requires { static_cast<bool>(f == nullptr); }) // std::function and its like
         return static_cast<bool>(f == nullptr);

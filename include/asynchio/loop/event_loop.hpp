@@ -191,6 +191,11 @@ public:
     /// One iteration; sleeps first if nothing is ready and `may_sleep`. Only inside a running_scope.
     /// @return whether anything ran.
     bool run_once(bool may_sleep = true) noexcept;
+    /// As run_once, but sleeps at most `real` nanoseconds, also in virtual time.
+    void run_for(detail::nanoseconds_count real) noexcept {
+        if (!has_ready()) outside_.sleep_at_most(real);
+        run_once(false);
+    }
     /// Whether a call or step is queued for the next iteration.
     bool has_ready() const noexcept { return !ready_.empty() || outside_.has_posts(); }
     /// Whether nothing is left to do in this iteration, and nothing came for the next one.

@@ -31,9 +31,12 @@ struct block {
     block* next;
     block* next_magazine;
 };
+/// A class of blocks that its thread has not used yet: the first block given back takes the slow path.
+inline constexpr std::size_t untouched = std::size_t(1) << 32;
+
 struct magazine {
     block* first = nullptr;
-    std::size_t count = 0;
+    std::size_t count = untouched;
 };
 struct cache {
     void* held = nullptr;
@@ -43,13 +46,14 @@ struct cache {
     magazine spare[frame_classes];
     char* slab = nullptr;
     char* slab_end = nullptr;
-    bool closed = false; // the thread is ending: give blocks to the depot one by one
+    bool closed = false; // the thread is ending: blocks go to the depot at once
 };
 /// What threads share. Slabs are linked so that leak checkers see them as reachable.
 struct depot {
     bool busy = false;
     block* full[frame_classes] = {};
     block* slabs = nullptr;
+    std::ptrdiff_t live = 0; // of threads that have ended
 
     struct guard {
         depot& shared;
@@ -106,10 +110,8 @@ public:
         }
         --mine.live;
         const std::size_t index = class_of(size);
-        if (!pool_frames || index >= classes) [[unlikely]] {
-            ::operator delete(address, std::align_val_t(granule));
-            return;
-        }
+        if (!pool_frames || index >= classes) [[unlikely]]
+            return deallocate_large(address);
         magazine& loaded = mine.loaded[index];
         loaded.first = new (address) block{loaded.first, nullptr};
         if (++loaded.count >= magazine_size) [[unlikely]]
@@ -126,8 +128,11 @@ public:
         return frame_memory::local.held_size;
     }
 
-    /// Blocks taken minus blocks given back by the calling thread.
-    static std::ptrdiff_t live() noexcept { return frame_memory::local.live; }
+    /// Blocks taken minus blocks given back, by the calling thread and by those that have ended.
+    static std::ptrdiff_t live() noexcept {
+        const depot::guard lock(frame_memory::shared);
+        return frame_memory::local.live + frame_memory::shared.live;
+    }
 
 private:
     static constexpr std::size_t classes = frame_memory::frame_classes;
@@ -146,7 +151,7 @@ private:
         ~reaper() {
             frame_memory::local.closed = true;
             for (std::size_t index = 1; index < classes; ++index) {
-                give(index, frame_memory::local.loaded[index]);
+                give_last(index);
                 give(index, frame_memory::local.spare[index]);
             }
             for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
@@ -165,14 +170,19 @@ private:
                 if (armed) --frame_memory::local.live;
             }
         } undo;
+        empty_at_exit();
         void* address = ::operator new(size, std::align_val_t(granule));
         undo.armed = false;
         return address;
     }
 
+    [[gnu::noinline]] static void deallocate_large(void* address) noexcept {
+        empty_at_exit();
+        ::operator delete(address, std::align_val_t(granule));
+    }
+
     [[gnu::noinline]] static void* refill(std::size_t index) {
-        static thread_local reaper at_exit;
-        (void)&at_exit;
+        empty_at_exit();
         magazine& loaded = frame_memory::local.loaded[index];
         if (frame_memory::local.spare[index].first != nullptr) {
             std::swap(loaded, frame_memory::local.spare[index]);
@@ -189,6 +199,11 @@ private:
         loaded.first = first->next;
         --loaded.count;
         return first;
+    }
+
+    static void empty_at_exit() noexcept {
+        static thread_local reaper at_exit;
+        (void)&at_exit;
     }
 
     static void* carve(std::size_t index) {
@@ -215,16 +230,30 @@ private:
     }
 
     [[gnu::noinline]] static void rotate(std::size_t index) noexcept {
+        if (frame_memory::local.closed) return give_last(index);
+        magazine& loaded = frame_memory::local.loaded[index];
+        if (loaded.count > frame_memory::untouched) {
+            empty_at_exit();
+            loaded.count -= frame_memory::untouched;
+            return;
+        }
         give(index, frame_memory::local.spare[index]);
-        frame_memory::local.spare[index] = std::exchange(frame_memory::local.loaded[index], magazine{});
-        if (frame_memory::local.closed) give(index, frame_memory::local.spare[index]);
+        frame_memory::local.spare[index] = std::exchange(loaded, magazine{nullptr, 0});
+    }
+
+    /// The thread is ending: nothing stays here, and every block that is given back still comes this way.
+    static void give_last(std::size_t index) noexcept {
+        give(index, frame_memory::local.loaded[index]);
+        frame_memory::local.loaded[index].count = magazine_size - 1;
+        const depot::guard lock(frame_memory::shared);
+        frame_memory::shared.live += std::exchange(frame_memory::local.live, 0);
     }
 
     static void give(std::size_t index, magazine& full) noexcept {
         if (full.first == nullptr) return;
         const depot::guard lock(frame_memory::shared);
         full.first->next_magazine = frame_memory::shared.full[index];
-        frame_memory::shared.full[index] = std::exchange(full, magazine{}).first;
+        frame_memory::shared.full[index] = std::exchange(full, magazine{nullptr, 0}).first;
     }
 };
 

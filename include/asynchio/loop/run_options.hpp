@@ -5,6 +5,7 @@
 
 #include <asynchio/loop/poller.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -26,6 +27,9 @@ struct run_options {
     /// Ctrl-C cancels the main task, and run throws keyboard_interrupt when that ended cancelled; a second Ctrl-C
     /// terminates the process. Only run and runner look at it.
     bool handle_sigint = false;
+    /// How long the end of run waits, in real time, for worker threads that are in a call which does not end. Then they
+    /// are left behind, with a line on stderr.
+    std::chrono::nanoseconds shutdown_timeout = std::chrono::minutes(5);
 };
 
 namespace detail {

@@ -84,6 +84,13 @@ public:
         timers.expire(time, ready);
     }
 
+    /// Sleeps until notified, for at most `real` nanoseconds, whatever the timers say.
+    void sleep_at_most(nanoseconds_count real) noexcept {
+        if (!mailbox->fall_asleep()) return;
+        mailbox->wait(real);
+        mailbox->wake_up();
+    }
+
     /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
     void close(ready_queue& ready) noexcept {
         mailbox->close(ready);

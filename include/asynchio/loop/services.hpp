@@ -22,6 +22,8 @@ public:
     virtual void close() noexcept = 0;
     /// Whether the shutdown has ended. When it does, something wakes the loop.
     virtual bool closed() const noexcept = 0;
+    /// It did not end in time: from now on the destructor does not wait for it.
+    virtual void give_up() noexcept {}
 };
 
 class service_registry {
@@ -50,6 +52,10 @@ public:
         for (const auto& each : services_)
             if (!each.second->closed()) return false;
         return true;
+    }
+    void give_up() noexcept {
+        for (const auto& each : services_)
+            if (!each.second->closed()) each.second->give_up();
     }
     void destroy() noexcept {
         while (!services_.empty()) services_.pop_back();

@@ -56,11 +56,7 @@ public:
     void close() {
         if (std::exchange(closed_, true) || !loop_) return;
         cancel_all();
-        loop_->services().close();
-        {
-            const event_loop::running_scope scope(*loop_);
-            while (!loop_->services().closed()) loop_->run_once();
-        }
+        close_services();
         loop_->close();
     }
 
@@ -94,6 +90,18 @@ private:
         event_loop& loop;
         bool interrupted = false;
     };
+
+    void close_services() {
+        detail::service_registry& services = loop_->services();
+        const event_loop::running_scope scope(*loop_);
+        services.close();
+        const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
+        while (!services.closed()) {
+            const detail::nanoseconds_count left = end - detail::steady_now();
+            if (left <= 0) return services.give_up();
+            loop_->run_for(left);
+        }
+    }
 
     /// All are asked first, in order of creation, and then waited for together.
     void cancel_all() {

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The result of something that runs on a loop, for threads that are not the loop's.
+
+#include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/loop/event_loop.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+namespace detail {
+
+/// Shared by the futures and by the loop's side. The first of value, exception and cancellation counts.
+template<class T>
+class concurrent_state {
+public:
+    explicit concurrent_state(loop_ref l) noexcept : loop(std::move(l)) {}
+
+    /// Any thread; calls the callbacks. @return false if it was done already.
+    template<class Set>
+    bool settle(Set set) noexcept {
+        std::vector<std::function<void()>> callbacks;
+        {
+            const std::unique_lock lock(mutex_);
+            if (done_) return false;
+            set(result_);
+            done_ = true;
+            callbacks.swap(callbacks_);
+            changed_.notify_all();
+        }
+        for (const auto& each : callbacks) each();
+        return true;
+    }
+
+    bool done() const noexcept {
+        const std::unique_lock lock(mutex_);
+        return done_;
+    }
+    bool cancelled() const noexcept {
+        const std::unique_lock lock(mutex_);
+        return done_ && result_.cancelled();
+    }
+    void wait() const {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return done_; });
+    }
+    template<class D>
+    bool wait_for(const D& limit) const {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, limit, [this] { return done_; });
+    }
+    /// @return false if it is done, and the callback was not taken.
+    bool add(std::function<void()>& callback) {
+        const std::unique_lock lock(mutex_);
+        if (done_) return false;
+        callbacks_.push_back(std::move(callback));
+        return true;
+    }
+    /// After done(): does not change any more.
+    outcome<T>& result() noexcept { return result_; }
+
+    const loop_ref loop;
+    /// What to do on the loop when somebody cancels; set and used there.
+    std::function<void()> cancel_on_loop;
+
+private:
+    mutable std::mutex mutex_;
+    mutable std::condition_variable changed_;
+    outcome<T> result_;
+    bool done_ = false;
+    std::vector<std::function<void()>> callbacks_;
+};
+
+} // namespace detail
+
+/// What run_coroutine_threadsafe gives: a result to be waited for by a thread. Copyable; all copies are the same.
+///
+/// Threads: any, also several at once; but the loop's own must not block in it.
+/// Lifetime: independent of the loop's: if that closes first, the future is cancelled.
+template<class T = void>
+class concurrent_future {
+public:
+    concurrent_future() noexcept = default;
+    explicit concurrent_future(std::shared_ptr<detail::concurrent_state<T>> state) noexcept
+        : state_(std::move(state)) {}
+
+    explicit operator bool() const noexcept { return state_ != nullptr; }
+
+    /// Blocks until it is done and gives the result: the value itself if this is an rvalue or it cannot be copied,
+    /// else a copy. @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
+    T get() const {
+        wait("get");
+        if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
+            return state_->result().value();
+        } else if constexpr (std::is_copy_constructible_v<T>) {
+            return std::as_const(state_->result()).value();
+        } else {
+            return std::move(state_->result()).value();
+        }
+    }
+
+    /// Blocks until it is done. @throws std::logic_error on the loop's own thread while it is not: it would wait for
+    /// itself.
+    void wait() const { wait("wait"); }
+
+    /// Blocks for at most `limit`. @return whether it is done. Cancels nothing. @throws as wait().
+    template<class Rep, class Period>
+    bool wait_for(std::chrono::duration<Rep, Period> limit) const {
+        require_other_thread("wait_for");
+        return get_state("wait_for").wait_for(limit);
+    }
+
+    bool done() const { return get_state("done").done(); }
+    bool cancelled() const { return get_state("cancelled").cancelled(); }
+
+    /// Cancels it at once, and then, on the loop, the task behind it. @return false if it was done already.
+    bool cancel() const {
+        auto& state = get_state("cancel");
+        const bool first = state.settle([](outcome<T>& result) {
+            result.set_error(std::make_exception_ptr(cancelled_error()), true);
+        });
+        if (!first) return false;
+        try {
+            state.loop.call_soon_threadsafe([shared = state_] {
+                if (shared->cancel_on_loop) shared->cancel_on_loop();
+            });
+        } catch (const std::logic_error&) { // the loop is closed, and the task with it
+        }
+        return true;
+    }
+
+    /// Calls `f(future)` or `f()` when it is done: on the thread that ends it, or here and now if it is done.
+    template<class F>
+    void add_done_callback(F f) const {
+        auto& state = get_state("add_done_callback");
+        detail::require_callable(f, "add_done_callback");
+        std::function<void()> call = [f = std::make_shared<F>(std::move(f)), self = std::weak_ptr(state_)]() mutable {
+            if constexpr (std::is_invocable_v<F&, concurrent_future>)
+                (*f)(concurrent_future(self.lock()));
+            else
+                (*f)();
+        };
+        if (!state.add(call)) call();
+    }
+
+    /// For those who chain: the outcome, once it is done.
+    outcome<T>& result() const { return get_state("result").result(); }
+
+private:
+    detail::concurrent_state<T>& get_state(const char* what) const {
+        if (state_ == nullptr) throw std::logic_error(std::string(what) + ": the concurrent_future is empty");
+        return *state_;
+    }
+    void require_other_thread(const char* what) const {
+        auto& state = get_state(what);
+        if (detail::this_thread.running == nullptr || state.done()) return;
+        if (get_running_loop().ref() == state.loop)
+            throw std::logic_error(std::string(what) +
+                                   ": would block the loop that has to run the task; co_await the task instead");
+    }
+    void wait(const char* what) const {
+        require_other_thread(what);
+        state_->wait();
+    }
+
+    std::shared_ptr<detail::concurrent_state<T>> state_;
+};
+
+} // namespace asynchio

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The pool that a loop starts when it is first needed, and ends with itself.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/thread/thread_pool.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+
+namespace asynchio {
+
+namespace detail {
+
+class default_pool final : public service {
+public:
+    default_pool(event_loop& loop, std::size_t most, thread_pool_options options)
+        : mailbox_(loop.ref()), core_(std::make_shared<pool_core>(most, options.spin.count())) {}
+    default_pool(const default_pool&) = delete;
+    default_pool& operator=(const default_pool&) = delete;
+    ~default_pool() override {
+        core_->close();
+        if (core_->has_ended() || !given_up_)
+            core_->join();
+        else
+            core_->abandon();
+    }
+
+    /// The threads end, and the last one wakes the loop.
+    void close() noexcept override {
+        struct waker : ready_item {
+            explicit waker(const loop_ref& l) noexcept
+                : ready_item([](ready_item& item) noexcept { delete static_cast<waker*>(&item); }), loop(l) {}
+            loop_ref loop;
+        };
+        auto* wake = new (std::nothrow) waker(mailbox_);
+        core_->close(
+            [](void* context) noexcept {
+                auto* const item = static_cast<waker*>(context);
+                if (item != nullptr && !loop_ref(item->loop).post(*item)) delete item;
+            },
+            wake);
+    }
+    bool closed() const noexcept override { return core_->has_ended(); }
+    /// A thread is in a call that does not end: it is left behind.
+    void give_up() noexcept override {
+        given_up_ = true;
+        std::fputs("asynchio: a worker thread did not end in time and is left behind\n", stderr);
+    }
+
+    const std::shared_ptr<pool_core>& core() const noexcept { return core_; }
+
+    static default_pool& of(event_loop& loop) {
+        return loop.services().get<default_pool>([&loop] {
+            return std::make_unique<default_pool>(loop, thread_pool::default_size(), thread_pool_options());
+        });
+    }
+
+private:
+    loop_ref mailbox_;
+    std::shared_ptr<pool_core> core_;
+    bool given_up_ = false;
+};
+
+} // namespace detail
+
+/// Sets the size of the running loop's default pool, before anything has used it.
+/// @throws std::logic_error once it exists, std::invalid_argument for 0.
+inline void set_default_pool(std::size_t most, thread_pool_options options = {}) {
+    event_loop& loop = get_running_loop();
+    if (most == 0) throw std::invalid_argument("set_default_pool: the number of threads must be at least 1");
+    if (loop.services().find<detail::default_pool>() != nullptr)
+        throw std::logic_error("set_default_pool: the default pool is in use already");
+    loop.services().get<detail::default_pool>(
+        [&] { return std::make_unique<detail::default_pool>(loop, most, options); });
+}
+
+} // namespace asynchio

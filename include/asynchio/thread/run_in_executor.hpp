@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A blocking call in a thread of a given pool, as a future.
+
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/task/future.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/thread/default_pool.hpp>
+#include <asynchio/thread/thread_pool.hpp>
+
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// A callable with its arguments, and what it gives. Takes a std::stop_token in front if it can.
+template<class F, class... Args>
+class thread_call {
+    static constexpr bool stoppable = std::is_invocable_v<F, std::stop_token, Args...>;
+    static_assert(stoppable || std::is_invocable_v<F, Args...>,
+                  "the callable cannot be called with these arguments (they are copied, and passed as rvalues; std::ref "
+                  "passes a reference)");
+    struct with_token {
+        using type = std::invoke_result_t<F, std::stop_token, Args...>;
+    };
+    struct without {
+        using type = std::invoke_result_t<F, Args...>;
+    };
+    struct no_stop {
+        static void request_stop() noexcept {}
+    };
+
+public:
+    using result = typename std::conditional_t<stoppable, with_token, without>::type;
+    static_assert(!awaitable<result>, "the callable of to_thread is a plain blocking call: a task that it gives would "
+                                      "belong to a loop; create_task runs coroutines");
+
+    template<class G, class... Given>
+    explicit thread_call(G&& f, Given&&... args)
+        : f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
+
+    void run(outcome<result>& out) noexcept {
+        try {
+            const auto call = [this](Args&... args) -> result {
+                if constexpr (stoppable)
+                    return std::invoke(std::move(f_), stop_.get_token(), std::move(args)...);
+                else
+                    return std::invoke(std::move(f_), std::move(args)...);
+            };
+            if constexpr (std::is_void_v<result>) {
+                std::apply(call, args_);
+                out.emplace();
+            } else {
+                out.emplace(std::apply(call, args_));
+            }
+        } catch (...) {
+            out.set_error(std::current_exception(), is_cancellation(std::current_exception()));
+        }
+    }
+    void request_stop() noexcept { stop_.request_stop(); }
+
+private:
+    F f_;
+    std::tuple<Args...> args_;
+    [[no_unique_address]] std::conditional_t<stoppable, std::stop_source, no_stop> stop_;
+};
+
+class executor_jobs;
+
+/// A job that belongs to nobody: it is on its way to a thread, or back. The future is touched on the loop's thread
+/// only. Frees itself, on whichever side sees it last.
+class executor_job : public pool_job, private ready_item, private watcher {
+public:
+    /// @throws what the pool throws; the job is the caller's then.
+    void submit(event_loop& loop, completion& result, std::shared_ptr<pool_core> core);
+
+    /// The loop is gone: the result has nowhere to go.
+    void orphan() noexcept {
+        drop_future();
+        if (core_->withdraw(*this) || phase_.exchange(phase::orphaned) == phase::refused) delete this;
+    }
+
+protected:
+    executor_job() noexcept : ready_item(&arrived), watcher(&settled_early) {}
+
+    virtual void call() noexcept = 0;
+    virtual void deliver(completion& result) noexcept = 0;
+
+private:
+    friend executor_jobs;
+    enum class phase : unsigned char { out, orphaned, refused };
+    struct place : list_link {
+        explicit place(executor_job& j) noexcept : list_link(), job(j) {}
+        executor_job& job;
+    };
+
+    void run() noexcept final {
+        call();
+        const loop_ref box = box_;
+        if (box.post(*this)) return; // the loop frees it
+        if (phase_.exchange(phase::refused) == phase::orphaned) delete this;
+    }
+
+    static void arrived(ready_item& item) noexcept {
+        auto& self = static_cast<executor_job&>(item);
+        self.leave_loop();
+        completion& result = *self.future_;
+        result.unwatch(self);
+        if (!result.done()) self.deliver(result);
+        self.drop_future();
+        delete &self;
+    }
+
+    /// The future was cancelled, or set by somebody else.
+    static void settled_early(watcher& who, completion&) noexcept {
+        auto& self = static_cast<executor_job&>(who);
+        if (!self.core_->withdraw(self)) return; // a thread has it
+        self.leave_loop();
+        self.drop_future();
+        delete &self;
+    }
+
+    void leave_loop() noexcept;
+    void drop_future() noexcept {
+        future_->unwatch(*this);
+        release(*future_);
+    }
+
+    place place_{*this};
+    executor_jobs* registry_ = nullptr;
+    completion* future_ = nullptr;
+    std::shared_ptr<pool_core> core_;
+    loop_ref box_;
+    std::atomic<phase> phase_ = phase::out;
+};
+
+/// The jobs of a loop that are out.
+class executor_jobs final : public service {
+public:
+    executor_jobs() = default;
+    executor_jobs(const executor_jobs&) = delete;
+    executor_jobs& operator=(const executor_jobs&) = delete;
+    ~executor_jobs() override {
+        while (executor_job::place* each = out.pop_front()) each->job.orphan();
+    }
+
+    void close() noexcept override {}
+    bool closed() const noexcept override { return true; }
+
+    static executor_jobs& of(event_loop& loop) {
+        return loop.services().get<executor_jobs>([] { return std::make_unique<executor_jobs>(); });
+    }
+
+    intrusive_list<executor_job::place> out;
+};
+
+inline void executor_job::submit(event_loop& loop, completion& result, std::shared_ptr<pool_core> core) {
+    registry_ = &executor_jobs::of(loop);
+    box_ = loop.ref();
+    core_ = std::move(core);
+    future_ = &result;
+    ++result.references;
+    result.watch(*this);
+    registry_->out.push_back(place_);
+    loop.expect_post();
+    try {
+        core_->submit(*this, core_);
+    } catch (...) {
+        leave_loop();
+        drop_future();
+        throw;
+    }
+}
+
+inline void executor_job::leave_loop() noexcept {
+    registry_->out.remove(place_);
+    box_.get()->post_arrived();
+}
+
+template<class F, class... Args>
+class executor_call final : public executor_job {
+    using kept_call = thread_call<F, Args...>;
+    using result = typename kept_call::result;
+
+public:
+    template<class G, class... Given>
+    explicit executor_call(G&& f, Given&&... args) : call_(std::forward<G>(f), std::forward<Given>(args)...) {}
+
+    static future<result> start(event_loop& loop, const std::shared_ptr<pool_core>& core, F f, Args... args) {
+        future<result> made(loop);
+        auto job = std::make_unique<executor_call>(std::move(f), std::move(args)...);
+        job->submit(loop, *made.completion(), core);
+        static_cast<void>(job.release());
+        return made;
+    }
+
+private:
+    void call() noexcept override { call_.run(outcome_); }
+    void deliver(completion& c) noexcept override {
+        auto& state = static_cast<future_state<result>&>(static_cast<future_base&>(c));
+        if (outcome_.error()) {
+            state.set_error(outcome_.error(), outcome_.cancelled());
+        } else if constexpr (std::is_void_v<result>) {
+            state.emplace();
+        } else {
+            try {
+                state.emplace(std::move(outcome_).value());
+            } catch (...) { // the result's move constructor
+                state.set_error(std::current_exception(), false);
+            }
+        }
+        state.complete();
+    }
+
+    kept_call call_;
+    outcome<result> outcome_;
+};
+
+/// to_thread(abandon_on_cancel, ...): given to the pool when it is awaited.
+template<class F, class... Args>
+task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args) {
+    event_loop& loop = get_running_loop();
+    co_return co_await executor_call<F, Args...>::start(loop, default_pool::of(loop).core(), std::move(f),
+                                                        std::move(args)...);
+}
+
+inline task<> close_pool(std::shared_ptr<pool_core> core) {
+    struct ending {
+        loop_ref loop;
+        future<> ended;
+    };
+    // Held by the loop's side of the call until it has run, by nobody when the loop is gone.
+    auto shared = std::make_unique<ending>(ending{get_running_loop().ref(), future<>()});
+    const future<> ended = shared->ended;
+    core->close(
+        [](void* context) noexcept {
+            auto* const end = static_cast<ending*>(context);
+            try {
+                const loop_ref loop = end->loop;
+                loop.call_soon_threadsafe([end] {
+                    const std::unique_ptr<ending> last(end);
+                    if (!last->ended.done()) last->ended.set_result();
+                });
+            } catch (...) { // the loop is closed: nobody waits
+            }
+        },
+        shared.release());
+    co_await ended;
+    core->join();
+}
+
+} // namespace detail
+
+/// Calls `f(args...)` in a thread of `pool` and gives a future for its result, at once. Callable and arguments are
+/// copied in and passed as rvalues. If `f` takes a leading std::stop_token, it gets one that nobody stops.
+///
+/// Cancellation: of the future: a queued job never runs; a running one ends by itself, its result dropped.
+/// Threads: called on the loop's thread; the pool must live until its work is done, which its destructor waits for.
+/// @throws std::logic_error without a running loop, or when the pool was closed.
+/// Cost: two allocations. See also: to_thread.
+template<class F, class... Args>
+auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
+    detail::require_callable(f, "run_in_executor");
+    return detail::executor_call<std::decay_t<F>, std::decay_t<Args>...>::start(
+        get_running_loop(), pool.core(), std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+/// The same in the loop's default pool.
+template<class F, class... Args>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
+auto run_in_executor(F&& f, Args&&... args) {
+    detail::require_callable(f, "run_in_executor");
+    event_loop& loop = get_running_loop();
+    return detail::executor_call<std::decay_t<F>, std::decay_t<Args>...>::start(
+        loop, detail::default_pool::of(loop).core(), std::forward<F>(f), std::forward<Args>(args)...);
+}
+
+inline task<> thread_pool::aclose() {
+    return detail::close_pool(core_);
+}
+
+} // namespace asynchio

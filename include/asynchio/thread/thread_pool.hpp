@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A small pool of threads for blocking calls.
+
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/thread/worker_count.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <pthread.h>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+template<class T>
+class task;
+
+namespace detail {
+
+/// Work for a thread. Lives in whoever waits for it; the pool only links it while it is queued.
+class pool_job : public list_link {
+public:
+    pool_job() noexcept : list_link() {}
+    pool_job(const pool_job&) = delete;
+    pool_job& operator=(const pool_job&) = delete;
+
+    /// Called once, on a worker. Nothing of the job is touched afterwards.
+    virtual void run() noexcept = 0;
+
+protected:
+    virtual ~pool_job() = default;
+};
+
+/// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
+class pool_core {
+public:
+    pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) {}
+
+    /// @throws std::logic_error after close(), std::system_error when not even one thread can be started.
+    void submit(pool_job& job, const std::shared_ptr<pool_core>& self) {
+        const std::unique_lock lock(mutex_);
+        if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
+        if (idle_ <= queued_.load(std::memory_order_relaxed) && threads_.size() < most_) start_thread(self);
+        jobs_.push_back(job);
+        queued_.fetch_add(1, std::memory_order_release);
+        if (sleeping_ > 0) work_.notify_one();
+    }
+
+    /// Takes `job` back if no thread has begun it. @return whether it will never run.
+    bool withdraw(pool_job& job) noexcept {
+        const std::unique_lock lock(mutex_);
+        if (job.next == nullptr) return false;
+        jobs_.remove(job);
+        queued_.fetch_sub(1, std::memory_order_relaxed);
+        return true;
+    }
+
+    /// Lets the threads end when the queue is empty; calls `ended` (on a worker, or here) when all have.
+    void close(void (*ended)(void*) noexcept = nullptr, void* context = nullptr) noexcept {
+        {
+            const std::unique_lock lock(mutex_);
+            closing_ = true;
+            work_.notify_all();
+            if (running_ != 0) {
+                if (ended == nullptr) return;
+                ended_ = ended;
+                context_ = context;
+                return;
+            }
+        }
+        if (ended != nullptr) ended(context);
+    }
+    bool has_ended() noexcept {
+        const std::unique_lock lock(mutex_);
+        return running_ == 0;
+    }
+
+    /// Waits for the threads; after close().
+    void join() noexcept {
+        for (std::thread& each : threads_) each.join();
+        threads_.clear();
+    }
+    /// Gives up on threads that are in a call that does not end.
+    void abandon() noexcept {
+        for (std::thread& each : threads_) each.detach();
+        threads_.clear();
+    }
+
+    std::size_t most() const noexcept { return most_; }
+    std::size_t started() noexcept {
+        const std::unique_lock lock(mutex_);
+        return threads_.size();
+    }
+
+    /// For whoever waits outside of a loop until a job has ended; see job_thread_wait.
+    std::mutex& mutex() noexcept { return mutex_; }
+    std::condition_variable& job_ended() noexcept { return job_ended_; }
+
+private:
+    void start_thread(const std::shared_ptr<pool_core>& self) {
+        // Signals are the loop's business: its thread takes them.
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            threads_.emplace_back([self, index = threads_.size()] { self->work(index); });
+            ++running_;
+            ++idle_;
+            workers_alive.fetch_add(1, std::memory_order_relaxed);
+        } catch (const std::system_error&) {
+            if (threads_.empty()) {
+                pthread_sigmask(SIG_SETMASK, &before, nullptr);
+                throw;
+            }
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    void work(std::size_t index) noexcept {
+#if defined(__linux__)
+        const std::string name = "asynchio-" + std::to_string(index);
+        pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+#else
+        (void)index;
+#endif
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            if (pool_job* job = jobs_.pop_front()) {
+                queued_.fetch_sub(1, std::memory_order_relaxed);
+                --idle_;
+                lock.unlock();
+                job->run();
+                lock.lock();
+                ++idle_;
+                continue;
+            }
+            if (closing_) break;
+            if (spin_ > 0 && spin(lock)) continue;
+            ++sleeping_;
+            work_.wait(lock);
+            --sleeping_;
+        }
+        --idle_;
+        const bool last = --running_ == 0;
+        const auto ended = ended_;
+        void* const context = context_;
+        lock.unlock();
+        workers_alive.fetch_sub(1, std::memory_order_relaxed);
+        if (last && ended != nullptr) ended(context);
+    }
+
+    /// Looks for work without sleeping. @return whether there may be some.
+    bool spin(std::unique_lock<std::mutex>& lock) noexcept {
+        lock.unlock();
+        const nanoseconds_count end = steady_now() + spin_;
+        bool found = false;
+        do {
+            for (int i = 0; i < 64 && !found; ++i) found = queued_.load(std::memory_order_acquire) != 0;
+        } while (!found && steady_now() < end);
+        lock.lock();
+        return !jobs_.empty() || closing_;
+    }
+
+    std::mutex mutex_;
+    std::condition_variable work_;
+    std::condition_variable job_ended_;
+    intrusive_list<pool_job> jobs_;
+    std::atomic<std::size_t> queued_ = 0; // changed under the mutex
+    std::size_t idle_ = 0;                // threads that run no job
+    std::size_t sleeping_ = 0;
+    std::size_t running_ = 0; // threads that have not ended
+    const std::size_t most_;
+    const nanoseconds_count spin_;
+    bool closing_ = false;
+    void (*ended_)(void*) noexcept = nullptr;
+    void* context_ = nullptr;
+    std::vector<std::thread> threads_;
+};
+
+} // namespace detail
+
+/// How a thread_pool works.
+struct thread_pool_options {
+    /// How long a thread that has run out of work looks for more before it sleeps. Shortens the way to a thread from
+    /// some 10 µs to less than 1 µs where a core is free, and burns that core meanwhile.
+    duration spin{0};
+};
+
+/// Threads for blocking calls: started when there is work and none is idle, up to a number, and joined at the end.
+///
+/// Behaviour: work starts in the order in which it was given. Threads are named "asynchio-0", "asynchio-1", ... and
+/// take no signals.
+/// Threads: any may give work; the functions that end it belong to the owner.
+/// Lifetime: the destructor waits for the work that has been given. A loop's default pool ends with the loop.
+/// Cost: one lock to give and one to take; nothing is allocated for to_thread.
+/// See also: to_thread, run_in_executor.
+class thread_pool {
+public:
+    /// `min(32, cores + 4)`, as in Python.
+    static std::size_t default_size() noexcept {
+        return std::min<std::size_t>(32, std::max(1U, std::thread::hardware_concurrency()) + 4);
+    }
+
+    /// @throws std::invalid_argument for no threads at all.
+    explicit thread_pool(std::size_t most = default_size(), thread_pool_options options = {})
+        : core_(make(most, options)) {}
+    thread_pool(const thread_pool&) = delete;
+    thread_pool& operator=(const thread_pool&) = delete;
+    ~thread_pool() {
+        core_->close();
+        core_->join();
+    }
+
+    /// The largest number of threads, and how many have been started.
+    std::size_t size() const noexcept { return core_->most(); }
+    std::size_t started() const noexcept { return core_->started(); }
+
+    /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
+    /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
+    task<void> aclose(); // thread/run_in_executor.hpp
+
+    const std::shared_ptr<detail::pool_core>& core() const noexcept { return core_; }
+
+private:
+    static std::shared_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options) {
+        if (most == 0) throw std::invalid_argument("thread_pool: the number of threads must be at least 1");
+        return std::make_shared<detail::pool_core>(most, options.spin.count());
+    }
+    std::shared_ptr<detail::pool_core> core_;
+};
+
+} // namespace asynchio
