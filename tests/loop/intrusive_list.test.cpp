@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/loop/intrusive_list.hpp>
+
+#include "support/catch.hpp"
+
+#include <cstddef>
+#include <list>
+#include <random>
+#include <vector>
+
+namespace {
+
+struct payload {
+    int value = 0;
+};
+/// The link is not the first base: the list has to find its way back.
+struct element : payload, asynchio::detail::list_link {
+    explicit element(int v) noexcept : payload{v}, list_link{nullptr, nullptr} {}
+};
+using list = asynchio::detail::intrusive_list<element>;
+
+std::vector<int> values(const list& l) {
+    std::vector<int> found;
+    for (const element* each = l.front(); each != nullptr; each = l.after(*each)) found.push_back(each->value);
+    return found;
+}
+
+} // namespace
+
+TEST_CASE("intrusive_list: an empty one has no ends") {
+    list l;
+    CHECK(l.empty());
+    CHECK(l.front() == nullptr);
+    CHECK(l.back() == nullptr);
+    CHECK(l.pop_front() == nullptr);
+    STATIC_REQUIRE(sizeof(list) == sizeof(void*));
+}
+
+TEST_CASE("intrusive_list: keeps the order of insertion") {
+    list l;
+    element a(1);
+    element b(2);
+    element c(3);
+    l.push_back(a);
+    CHECK(l.front() == &a);
+    CHECK(l.back() == &a);
+    l.push_back(b);
+    l.push_back(c);
+    CHECK(values(l) == std::vector<int>{1, 2, 3});
+    CHECK(l.back() == &c);
+    CHECK(l.pop_front() == &a);
+    CHECK(a.next == nullptr);
+    CHECK(values(l) == std::vector<int>{2, 3});
+}
+
+TEST_CASE("intrusive_list: removes from the front, the middle and the end, and takes elements again") {
+    list l;
+    element a(1);
+    element b(2);
+    element c(3);
+    for (element* each : {&a, &b, &c}) l.push_back(*each);
+    l.remove(b);
+    CHECK(b.next == nullptr);
+    CHECK(values(l) == std::vector<int>{1, 3});
+    l.remove(c);
+    CHECK(l.back() == &a);
+    l.remove(a);
+    CHECK(l.empty());
+    l.push_back(b);
+    l.push_back(a);
+    CHECK(values(l) == std::vector<int>{2, 1});
+    l.remove(b);
+    CHECK(l.front() == &a);
+}
+
+TEST_CASE("intrusive_list: behaves as std::list under random changes") {
+    std::vector<element> all;
+    for (int i = 0; i < 50; ++i) all.emplace_back(i);
+    list tested;
+    std::list<int> model;
+    std::mt19937 random(1);
+    for (int step = 0; step < 5000; ++step) {
+        const auto at = static_cast<int>(random() % 50);
+        element& e = all[static_cast<std::size_t>(at)];
+        if (random() % 8 == 0) {
+            const element* popped = tested.pop_front();
+            REQUIRE((popped == nullptr) == model.empty());
+            if (popped != nullptr) {
+                REQUIRE(popped->value == model.front());
+                model.pop_front();
+            }
+        } else if (e.next == nullptr) {
+            tested.push_back(e);
+            model.push_back(at);
+        } else {
+            tested.remove(e);
+            model.remove(at);
+        }
+        REQUIRE(tested.empty() == model.empty());
+        REQUIRE(values(tested) == std::vector<int>(model.begin(), model.end()));
+    }
+}
