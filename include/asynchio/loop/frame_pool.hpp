@@ -178,6 +178,7 @@ private:
 
     [[gnu::noinline]] static void deallocate_large(void* address) noexcept {
         empty_at_exit();
+        if (frame_memory::local.closed) settle();
         ::operator delete(address, std::align_val_t(granule));
     }
 
@@ -245,6 +246,10 @@ private:
     static void give_last(std::size_t index) noexcept {
         give(index, frame_memory::local.loaded[index]);
         frame_memory::local.loaded[index].count = magazine_size - 1;
+        settle();
+    }
+
+    static void settle() noexcept {
         const depot::guard lock(frame_memory::shared);
         frame_memory::shared.live += std::exchange(frame_memory::local.live, 0);
     }

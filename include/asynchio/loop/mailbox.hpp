@@ -100,12 +100,10 @@ public:
         return false;
     }
 
-    /// After sleeping: eats the notification, if there was one.
-    void wake_up() noexcept {
-        if (asleep_.exchange(false, std::memory_order_seq_cst)) return;
-        drain();
-    }
+    /// After sleeping. A poster that saw it asleep may still be about to notify: that ends the next sleep early.
+    void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
+    /// Eats the notifications. Whoever waits for the descriptor does that when it is readable.
     void drain() const noexcept {
         std::uint64_t buffer[8];
         while (::read(read_end_, buffer, sizeof buffer) > 0 && write_end_ != read_end_) {}
@@ -117,7 +115,7 @@ public:
         if (timeout > day) timeout = day;
         pollfd self{read_end_, POLLIN, 0};
         const timespec limit{static_cast<time_t>(timeout / 1'000'000'000), static_cast<long>(timeout % 1'000'000'000)};
-        ::ppoll(&self, 1, timeout < 0 ? nullptr : &limit, nullptr);
+        if (::ppoll(&self, 1, timeout < 0 ? nullptr : &limit, nullptr) > 0) drain();
     }
 
     int descriptor() const noexcept { return read_end_; }

@@ -115,9 +115,7 @@ private:
         take_signals();
     }
     void take_signals() noexcept {
-        if (signals.empty()) return;
-        mailbox->drain();
-        signals.take();
+        if (!signals.empty()) signals.take();
     }
 
     nanoseconds_count virtual_now_ = 0;

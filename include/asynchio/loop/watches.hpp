@@ -175,14 +175,20 @@ private:
 
     void start(poller_kind kind, const mailbox& box) {
         std::unique_ptr<poller> made = make_poller(kind);
+        wake_.box = &box;
         wake_.fd = box.descriptor();
         wake_.wanted = fd_watch::readable;
-        wake_.ready = [](fd_watch&, unsigned char) noexcept {}; // the mailbox is looked into after every wait
+        wake_.ready = [](fd_watch& self, unsigned char) noexcept { static_cast<wake_watch&>(self).box->drain(); };
         made->update(wake_, 0);
         poller_ = std::move(made);
     }
 
-    fd_watch wake_;
+    /// The mailbox, which is looked into after every wait.
+    struct wake_watch : fd_watch {
+        const mailbox* box = nullptr;
+    };
+
+    wake_watch wake_;
     std::unique_ptr<poller> poller_;
     std::map<int, std::unique_ptr<watch>> watches_;
 };
