@@ -206,6 +206,8 @@ public:
     void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
     /// Tasks that are not done, in order of creation.
     detail::intrusive_list<detail::frame>& tasks() noexcept { return tasks_; }
+    /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
+    detail::intrusive_list<detail::completion>& kept() noexcept { return kept_; }
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
     /// How close() destroys tasks; set by the room that makes them.
     void set_task_destroyer(void (*destroy)(event_loop&) noexcept) noexcept { destroy_tasks_ = destroy; }
@@ -265,6 +267,7 @@ private:
     bool debug_ = false;
     detail::selector outside_;
     detail::intrusive_list<detail::frame> tasks_;
+    detail::intrusive_list<detail::completion> kept_;
     std::uint32_t task_id_ = 0;
     detail::shuffled_order order_;
     detail::nanoseconds_count slow_ = 100'000'000;
@@ -289,8 +292,9 @@ inline clock::time_point clock::now() noexcept {
 
 inline void callback_handle::cancel() noexcept {
     if (callback_ == nullptr || !callback_->request_cancel()) return;
+    if (callback_->posted) return; // any thread may be here: the loop drops it when it comes to it
     detail::scheduler* loop = callback_->loop;
-    if (loop == nullptr || callback_->posted) return;
+    if (loop == nullptr) return;
     callback_->discard();
     if (!callback_->armed()) return; // it stands in the ready queue, and is dropped there
     static_cast<event_loop*>(loop)->remove_timer(*callback_);

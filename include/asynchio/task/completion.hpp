@@ -9,6 +9,7 @@
 #include <asynchio/loop/scheduler.hpp>
 
 #include <cstdint>
+#include <source_location>
 
 namespace asynchio::detail {
 
@@ -33,6 +34,8 @@ public:
     virtual void child_done(completion& child) noexcept = 0;
     /// The task in whose name a branch runs.
     virtual frame* identity() const noexcept { return nullptr; }
+    /// The line that made the child a task: kept here, so that frames stay small.
+    virtual std::source_location child_created() const noexcept = 0;
 
 protected:
     child_owner() = default;
@@ -52,10 +55,14 @@ enum completion_flag : unsigned short {
     flag_future = 128,     // a future_state, else a frame
     flag_started = 256,    // a task that has entered its body
     flag_moved = 512,      // the result was moved out
+    flag_owned = 2048,     // a root with a child_owner
+    flag_kept = 1024,      // in the loop's list of what handles may ask for when the loop is gone
 };
 
 /// The shared state of tasks and futures, without the result's type.
-class completion : public outcome_base {
+/// Linked in its loop: among the tasks until it is done, then, if somebody holds a handle, and as a future from the
+/// beginning, among what the loop tells of its end.
+class completion : public list_link, public outcome_base {
 public:
     bool done() const noexcept { return has(flag_done); }
     bool has(completion_flag flag) const noexcept { return (flags & flag) != 0; }

@@ -22,17 +22,31 @@ struct promise_base {
 };
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
-struct frame : completion, list_link, ready_item {
+struct frame : completion, ready_item {
     unsigned short cancels = 0; // requests to cancel that nobody has taken back: cancelling()
     std::uint32_t id = 0;       // "Task-<id>" unless it has a name
     union {
-        frame* parent = nullptr; // who awaits this frame inline
-        child_owner* owner;      // of a root: who is told first when it is done
+        frame* parent;                 // who awaits this frame inline
+        child_owner* owner;            // of a root with flag_owned: who is told first when it is done
+        std::source_location made_at;  // of another root: the call that made it a task
     };
-    std::source_location where;   // the line it is suspended at; at first its function
-    std::source_location created; // of a root: the call that made it a task
+    std::source_location where; // the line it is suspended at; at first its function
 
-    explicit frame(std::source_location made_in) noexcept : where(made_in) {}
+    explicit frame(std::source_location function_line) noexcept : parent(nullptr), where(function_line) {}
+
+    /// Of a root: the call that made it a task.
+    std::source_location created() const noexcept { return has(flag_owned) ? owner->child_created() : made_at; }
+    child_owner* get_owner() const noexcept { return has(flag_owned) ? owner : nullptr; }
+    void own(child_owner& who) noexcept {
+        set(flag_owned);
+        owner = &who;
+    }
+    void disown() noexcept {
+        if (!has(flag_owned)) return;
+        const std::source_location line = owner->child_created();
+        clear(flag_owned);
+        made_at = line;
+    }
 
     static frame& of(void* coroutine) noexcept {
         auto handle = std::coroutine_handle<promise_base>::from_address(coroutine);
@@ -86,17 +100,16 @@ inline void destroy_chain(frame& leaf, const frame& root) noexcept {
     }
 }
 
-/// At a coroutine's end: resumes who awaits it, or has the driver complete the task.
+/// At a coroutine's end: resumes who awaits it, or has the driver complete the task by calling `Complete`.
+template<ready_item::function Complete>
 struct final_awaiter {
-    void (*complete)(ready_item&) noexcept;
-
     static bool await_ready() noexcept { return false; }
     template<class Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) const noexcept {
+    static std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) noexcept {
         frame& self = ended.promise().state();
         if (!self.has(flag_root)) [[likely]]
             return transfer(self.parent->handle());
-        self.run = complete;
+        self.run = Complete;
         self.loop->finished(self);
         return std::noop_coroutine();
     }

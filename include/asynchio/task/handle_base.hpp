@@ -122,9 +122,11 @@ namespace detail {
 /// The state of a future without its result; future.hpp.
 class future_base : public completion {
 public:
-    explicit future_base(scheduler& owner) noexcept {
+    explicit future_base(event_loop& owner) noexcept {
         loop = &owner;
         set(flag_future);
+        keep(*this);
+        owner.set_task_destroyer(&destroy_tasks);
     }
     future_base(const future_base&) = delete;
     future_base& operator=(const future_base&) = delete;

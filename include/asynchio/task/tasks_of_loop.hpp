@@ -35,8 +35,8 @@ inline void report(completion& source, const char* message, const std::exception
             context.source = "a future";
         } else {
             const frame& task = static_cast<const frame&>(source);
-            context.source = task_name(task) + " (" + task.created.function_name() + ")";
-            context.created = task.created;
+            context.source = task_name(task) + " (" + task.created().function_name() + ")";
+            context.created = task.created();
             context.object = &source;
         }
         if (source.loop != nullptr)
@@ -59,12 +59,19 @@ inline void release(completion& c) noexcept {
                c.error());
         return release(c);
     }
+    if (c.has(flag_kept)) static_cast<event_loop&>(*c.loop).kept().remove(c);
     drop_callbacks(c);
     delete c.extra;
     if (c.has(flag_future))
         dispose_future(c);
     else
         static_cast<frame&>(c).run(static_cast<frame&>(c));
+}
+
+/// Has the loop tell `c` of its end.
+inline void keep(completion& c) noexcept {
+    static_cast<event_loop&>(*c.loop).kept().push_back(c);
+    c.set(flag_kept);
 }
 
 /// Frees the block of a task whose coroutine is gone; `void` will do for every result that is not there.
@@ -89,11 +96,13 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     destroy_coroutine(task);
     task.run = dispose;
     if (is_cancellation(task.error())) task.set_cancelled();
-    if (child_owner* owner = std::exchange(task.owner, nullptr)) {
+    if (child_owner* owner = task.get_owner()) {
+        task.disown();
         task.set(flag_done);
         owner->child_done(task);
     }
     task.complete();
+    if (task.references > 1) keep(task);
     release(task);
 }
 
@@ -122,10 +131,15 @@ inline void destroy_tasks(event_loop& loop) noexcept {
         destroy_coroutine(*task);
         task->run = &dispose_task<void>;
         task->clear(flag_waiting);
-        task->owner = nullptr;
+        task->disown();
         if (!task->has(flag_branch)) report(*task, "Task was destroyed but it is pending!", nullptr);
         task->loop = nullptr;
+        drop_callbacks(*task); // they may hold handles of it
         release(*task);
+    }
+    while (completion* each = loop.kept().pop_front()) {
+        each->clear(flag_kept);
+        each->loop = nullptr;
     }
 }
 
@@ -137,8 +151,7 @@ void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handl
     task.loop = &loop;
     task.references = 1 + handles;
     task.id = loop.next_task_id();
-    task.owner = nullptr;
-    task.created = created.line() != 0 ? created : task.where;
+    task.made_at = created.line() != 0 ? created : task.where;
     task.resume_point = task.handle().address();
     task.what = ready_item::kind::step;
     loop.tasks().push_back(task);
