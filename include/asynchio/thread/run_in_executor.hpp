@@ -86,13 +86,16 @@ public:
     /// The loop is gone: the result has nowhere to go.
     void orphan() noexcept {
         drop_future();
-        if (core_->withdraw(*this) || phase_.exchange(phase::orphaned) == phase::refused) delete this;
+        if (core_->withdraw(*this)) return delete this;
+        request_stop();
+        if (phase_.exchange(phase::orphaned) == phase::refused) delete this;
     }
 
 protected:
     executor_job() noexcept : ready_item(&arrived), watcher(&settled_early) {}
 
     virtual void call() noexcept = 0;
+    virtual void request_stop() noexcept = 0;
     virtual void deliver(completion& result) noexcept = 0;
 
 private:
@@ -123,7 +126,7 @@ private:
     /// The future was cancelled, or set by somebody else.
     static void settled_early(watcher& who, completion&) noexcept {
         auto& self = static_cast<executor_job&>(who);
-        if (!self.core_->withdraw(self)) return; // a thread has it
+        if (!self.core_->withdraw(self)) return self.request_stop(); // a thread has it
         self.leave_loop();
         self.drop_future();
         delete &self;
@@ -205,6 +208,7 @@ public:
 
 private:
     void call() noexcept override { call_.run(outcome_); }
+    void request_stop() noexcept override { call_.request_stop(); }
     void deliver(completion& c) noexcept override {
         auto& state = static_cast<future_state<result>&>(static_cast<future_base&>(c));
         if (outcome_.error()) {
@@ -261,9 +265,10 @@ inline task<> close_pool(std::shared_ptr<pool_core> core) {
 } // namespace detail
 
 /// Calls `f(args...)` in a thread of `pool` and gives a future for its result, at once. Callable and arguments are
-/// copied in and passed as rvalues. If `f` takes a leading std::stop_token, it gets one that nobody stops.
+/// copied in and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
 ///
-/// Cancellation: of the future: a queued job never runs; a running one ends by itself, its result dropped.
+/// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
+/// result dropped.
 /// Threads: called on the loop's thread; the pool must live until its work is done, which its destructor waits for.
 /// @throws std::logic_error without a running loop, or when the pool was closed.
 /// Cost: two allocations. See also: to_thread.

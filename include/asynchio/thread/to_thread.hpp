@@ -145,8 +145,8 @@ auto to_thread(F&& f, Args&&... args) {
                                                                              std::forward<Args>(args)...);
 }
 
-/// The same for callables that own all they touch: cancelled, it returns at once, and a running job ends by itself,
-/// its result dropped. This is asyncio's behaviour.
+/// The same for callables that own all they touch: cancelled, it returns at once, and a running job, which has stop
+/// requested, ends by itself, its result dropped. This is asyncio's behaviour.
 /// Cost: two allocations.
 template<class F, class... Args>
 auto to_thread(abandon_on_cancel_t, F&& f, Args&&... args) {
