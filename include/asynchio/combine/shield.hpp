@@ -25,6 +25,7 @@ public:
 
     bool await_ready() const {
         if (child_.empty()) throw std::logic_error("shield: the argument is empty, moved from or awaited before");
+        if constexpr (!Child::owned) require_own_loop(*child_.get(), "shield");
         return child_.done_before_start();
     }
 

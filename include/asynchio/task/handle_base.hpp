@@ -141,6 +141,13 @@ inline bool cancel_future(completion& future, const shared_text& message) noexce
     return true;
 }
 
+/// @throws std::invalid_argument if `what` would never tell a task of the running loop that it is done.
+inline void require_own_loop(const completion& what, const char* who) {
+    if (!what.done() && what.loop != this_thread.running)
+        throw std::invalid_argument(std::string(who) +
+                                    ": a task or future belongs to a different loop, or its loop is closed");
+}
+
 /// The outcome of a task or future whose result type is known to be `T`.
 template<class T>
 using future_state = basic_outcome<T, future_base>;
@@ -196,8 +203,11 @@ public:
     }
 
     decltype(auto) await_resume() {
+        completion& target = *target_.completion();
+        if (target.done() && target.outcome_base::cancelled() && interrupted())
+            request_delivered(); // by what was awaited: of several messages the first one is seen
         resumed();
-        return take_result<T, Move>(*target_.completion());
+        return take_result<T, Move>(target);
     }
 
     const char* waiting_for() const noexcept override { return target_.completion()->has(flag_future) ? "future" : "task"; }
@@ -214,6 +224,10 @@ private:
     static void fire(watcher& self, completion&) noexcept {
         auto& awaiter = static_cast<handle_awaiter&>(self);
         if (awaiter.parked()) awaiter.wake();
+    }
+    void request_delivered() noexcept {
+        task()->clear(flag_must_cancel);
+        if (task()->extra != nullptr) task()->extra->message = {};
     }
 
     handle_base target_;

@@ -41,6 +41,7 @@ public:
     cancel_reply cancel(const shared_text& message) noexcept final {
         if (complete()) return cancel_reply::refused;
         if (!cancel_children(message, false)) return cancel_reply::refused;
+        stopped_ = true; // once is enough: a child that ends now does not interrupt the others' cleanup
         if (deciding_ == nullptr) {
             cancelled_ = true;
             message_ = message;
@@ -103,6 +104,7 @@ public:
         bool decided = false;
         each_child([&](auto& child) {
             if (child.empty()) throw std::logic_error("gather or race: an argument is empty, moved from or awaited before");
+            if constexpr (!std::remove_reference_t<decltype(child)>::owned) require_own_loop(*child.get(), "gather or race");
             if (!child.done_before_start()) {
                 all_done = false;
             } else if (end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.get()->has_value())) {

@@ -55,6 +55,7 @@ std::vector<observed<H, Owner>> observe(std::vector<H> handles, const char* who)
     std::set<const completion*> seen;
     for (H& each : handles) {
         if (!each) throw std::logic_error(std::string(who) + ": a handle is empty");
+        require_own_loop(*each.completion(), who);
         if (seen.insert(each.completion()).second) list.emplace_back(std::move(each));
     }
     return list;
