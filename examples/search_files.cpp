@@ -448,14 +448,15 @@ struct job {
     std::shared_ptr<screen> terminal;
     std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
     totals so_far{};
+    std::size_t left_behind = 0;
 
     std::chrono::duration<double> elapsed() const { return std::chrono::steady_clock::now() - started; }
     /// With a timeout each file is a chunk of its own, so that it can be left behind alone.
     tree_walk walk() const { return {wanted.paths, wanted.timeout ? 1U : 32U}; }
 };
 
-/// How many reads may hang. Threads of a pool start when they are needed, so room for more costs nothing.
-constexpr std::size_t spare_threads = 64;
+/// Each read that hangs keeps a thread. The pool starts threads when they are needed, so room for more costs nothing.
+constexpr std::size_t most_left_behind = 64;
 
 aio::task<> search_chunk(job& j, chunk files) {
     found result;
@@ -465,6 +466,8 @@ aio::task<> search_chunk(job& j, chunk files) {
         result = co_await aio::wait_for(std::move(search), j.wanted.timeout);
     } catch (const aio::timeout_error&) {
         result.fail(name, "timed out");
+        if (++j.left_behind > most_left_behind)
+            throw std::runtime_error(std::to_string(j.left_behind) + " reads hang; giving up");
     }
     j.so_far += result.counts;
     if (!result.lines.empty() || !result.errors.empty())
@@ -496,7 +499,7 @@ aio::task<> show_progress(const job& j) {
 }
 
 aio::task<> search_async(job& j) {
-    aio::set_default_pool(j.wanted.workers + 1 + spare_threads);
+    aio::set_default_pool(j.wanted.workers + 1 + most_left_behind);
     auto search = [&j](aio::task_group& group) { return search_tree(j, group); };
     if (j.terminal->has_bar())
         co_await aio::race(aio::with(aio::task_group(), search), show_progress(j));
@@ -600,6 +603,9 @@ int main(int count, char** words) try {
     return 130;
 } catch (const std::system_error& e) {
     if (e.code() == std::errc::broken_pipe) return 141; // what a shell says of grep then
+    say(e.what());
+    return 2;
+} catch (const std::exception& e) {
     say(e.what());
     return 2;
 }
