@@ -129,13 +129,19 @@ private:
         member& operator=(const member&) = delete;
         ~member() override {
             if (task == nullptr) return;
-            if (!task->done()) task->owner = nullptr;
+            task->disown();
             detail::release(*task);
         }
+        void own() noexcept {
+            created = task->created();
+            task->own(*this);
+        }
         void child_done(detail::completion&) noexcept override { group.ended(*this); }
+        std::source_location child_created() const noexcept override { return created; }
 
         task_group& group;
         detail::frame* task = nullptr;
+        std::source_location created;
     };
 
     /// Suspended until the last child has ended.
@@ -180,7 +186,7 @@ private:
         if (handle.done())
             ended(child);
         else
-            child.task->owner = &child;
+            child.own();
         return handle;
     }
 

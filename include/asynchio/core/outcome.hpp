@@ -156,7 +156,9 @@ public:
         this->state_ = outcome_state::value;
     }
 
+    /// Also when there is a value: a coroutine may still fail after its co_return.
     void set_error(std::exception_ptr error, bool is_cancellation) noexcept {
+        reset();
         this->fail(std::move(error), is_cancellation ? outcome_state::cancelled : outcome_state::error);
     }
 

@@ -47,7 +47,7 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
     } else
         out << (task.has(flag_started) ? "ready" : "not started");
     if (task.cancels > 0) out << ", cancelling " << task.cancels;
-    out << "\n    created at " << task.created.file_name() << ':' << task.created.line() << '\n';
+    out << "\n    created at " << task.created().file_name() << ':' << task.created().line() << '\n';
     if (!running) print_frames(out, task, task.what == ready_item::kind::step);
 }
 

@@ -115,36 +115,37 @@ public:
     ~epoll_poller() override { ::close(epoll_); }
 
     void update(fd_watch& watch, unsigned char before) override {
+        const auto place = static_cast<std::size_t>(watch.fd);
+        if (place >= watches_.size()) watches_.resize(place + 1);
         epoll_event event{};
         event.events = ((watch.wanted & fd_watch::readable) ? std::uint32_t(EPOLLIN) : 0) |
                        ((watch.wanted & fd_watch::writable) ? std::uint32_t(EPOLLOUT) : 0);
-        event.data.ptr = &watch;
+        event.data.fd = watch.fd;
         if (watch.wanted == 0) {
-            for (int i = next_; i < count_; ++i)
-                if (events_[i].data.ptr == &watch) events_[i].data.ptr = nullptr;
+            watches_[place] = nullptr;
             ::epoll_ctl(epoll_, EPOLL_CTL_DEL, watch.fd, &event); // a closed descriptor has left by itself
             return;
         }
         const int operation = before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-        if (::epoll_ctl(epoll_, operation, watch.fd, &event) == 0) return;
-        // A descriptor that was closed and opened again under its old number.
-        if (operation == EPOLL_CTL_MOD && errno == ENOENT && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, watch.fd, &event) == 0)
-            return;
-        fail("watch", watch.fd);
+        // Not known to be there: a descriptor that was closed and opened again under its old number.
+        if (::epoll_ctl(epoll_, operation, watch.fd, &event) != 0 &&
+            (operation == EPOLL_CTL_ADD || errno != ENOENT || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, watch.fd, &event) != 0))
+            fail("watch", watch.fd);
+        watches_[place] = &watch;
     }
 
     void wait(nanoseconds_count timeout) noexcept override {
-        count_ = wait_for_events(timeout);
-        for (next_ = 0; next_ < count_;) {
-            const epoll_event& event = events_[next_++];
-            auto* watch = static_cast<fd_watch*>(event.data.ptr);
-            if (watch == nullptr) continue; // removed by the call of an earlier one
+        const int count = wait_for_events(timeout);
+        for (int i = 0; i < count; ++i) {
+            const epoll_event& event = events_[i];
+            fd_watch* watch = watches_[static_cast<std::size_t>(event.data.fd)];
+            // Removed by the call of an earlier one; or closed first, while a copy of the descriptor lives on.
+            if (watch == nullptr) continue;
             unsigned char ready = 0;
             if (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) ready |= fd_watch::readable;
             if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= fd_watch::writable;
             watch->ready(*watch, ready);
         }
-        count_ = next_ = 0;
     }
 
 private:
@@ -164,9 +165,8 @@ private:
 
     static constexpr int most = 256; // events taken in one wait
     int epoll_;
-    int next_ = 0;
-    int count_ = 0;
     bool precise_ = true;
+    std::vector<fd_watch*> watches_; // by descriptor: what the kernel reports may be gone
     epoll_event events_[most];
 };
 #endif

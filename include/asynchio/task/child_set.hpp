@@ -28,7 +28,7 @@ public:
     void child_done(completion& child) noexcept final { ended(child, true); }
     frame* identity() const noexcept final { return origin_; }
 
-    const std::source_location& started_at() const noexcept { return where_; }
+    std::source_location child_created() const noexcept final { return where_; }
 
 protected:
     child_set() noexcept = default;
@@ -61,7 +61,7 @@ public:
     ~owned_child() {
         if (state_ == nullptr) return;
         if (state_->has(flag_root)) {
-            state_->owner = nullptr;
+            state_->disown();
             state_->set(flag_retrieved);
             release(*state_);
         } else {
@@ -74,8 +74,8 @@ public:
     bool done_before_start() const noexcept { return false; }
 
     void start(child_set& set) noexcept {
-        become_task(*state_, set.loop(), 1, set.started_at());
-        state_->owner = &set;
+        become_task(*state_, set.loop(), 1, set.child_created());
+        state_->own(set);
         if constexpr (Branch) {
             state_->set(flag_branch);
             start_now(*state_);

@@ -33,7 +33,8 @@ inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.
 inline frame* current_task_frame() noexcept {
     if (this_thread.running == nullptr || this_thread.running->current() == nullptr) return nullptr;
     frame* task = &current_root();
-    while (task != nullptr && task->has(flag_branch)) task = task->owner != nullptr ? task->owner->identity() : nullptr;
+    while (task != nullptr && task->has(flag_branch))
+        task = task->get_owner() != nullptr ? task->get_owner()->identity() : nullptr;
     return task;
 }
 

@@ -50,7 +50,7 @@ public:
 
     task<T> get_return_object() noexcept;
     static std::suspend_always initial_suspend() noexcept { return {}; }
-    static final_awaiter final_suspend() noexcept { return {&finish_task<T>}; }
+    static final_awaiter<&finish_task<T>> final_suspend() noexcept { return {}; }
     void unhandled_exception() noexcept { state().set_error(std::current_exception(), false); }
 
 private:

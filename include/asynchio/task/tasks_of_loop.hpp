@@ -116,6 +116,11 @@ void finish_task(ready_item& item) noexcept {
 
 inline void end_unstarted(ready_item& item) noexcept {
     frame& task = static_cast<frame&>(item);
+    if (!task.has(flag_must_cancel)) { // the request was withdrawn
+        task.what = ready_item::kind::step;
+        task.resume_point = task.handle().address();
+        return task.loop->step(task);
+    }
     task.fail(std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())),
               outcome_state::cancelled);
     end_task(task, &dispose_task<void>);

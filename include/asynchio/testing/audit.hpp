@@ -53,8 +53,8 @@ inline audit_report audit() {
         for (detail::frame* each = loop->tasks().front(); each != nullptr; each = loop->tasks().after(*each)) {
             if (each == self) continue;
             ++report.tasks;
-            report.details += "  " + detail::task_name(*each) + " created at " + each->created.file_name() + ":" +
-                              std::to_string(each->created.line()) + "\n";
+            report.details += "  " + detail::task_name(*each) + " created at " + each->created().file_name() + ":" +
+                              std::to_string(each->created().line()) + "\n";
         }
     }
     return report;

@@ -40,7 +40,13 @@ public:
             callbacks.swap(callbacks_);
             changed_.notify_all();
         }
-        for (const auto& each : callbacks) each();
+        for (const auto& each : callbacks) {
+            try {
+                each();
+            } catch (...) {
+                callback_failed();
+            }
+        }
         return true;
     }
 
@@ -76,6 +82,19 @@ public:
     std::function<void()> cancel_on_loop;
 
 private:
+    /// The loop's exception handler hears of it.
+    void callback_failed() const noexcept {
+        const std::exception_ptr error = std::current_exception();
+        try {
+            loop.call_soon_threadsafe([error] { std::rethrow_exception(error); });
+        } catch (...) { // it is closed
+            exception_context context;
+            context.message = "Exception in callback of a concurrent_future";
+            context.exception = error;
+            print_exception_context(context);
+        }
+    }
+
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;
     outcome<T> result_;
@@ -98,8 +117,7 @@ public:
 
     explicit operator bool() const noexcept { return state_ != nullptr; }
 
-    /// Blocks until it is done and gives the result: the value itself if this is an rvalue or it cannot be copied,
-    /// else a copy. @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
+    /// Blocks until it is done and gives the result: a copy, or the value itself if it cannot be copied. @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
     T get() const {
         wait("get");
         if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
@@ -141,7 +159,8 @@ public:
         return true;
     }
 
-    /// Calls `f(future)` or `f()` when it is done: on the thread that ends it, or here and now if it is done.
+    /// Calls `f(future)` or `f()` when it is done: on the thread that ends it, or here and now if it is done. What it
+    /// throws there goes to the loop's exception handler.
     template<class F>
     void add_done_callback(F f) const {
         auto& state = get_state("add_done_callback");

@@ -30,18 +30,15 @@ public:
 
     /// The threads end, and the last one wakes the loop.
     void close() noexcept override {
-        struct waker : ready_item {
+        struct waker final : pool_watcher, ready_item {
             explicit waker(const loop_ref& l) noexcept
                 : ready_item([](ready_item& item) noexcept { delete static_cast<waker*>(&item); }), loop(l) {}
+            void ended() noexcept override {
+                if (!loop_ref(loop).post(*this)) delete this;
+            }
             loop_ref loop;
         };
-        auto* wake = new (std::nothrow) waker(mailbox_);
-        core_->close(
-            [](void* context) noexcept {
-                auto* const item = static_cast<waker*>(context);
-                if (item != nullptr && !loop_ref(item->loop).post(*item)) delete item;
-            },
-            wake);
+        core_->close(new (std::nothrow) waker(mailbox_));
     }
     bool closed() const noexcept override { return core_->has_ended(); }
     /// A thread is in a call that does not end: it is left behind.

@@ -6,6 +6,7 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
+#include <asynchio/thread/detail/held_by_loop.hpp>
 
 #include <exception>
 #include <memory>
@@ -89,19 +90,23 @@ future<T> wrap_future(const concurrent_future<T>& source) {
     followed.add_done_callback([source](const future<T>& done) {
         if (done.cancelled()) source.cancel();
     });
-    // The handle is touched on this loop only: the other side just passes its address back.
-    auto held = std::make_unique<future<T>>(followed);
-    source.add_done_callback([here, raw = held.release()](const concurrent_future<T>& done) {
+    auto& held = detail::held_by_loop::make<detail::held_future<T>>(get_running_loop(), followed);
+    source.add_done_callback([here, &held](const concurrent_future<T>& done) {
         try {
-            here.call_soon_threadsafe([raw, done] {
-                const std::unique_ptr<future<T>> target(raw);
-                if (target->done()) return;
-                if (done.result().error())
-                    target->set_exception(done.result().error());
-                else if constexpr (std::is_void_v<T>)
-                    target->set_result();
-                else
-                    target->set_result(done.get());
+            here.call_soon_threadsafe([&held, done] {
+                const future<T> target = held.target;
+                held.let_go();
+                if (target.done()) return;
+                try {
+                    if constexpr (std::is_void_v<T>) {
+                        done.get();
+                        target.set_result();
+                    } else {
+                        target.set_result(done.get());
+                    }
+                } catch (...) {
+                    target.set_exception(std::current_exception());
+                }
             });
         } catch (const std::logic_error&) { // closed
         }

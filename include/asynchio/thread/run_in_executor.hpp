@@ -7,6 +7,7 @@
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/default_pool.hpp>
+#include <asynchio/thread/detail/held_by_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 
 #include <atomic>
@@ -237,27 +238,34 @@ task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args)
                                                         std::move(args)...);
 }
 
+/// The end of a pool on its way to the loop that waits for it. Frees itself.
+class pool_end final : public pool_watcher, private ready_item {
+public:
+    pool_end(loop_ref loop, held_future<void>& waiting) noexcept
+        : ready_item(&arrived), box_(std::move(loop)), waiting_(waiting) {}
+
+    void ended() noexcept override {
+        if (!loop_ref(box_).post(*this)) delete this;
+    }
+
+private:
+    static void arrived(ready_item& item) noexcept {
+        const std::unique_ptr<pool_end> self(&static_cast<pool_end&>(item));
+        self->box_.get()->post_arrived();
+        if (!self->waiting_.target.done()) self->waiting_.target.set_result();
+        self->waiting_.let_go();
+    }
+
+    loop_ref box_;
+    held_future<void>& waiting_;
+};
+
 inline task<> close_pool(std::shared_ptr<pool_core> core) {
-    struct ending {
-        loop_ref loop;
-        future<> ended;
-    };
-    // Held by the loop's side of the call until it has run, by nobody when the loop is gone.
-    auto shared = std::make_unique<ending>(ending{get_running_loop().ref(), future<>()});
-    const future<> ended = shared->ended;
-    core->close(
-        [](void* context) noexcept {
-            auto* const end = static_cast<ending*>(context);
-            try {
-                const loop_ref loop = end->loop;
-                loop.call_soon_threadsafe([end] {
-                    const std::unique_ptr<ending> last(end);
-                    if (!last->ended.done()) last->ended.set_result();
-                });
-            } catch (...) { // the loop is closed: nobody waits
-            }
-        },
-        shared.release());
+    event_loop& loop = get_running_loop();
+    const future<> ended;
+    auto watcher = std::make_unique<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
+    loop.expect_post();
+    core->close(watcher.release());
     co_await ended;
     core->join();
 }

@@ -43,6 +43,20 @@ protected:
     virtual ~pool_job() = default;
 };
 
+/// Waits for the end of a pool's threads.
+class pool_watcher : public list_link {
+public:
+    pool_watcher() noexcept : list_link() {}
+    pool_watcher(const pool_watcher&) = delete;
+    pool_watcher& operator=(const pool_watcher&) = delete;
+
+    /// Called once, on the last worker or by close(), and not touched afterwards.
+    virtual void ended() noexcept = 0;
+
+protected:
+    virtual ~pool_watcher() = default;
+};
+
 /// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
 class pool_core {
 public:
@@ -67,20 +81,16 @@ public:
         return true;
     }
 
-    /// Lets the threads end when the queue is empty; calls `ended` (on a worker, or here) when all have.
-    void close(void (*ended)(void*) noexcept = nullptr, void* context = nullptr) noexcept {
+    /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
+    void close(pool_watcher* watcher = nullptr) noexcept {
         {
             const std::unique_lock lock(mutex_);
             closing_ = true;
             work_.notify_all();
-            if (running_ != 0) {
-                if (ended == nullptr) return;
-                ended_ = ended;
-                context_ = context;
-                return;
-            }
+            if (watcher == nullptr) return;
+            if (running_ != 0) return watchers_.push_back(*watcher);
         }
-        if (ended != nullptr) ended(context);
+        watcher->ended();
     }
     bool has_ended() noexcept {
         const std::unique_lock lock(mutex_);
@@ -109,24 +119,30 @@ public:
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
 private:
-    void start_thread(const std::shared_ptr<pool_core>& self) {
-        // Signals are the loop's business: its thread takes them.
-        sigset_t all;
+    /// Signals are the loop's business: its thread takes them.
+    struct signals_blocked {
+        signals_blocked() noexcept {
+            sigset_t all;
+            sigfillset(&all);
+            pthread_sigmask(SIG_SETMASK, &all, &before);
+        }
+        signals_blocked(const signals_blocked&) = delete;
+        signals_blocked& operator=(const signals_blocked&) = delete;
+        ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+
         sigset_t before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+    };
+
+    void start_thread(const std::shared_ptr<pool_core>& self) {
+        const signals_blocked inherited;
         try {
             threads_.emplace_back([self, index = threads_.size()] { self->work(index); });
             ++running_;
             ++idle_;
             workers_alive.fetch_add(1, std::memory_order_relaxed);
         } catch (const std::system_error&) {
-            if (threads_.empty()) {
-                pthread_sigmask(SIG_SETMASK, &before, nullptr);
-                throw;
-            }
+            if (threads_.empty()) throw;
         }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     void work(std::size_t index) noexcept {
@@ -155,11 +171,11 @@ private:
         }
         --idle_;
         const bool last = --running_ == 0;
-        const auto ended = ended_;
-        void* const context = context_;
+        intrusive_list<pool_watcher> told;
+        if (last) std::swap(told, watchers_);
         lock.unlock();
         workers_alive.fetch_sub(1, std::memory_order_relaxed);
-        if (last && ended != nullptr) ended(context);
+        while (pool_watcher* each = told.pop_front()) each->ended();
     }
 
     /// Looks for work without sleeping. @return whether there may be some.
@@ -185,8 +201,7 @@ private:
     const std::size_t most_;
     const nanoseconds_count spin_;
     bool closing_ = false;
-    void (*ended_)(void*) noexcept = nullptr;
-    void* context_ = nullptr;
+    intrusive_list<pool_watcher> watchers_;
     std::vector<std::thread> threads_;
 };
 

@@ -6,6 +6,7 @@
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/suspension.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/thread/default_pool.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 
@@ -127,7 +128,7 @@ private:
 } // namespace detail
 
 /// Calls `f(args...)` in a thread of the loop's default pool and gives its result. Callable and arguments are copied
-/// in and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+/// in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
 ///
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
 /// cancelled_error is thrown, since the job may refer to the awaiting coroutine.
@@ -141,8 +142,8 @@ template<class F, class... Args>
 auto to_thread(F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "to_thread");
-    return detail::to_thread_awaiter<std::decay_t<F>, std::decay_t<Args>...>(std::in_place, std::forward<F>(f),
-                                                                             std::forward<Args>(args)...);
+    return detail::to_thread_awaiter<std::decay_t<detail::kept_t<F>>, std::decay_t<detail::kept_t<Args>>...>(
+        std::in_place, detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
 /// The same for callables that own all they touch: cancelled, it returns at once, and a running job, which has stop
@@ -152,8 +153,8 @@ template<class F, class... Args>
 auto to_thread(abandon_on_cancel_t, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "to_thread");
-    return detail::abandoned_call<std::decay_t<F>, std::decay_t<Args>...>(std::forward<F>(f),
-                                                                          std::forward<Args>(args)...);
+    return detail::abandoned_call<std::decay_t<detail::kept_t<F>>, std::decay_t<detail::kept_t<Args>>...>(
+        detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
 } // namespace asynchio
