@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/loop/poller.hpp>
+
+// covers: watches.hpp
+#include <asynchio/loop/watches.hpp>
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
+#include <asynchio/testing/run_until_idle.hpp>
+
+#include "support/message_of.hpp"
+#include "support/virtual_run.hpp"
+
+#include <chrono>
+#include <fcntl.h>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace aio = asynchio;
+using asynchio_tests::virtual_run;
+using namespace std::chrono_literals;
+
+namespace {
+
+using aio::poller_kind;
+using aio::detail::fd_watch;
+using aio::detail::poller;
+
+/// A pipe that is closed at the end.
+class channel {
+public:
+    channel() {
+        int ends[2];
+        if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category());
+        in = ends[0];
+        out = ends[1];
+    }
+    channel(const channel&) = delete;
+    channel& operator=(const channel&) = delete;
+    ~channel() {
+        close_in();
+        close_out();
+    }
+    void write(std::string_view text) const { REQUIRE(::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size())); }
+    std::string read() const {
+        char buffer[64];
+        const ssize_t got = ::read(in, buffer, sizeof buffer);
+        return std::string(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
+    }
+    void close_in() {
+        if (in >= 0) ::close(std::exchange(in, -1));
+    }
+    void close_out() {
+        if (out >= 0) ::close(std::exchange(out, -1));
+    }
+    int in = -1;
+    int out = -1;
+};
+
+struct watch : fd_watch {
+    explicit watch(int descriptor) {
+        fd = descriptor;
+        ready = [](fd_watch& self, unsigned char what) noexcept {
+            auto& w = static_cast<watch&>(self);
+            w.seen.push_back(what);
+            if (w.then) w.then();
+        };
+    }
+    void want(poller& p, unsigned char what) { p.update(*this, std::exchange(wanted, what)); }
+    std::vector<unsigned char> seen;
+    std::function<void()> then;
+};
+
+constexpr unsigned char readable = fd_watch::readable;
+constexpr unsigned char writable = fd_watch::writable;
+using seen = std::vector<unsigned char>;
+
+template<class F>
+void with_each_poller(F f) {
+    for (const poller_kind kind : {poller_kind::epoll, poller_kind::poll}) {
+        INFO((kind == poller_kind::epoll ? "epoll" : "poll"));
+        f(kind);
+    }
+}
+
+aio::run_options polling_with(poller_kind kind) {
+    aio::run_options options;
+    options.virtual_time = true;
+    options.poller = kind;
+    return options;
+}
+
+} // namespace
+
+TEST_CASE("poller: reports what is readable, in every wait while it lasts", "[LOOP-31][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const channel c;
+        watch w(c.in);
+        w.want(*p, readable);
+        p->wait(0);
+        CHECK(w.seen.empty());
+        c.write("x");
+        p->wait(-1);
+        p->wait(0);
+        CHECK(w.seen == seen{readable, readable});
+        CHECK(c.read() == "x");
+        p->wait(0);
+        CHECK(w.seen.size() == 2);
+        w.want(*p, 0);
+        c.write("y");
+        p->wait(0);
+        CHECK(w.seen.size() == 2);
+    });
+}
+
+TEST_CASE("poller: reading and writing of one descriptor are told apart", "[LOOP-32][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+        watch w(ends[0]);
+        w.want(*p, writable);
+        p->wait(0);
+        CHECK(w.seen == seen{writable});
+        w.want(*p, readable | writable);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        p->wait(0);
+        CHECK(w.seen == seen{writable, readable | writable});
+        w.want(*p, readable);
+        p->wait(0);
+        CHECK(w.seen.back() == readable);
+        w.want(*p, 0);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    });
+}
+
+TEST_CASE("poller: a hang-up wakes readers, a lost reader wakes writers", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        channel first;
+        watch r(first.in);
+        r.want(*p, readable);
+        first.close_out();
+        p->wait(-1);
+        REQUIRE(r.seen.size() == 1);
+        CHECK((r.seen[0] & readable) != 0);
+        r.want(*p, 0);
+
+        channel second;
+        watch w(second.out);
+        w.want(*p, writable);
+        while (::write(second.out, "0123456789", 10) > 0) {}
+        p->wait(0);
+        CHECK(w.seen.empty()); // full
+        second.close_in();
+        p->wait(-1);
+        REQUIRE(w.seen.size() == 1);
+        CHECK((w.seen[0] & writable) != 0);
+        w.want(*p, 0);
+    });
+}
+
+TEST_CASE("poller: a watch that is removed by the call of another one in the same wait is not called",
+          "[LOOP-33][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const channel a;
+        const channel b;
+        auto first = std::make_unique<watch>(a.in);
+        auto second = std::make_unique<watch>(b.in);
+        first->want(*p, readable);
+        second->want(*p, readable);
+        a.write("x");
+        b.write("x");
+        int calls = 0;
+        const auto removes = [&](std::unique_ptr<watch>& other) {
+            return [&] {
+                ++calls;
+                if (other == nullptr) return;
+                other->want(*p, 0);
+                other.reset();
+            };
+        };
+        first->then = removes(second);
+        second->then = removes(first);
+        p->wait(0);
+        CHECK(calls == 1);
+        CHECK((first == nullptr) != (second == nullptr));
+        p->wait(0);
+        CHECK(calls == 2);
+        for (auto* each : {&first, &second})
+            if (*each != nullptr) (*each)->want(*p, 0);
+    });
+}
+
+TEST_CASE("poller: a watch may remove itself, and others may come, in a call", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const channel a;
+        const channel b;
+        watch first(a.in);
+        watch second(b.in);
+        a.write("x");
+        b.write("x");
+        first.want(*p, readable);
+        first.then = [&] {
+            first.want(*p, 0);
+            second.want(*p, readable);
+        };
+        p->wait(0);
+        CHECK(first.seen == seen{readable});
+        CHECK(second.seen.empty());
+        p->wait(0);
+        CHECK(first.seen == seen{readable});
+        CHECK(second.seen == seen{readable});
+        second.want(*p, 0);
+    });
+}
+
+TEST_CASE("poller: more descriptors than one wait of epoll reports are all reported", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        std::vector<std::unique_ptr<channel>> channels;
+        std::vector<std::unique_ptr<watch>> watches;
+        for (int i = 0; i < 300; ++i) {
+            channels.push_back(std::make_unique<channel>());
+            watches.push_back(std::make_unique<watch>(channels.back()->in));
+            watches.back()->want(*p, readable);
+            channels.back()->write("x");
+        }
+        p->wait(0);
+        p->wait(0);
+        for (const auto& each : watches) CHECK_FALSE(each->seen.empty());
+        for (const auto& each : watches) each->want(*p, 0);
+    });
+}
+
+TEST_CASE("poller: waits no shorter than asked", "[LOOP-12][time][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const channel c;
+        watch w(c.in);
+        w.want(*p, readable);
+        const auto begin = std::chrono::steady_clock::now();
+        p->wait(3'100'000);
+        const auto took = std::chrono::steady_clock::now() - begin;
+        CHECK(took >= 3100us);
+        CHECK(took < 5s);
+        w.want(*p, 0);
+    });
+}
+
+TEST_CASE("poller: a time-out that the system call could not hold is cut", "[LOOP-12][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const channel c;
+        watch w(c.in);
+        w.want(*p, readable);
+        c.write("x");
+        p->wait(aio::detail::far_future);
+        CHECK(w.seen == seen{readable});
+        w.want(*p, 0);
+    });
+}
+
+TEST_CASE("add_reader: is called in each iteration in which there is something to read", "[LOOP-31][LOOP-2][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel c;
+        int calls = 0;
+        loop.add_reader(c.in, [&] { ++calls; });
+        CHECK(aio::testing::run_until_idle(loop) == 0);
+        c.write("x");
+        for (int i = 0; i < 3; ++i) {
+            loop.stop();
+            loop.run_forever();
+        }
+        CHECK(calls == 3);
+        CHECK(c.read() == "x");
+        CHECK(aio::testing::run_until_idle(loop) == 0);
+        CHECK(calls == 3);
+    });
+    CHECK(aio::testing::audit().clean());
+}
+
+TEST_CASE("add_reader: a second one for the same descriptor replaces the first, at once", "[LOOP-31][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel c;
+        std::string trace;
+        auto alive = std::make_shared<int>(0);
+        const std::weak_ptr<int> watched = alive;
+        loop.add_reader(c.in, [&trace, a = std::move(alive)] { trace += 'a'; });
+        loop.add_reader(c.in, [&] {
+            trace += 'b';
+            c.read();
+        });
+        CHECK(watched.expired());
+        c.write("x");
+        aio::testing::run_until_idle(loop);
+        CHECK(trace == "b");
+        CHECK(loop.watched_descriptors() == 1);
+    });
+}
+
+TEST_CASE("add_reader: the first one, queued already, is not called once it was replaced", "[LOOP-31][LOOP-33][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel a;
+        const channel b;
+        std::string trace;
+        const auto replace = [&](const channel& other) {
+            return [&] {
+                trace += '1';
+                loop.remove_reader(a.in);
+                loop.remove_reader(b.in);
+                loop.add_reader(other.in, [&] {
+                    trace += '2';
+                    other.read();
+                });
+            };
+        };
+        loop.add_reader(a.in, replace(b));
+        loop.add_reader(b.in, replace(a));
+        a.write("x");
+        b.write("x");
+        aio::testing::run_until_idle(loop);
+        CHECK(trace == "12");
+    });
+}
+
+TEST_CASE("remove_reader: says whether there was one; reader and writer are independent", "[LOOP-32][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+        std::string trace;
+        CHECK_FALSE(loop.remove_reader(ends[0]));
+        CHECK_FALSE(loop.remove_writer(ends[0]));
+        loop.add_reader(ends[0], [&] { trace += 'r'; });
+        loop.add_writer(ends[0], [&] { trace += 'w'; });
+        CHECK(loop.watched_descriptors() == 1);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        loop.stop();
+        loop.run_forever();
+        CHECK(trace == "rw");
+        CHECK(loop.remove_reader(ends[0]));
+        CHECK_FALSE(loop.remove_reader(ends[0]));
+        loop.stop();
+        loop.run_forever();
+        CHECK(trace == "rww");
+        CHECK(loop.remove_writer(ends[0]));
+        CHECK_FALSE(loop.remove_writer(ends[0]));
+        CHECK(loop.watched_descriptors() == 0);
+        CHECK(aio::testing::run_until_idle(loop) == 0);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    });
+}
+
+TEST_CASE("remove_reader: in the same iteration the call is dropped instead of made", "[LOOP-33][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel a;
+        const channel b;
+        int calls = 0;
+        const auto once = [&] {
+            ++calls;
+            loop.remove_reader(a.in);
+            loop.remove_reader(b.in);
+        };
+        loop.add_reader(a.in, once);
+        loop.add_reader(b.in, once);
+        a.write("x");
+        b.write("x");
+        aio::testing::run_until_idle(loop);
+        CHECK(calls == 1);
+    });
+    CHECK(aio::testing::audit().clean());
+}
+
+TEST_CASE("add_reader: stands behind what is ready and before timers", "[LOOP-5][LOOP-2][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel c;
+        std::string trace;
+        loop.call_later(0s, [&] { trace += 't'; });
+        loop.add_reader(c.in, [&] {
+            trace += 'r';
+            loop.remove_reader(c.in);
+        });
+        c.write("x");
+        loop.call_soon([&] { trace += 'c'; });
+        aio::testing::run_until_idle(loop);
+        CHECK(trace == "crt");
+    });
+}
+
+TEST_CASE("add_reader: a busy loop still comes to its descriptors and timers", "[LOOP-4][time][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::run_options options;
+        options.poller = kind;
+        aio::event_loop loop(options);
+        const channel c;
+        int left = 2;
+        const auto came = [&] {
+            if (--left == 0) loop.stop();
+        };
+        loop.add_reader(c.in, [&] {
+            loop.remove_reader(c.in);
+            came();
+        });
+        loop.call_later(1ms, came);
+        std::function<void()> again = [&] { loop.call_soon(again); };
+        again();
+        c.write("x");
+        loop.run_forever();
+        CHECK(left == 0);
+    });
+}
+
+TEST_CASE("add_reader: an exception goes to the handler and the reader stays", "[LOOP-18][EXH-6][net]") {
+    aio::event_loop loop(polling_with(poller_kind::automatic));
+    const channel c;
+    std::vector<std::string> reports;
+    loop.set_exception_handler([&](aio::event_loop&, const aio::exception_context& context) {
+        reports.push_back(aio::detail::describe(context.exception));
+    });
+    int calls = 0;
+    loop.add_reader(c.in, [&] {
+        if (++calls == 2) c.read();
+        throw std::runtime_error("reader " + std::to_string(calls));
+    });
+    c.write("x");
+    aio::testing::run_until_idle(loop);
+    CHECK(reports == std::vector<std::string>{"reader 1", "reader 2"});
+}
+
+TEST_CASE("add_reader: descriptors may be closed before they are removed", "[LOOP-35][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        channel c;
+        int calls = 0;
+        loop.add_reader(c.in, [&] { ++calls; });
+        const int number = c.in;
+        c.close_in();
+        CHECK(loop.remove_reader(number));
+        CHECK_FALSE(loop.remove_reader(number));
+        CHECK(aio::testing::run_until_idle(loop) == 0);
+        CHECK(calls == 0);
+    });
+    CHECK(aio::testing::audit().clean());
+}
+
+TEST_CASE("add_reader: a descriptor may be closed and come again under its number", "[LOOP-35][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        auto old = std::make_unique<channel>();
+        std::string trace;
+        const int number = old->in;
+        loop.add_reader(number, [&] { trace += 'o'; });
+        old.reset();
+        const channel c;
+        REQUIRE(c.in == number);
+        loop.add_reader(c.in, [&] {
+            trace += 'n';
+            c.read();
+        });
+        c.write("x");
+        loop.stop();
+        loop.run_forever();
+        CHECK(loop.remove_reader(c.in));
+        loop.add_reader(c.in, [&] {
+            trace += 'm';
+            c.read();
+        });
+        c.write("x");
+        loop.stop();
+        loop.run_forever();
+        CHECK(trace.back() == 'm');
+    });
+}
+
+TEST_CASE("add_reader: a closed descriptor whose copy lives on does no harm", "[LOOP-35][net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        channel c;
+        int calls = 0;
+        loop.add_reader(c.in, [&] { ++calls; });
+        const int copy = ::dup(c.in);
+        const int number = c.in;
+        c.close_in();
+        CHECK(loop.remove_reader(number));
+        c.write("x"); // epoll goes on reporting what stands behind the copy
+        for (int i = 0; i < 3; ++i) {
+            loop.stop();
+            loop.run_forever();
+        }
+        CHECK(calls == 0);
+        ::close(copy);
+    });
+    CHECK(aio::testing::audit().clean());
+}
+
+TEST_CASE("add_reader: what cannot be watched is refused, and nothing is left of it", "[net]") {
+    aio::event_loop loop(polling_with(poller_kind::epoll));
+    CHECK_THROWS_AS(loop.add_reader(-1, [] {}), std::invalid_argument);
+    CHECK_THROWS_AS(loop.add_reader(0, std::function<void()>()), std::invalid_argument);
+    channel c;
+    const int number = c.in;
+    c.close_in();
+    CHECK_THROWS_AS(loop.add_reader(number, [] {}), std::system_error);
+    CHECK(asynchio_tests::contains(asynchio_tests::message_of([&] { loop.add_reader(number, [] {}); }),
+                                   std::to_string(number)));
+    CHECK(loop.watched_descriptors() == 0);
+    CHECK_FALSE(loop.remove_reader(number));
+}
+
+TEST_CASE("add_reader: a closed loop takes none, and drops those it had", "[LOOP-28][LOOP-35][net]") {
+    with_each_poller([](poller_kind kind) {
+        const channel c;
+        auto alive = std::make_shared<int>(0);
+        const std::weak_ptr<int> watched = alive;
+        aio::event_loop loop(polling_with(kind));
+        loop.add_reader(c.in, [a = std::move(alive)] {});
+        c.write("x");
+        loop.close();
+        CHECK(watched.expired());
+        CHECK_THROWS_AS(loop.add_reader(c.in, [] {}), std::logic_error);
+        CHECK_THROWS_AS(loop.add_writer(c.out, [] {}), std::logic_error);
+    });
+}
