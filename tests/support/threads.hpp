@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What tests with threads share: a gate to hold a thread at, counts that a sanitizer's pace allows, stderr as text.
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+
+#include <unistd.h>
+
+namespace asynchio_tests {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+/// `count`, or a twentieth of it under a sanitizer.
+constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count; }
+
+/// Threads wait in front of it until it is opened, which happens once.
+class gate {
+public:
+    gate() = default;
+    gate(const gate&) = delete;
+    gate& operator=(const gate&) = delete;
+
+    void open() {
+        const std::unique_lock lock(mutex_);
+        open_ = true;
+        changed_.notify_all();
+    }
+    bool is_open() const {
+        const std::unique_lock lock(mutex_);
+        return open_;
+    }
+    /// @throws std::runtime_error when nobody opens it for 15 s.
+    void wait() const {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait_for(lock, std::chrono::seconds(15), [this] { return open_; }))
+            throw std::runtime_error("nobody opened the gate");
+    }
+    /// The same, but ends early when `stop` is requested. @return whether it was opened.
+    bool wait(const std::stop_token& stop) {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait_for(lock, stop, std::chrono::seconds(15), [this] { return open_; }) &&
+            !stop.stop_requested())
+            throw std::runtime_error("nobody opened the gate");
+        return open_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    mutable std::condition_variable_any changed_;
+    bool open_ = false;
+};
+
+/// Opens a gate at the end of the scope, however that comes.
+class opened_at_end {
+public:
+    explicit opened_at_end(gate& which) noexcept : gate_(which) {}
+    opened_at_end(const opened_at_end&) = delete;
+    opened_at_end& operator=(const opened_at_end&) = delete;
+    ~opened_at_end() { gate_.open(); }
+
+private:
+    gate& gate_;
+};
+
+/// Catches what is written to stderr while it lives.
+class captured_stderr {
+public:
+    captured_stderr() : file_(std::tmpfile()), before_(::dup(STDERR_FILENO)) {
+        std::fflush(stderr);
+        ::dup2(::fileno(file_), STDERR_FILENO);
+    }
+    captured_stderr(const captured_stderr&) = delete;
+    captured_stderr& operator=(const captured_stderr&) = delete;
+    ~captured_stderr() {
+        std::fflush(stderr);
+        ::dup2(before_, STDERR_FILENO);
+        ::close(before_);
+        std::fclose(file_);
+    }
+
+    std::string text() const {
+        std::fflush(stderr);
+        std::string all;
+        std::fseek(file_, 0, SEEK_SET);
+        for (int c = std::fgetc(file_); c != EOF; c = std::fgetc(file_)) all += static_cast<char>(c);
+        return all;
+    }
+
+private:
+    std::FILE* file_;
+    int before_;
+};
+
+} // namespace asynchio_tests
