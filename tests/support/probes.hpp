@@ -7,6 +7,7 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/task.hpp>
+#include <asynchio/task/task_handle.hpp>
 #include <asynchio/task/yield.hpp>
 
 #include <chrono>
