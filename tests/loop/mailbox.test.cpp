@@ -162,9 +162,9 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps without any timer", "[
                 });
             });
             CHECK(co_await answer == 42);
+            poster.join();
         },
         aio::run_options{});
-    poster.join();
     CHECK(called_on == here);
 }
 
@@ -185,9 +185,9 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps in its poller", "[TS-1
                     loop.call_soon_threadsafe([&answer] { answer.set_result(); });
                 });
                 co_await answer;
+                poster.join();
             },
             options);
-        poster.join();
         ::close(ends[0]);
         ::close(ends[1]);
     }

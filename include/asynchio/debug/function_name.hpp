@@ -3,33 +3,60 @@
 
 // The readable name of a coroutine from a source_location.
 
+#include <cstddef>
 #include <source_location>
 #include <string>
 #include <string_view>
 
 namespace asynchio::debug {
 
-/// "main()::<lambda()>" or "fetch", from what compilers say of a function or of the coroutine it became: without
-/// result type, parameters and template arguments' list.
-inline std::string function_name(const std::source_location& where) {
-    std::string_view name = where.function_name();
-    const auto cut_at = [&name](std::string_view mark) {
-        if (const auto at = name.rfind(mark); at != std::string_view::npos) name = name.substr(0, at);
-    };
-    cut_at(" [with ");
-    if (name.ends_with(']')) cut_at(" [");
-    for (const std::string_view last : {std::string_view(" const"), std::string_view(" mutable")})
-        if (name.ends_with(last)) name.remove_suffix(last.size());
-    if (name.ends_with(')')) { // the parameters
-        int depth = 0;
-        for (std::size_t i = name.size(); i-- > 0;) {
-            if (name[i] == ')') ++depth;
-            if (name[i] == '(' && --depth == 0) {
-                name = name.substr(0, i);
-                break;
-            }
-        }
+namespace detail {
+
+/// Where the parenthesis opens that closes at `end`; npos if there is none.
+inline std::size_t opening(std::string_view text, std::size_t end) {
+    int depth = 0;
+    for (std::size_t i = end + 1; i-- > 0;) {
+        if (text[i] == ')') ++depth;
+        if (text[i] == '(' && --depth == 0) return i;
     }
+    return std::string_view::npos;
+}
+
+/// g++ gives the resumed part of a coroutine a parameter of its own: "void f(f(int)::_Z1fi.Frame*)".
+inline void without_frames(std::string& text) {
+    constexpr std::string_view mark = ".Frame*)";
+    for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark)) {
+        const std::size_t end = at + mark.size() - 1;
+        const std::size_t begin = opening(text, end);
+        if (begin == std::string_view::npos) return;
+        text.erase(begin + 1, end - begin - 1);
+    }
+}
+
+} // namespace detail
+
+/// "main()::<lambda()>" or "fetch", from what compilers say of a function or of the coroutine it became: without
+/// result type, parameters, qualifiers and template arguments' list.
+inline std::string function_name(std::string_view full) {
+    std::string text(full);
+    if (const auto at = text.rfind(" [with "); at != std::string::npos) text.resize(at);
+    if (text.ends_with(']'))
+        if (const auto at = text.rfind(" ["); at != std::string::npos) text.resize(at);
+    detail::without_frames(text);
+    constexpr std::string_view changing = " mutable::";
+    for (auto at = text.find(changing); at != std::string::npos; at = text.find(changing))
+        text.erase(at, changing.size() - 2);
+
+    std::string_view name = text;
+    const auto drop_last = [&name](std::string_view last) {
+        if (!name.ends_with(last)) return false;
+        name.remove_suffix(last.size());
+        return true;
+    };
+    while (drop_last(" noexcept") || drop_last(" &") || drop_last(" &&") || drop_last(" const") || drop_last(" mutable")) {}
+    if (name.ends_with(')'))
+        if (const auto begin = detail::opening(name, name.size() - 1); begin != std::string_view::npos)
+            name = name.substr(0, begin);
     int depth = 0;
     for (std::size_t i = name.size(); i-- > 0;) { // the result type
         const char c = name[i];
@@ -40,10 +67,13 @@ inline std::string function_name(const std::source_location& where) {
             break;
         }
     }
-    for (const std::string_view last : {std::string_view("::operator()"), std::string_view("::_anonymous_class")})
-        if (name.ends_with(last)) name.remove_suffix(last.size());
+    drop_last("::operator()");
     while (!name.empty() && (name.front() == '*' || name.front() == '&')) name.remove_prefix(1);
     return std::string(name);
+}
+
+inline std::string function_name(const std::source_location& where) {
+    return function_name(std::string_view(where.function_name()));
 }
 
 } // namespace asynchio::debug

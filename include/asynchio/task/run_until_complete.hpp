@@ -49,6 +49,7 @@ decltype(auto) event_loop::run_until_complete(X&& x) {
         detail::run_until_done(*this, x);
         return detail::take_result<T, !std::is_lvalue_reference_v<X>>(*x.completion());
     } else {
+        { const running_scope refused_before_anything_is_made(*this); }
         const auto handle = create_task(std::forward<X>(x));
         using T = typename std::remove_cvref_t<decltype(handle)>::value_type;
         detail::run_until_done(*this, handle);

@@ -68,18 +68,24 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
     canceller hook(main, at, plan.second_after);
     const std::string point = "for_each_cancellation, after step " + std::to_string(at) + ": ";
     loop.set_observer(&hook);
+    bool hangs = false;
     {
         const event_loop::running_scope scope(loop);
-        while (!main.done()) {
-            if (loop.is_stuck()) {
-                std::ostringstream tasks;
-                debug::dump_tasks(tasks);
-                throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
-            }
-            loop.run_once();
+        while (!main.done() && !hangs) {
+            if (!loop.is_stuck())
+                loop.run_once();
+            else
+                hangs = !loop.run_once(false); // not even a descriptor is ready
         }
     }
     loop.set_observer(nullptr);
+    if (hangs) {
+        std::ostringstream tasks;
+        debug::dump_tasks(tasks, loop);
+        loop.set_exception_handler([](event_loop&, const exception_context&) {});
+        loop.close(); // the runner would wait for what hangs
+        throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
+    }
     if (hook.hit()) {
         ++report.points;
         if (main.cancelled())
