@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What tests with threads share: a gate to hold a thread at, counts that a sanitizer's pace allows, stderr as text.
+// What tests with threads share: a gate to hold a thread at, and counts that a sanitizer's pace allows.
 
 #include <chrono>
 #include <condition_variable>
-#include <cstdio>
 #include <mutex>
 #include <stdexcept>
 #include <stop_token>
-#include <string>
-
-#include <unistd.h>
 
 namespace asynchio_tests {
 
@@ -77,35 +73,6 @@ public:
 
 private:
     gate& gate_;
-};
-
-/// Catches what is written to stderr while it lives.
-class captured_stderr {
-public:
-    captured_stderr() : file_(std::tmpfile()), before_(::dup(STDERR_FILENO)) {
-        std::fflush(stderr);
-        ::dup2(::fileno(file_), STDERR_FILENO);
-    }
-    captured_stderr(const captured_stderr&) = delete;
-    captured_stderr& operator=(const captured_stderr&) = delete;
-    ~captured_stderr() {
-        std::fflush(stderr);
-        ::dup2(before_, STDERR_FILENO);
-        ::close(before_);
-        std::fclose(file_);
-    }
-
-    std::string text() const {
-        std::fflush(stderr);
-        std::string all;
-        std::fseek(file_, 0, SEEK_SET);
-        for (int c = std::fgetc(file_); c != EOF; c = std::fgetc(file_)) all += static_cast<char>(c);
-        return all;
-    }
-
-private:
-    std::FILE* file_;
-    int before_;
 };
 
 } // namespace asynchio_tests

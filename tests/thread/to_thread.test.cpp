@@ -15,6 +15,7 @@
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
