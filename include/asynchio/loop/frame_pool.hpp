@@ -85,7 +85,7 @@ class frame_pool {
 public:
     static constexpr std::size_t granule = 64;
 
-    /// @throws std::bad_alloc
+    /// @throws std::bad_alloc when the system has no memory.
     static void* allocate(std::size_t size) {
         cache& mine = frame_memory::local;
         ++mine.live;

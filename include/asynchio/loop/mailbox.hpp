@@ -29,7 +29,7 @@ namespace detail {
 /// the two sees the other, and the one that clears `asleep` is the one that writes to the eventfd.
 class mailbox {
 public:
-    /// @throws std::system_error
+    /// @throws std::system_error when the process may not open another descriptor.
     mailbox() {
 #if defined(__linux__)
         read_end_ = write_end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

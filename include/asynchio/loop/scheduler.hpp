@@ -105,7 +105,7 @@ public:
     /// Whether the loop is closed or closing: what stands in the queue is dropped, not run.
     bool closing() const noexcept { return closing_; }
 
-    /// Something is used in a way that cannot work. @throws std::logic_error
+    /// Something is used in a way that cannot work. @throws std::logic_error that says `what`.
     [[noreturn]] virtual void misuse(const char* what) = 0;
     /// A call threw the exception that is being handled.
     virtual void callback_failed() noexcept = 0;

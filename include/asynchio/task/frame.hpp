@@ -88,7 +88,7 @@ inline void drop_frame(frame& dead) noexcept {
 }
 
 /// Destroys a suspended chain, from the `leaf` inward, up to and without `root`. Each parent's awaiter finds its
-/// child in `gone` and leaves it alone. @return the coroutine of the root, which is now innermost.
+/// child in `gone` and leaves it alone.
 inline void destroy_chain(frame& leaf, const frame& root) noexcept {
     frame* each = &leaf;
     while (each != &root) {
