@@ -23,7 +23,7 @@
 #include <variant>
 #include <vector>
 
-// covers: detail/joint.hpp
+// covers: combine/detail/joint.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -611,6 +611,25 @@ TEST_CASE("gather: what copying or moving a result throws comes out, and nothing
         CHECK(fragile::alive == 0);
     }
     fragile::fuse = 0;
+}
+
+TEST_CASE("gather: a callable that throws when it is called fails as its task would") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        const auto throws = []() -> aio::task<int> { throw boom("called"); };
+        std::string caught;
+        try {
+            co_await aio::gather(cleans_up(1ms, "a", log), throws);
+        } catch (const boom& e) {
+            caught = e.what();
+        }
+        CHECK(caught == "called");
+        const auto outcomes = co_await aio::gather(aio::return_exceptions, throws, fails("task"), gives(1));
+        CHECK(text_of(std::get<0>(outcomes).error()) == "called");
+        CHECK(text_of(std::get<1>(outcomes).error()) == "task");
+        CHECK(std::get<2>(outcomes).value() == 1);
+    });
+    CHECK(log == trace{"a begins", "a cancelled", "a cleaned up"});
 }
 
 TEST_CASE("gather: other awaitables are armed in place, in the iteration in which it starts") {

@@ -631,6 +631,36 @@ TEST_CASE("task_group: after cancel errors are thrown all the same", "[TG-30]") 
     });
 }
 
+TEST_CASE("task_group: a callable whose copy throws leaves the group as it was") {
+    fragile::alive = 0;
+    virtual_run([]() -> aio::task<> {
+        int ran = 0;
+        co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> {
+            const fragile held(1);
+            const auto body = [&ran, held]() -> aio::task<> {
+                co_await aio::yield();
+                ran += held.value;
+            };
+            g.create_task(ends_after(1ms));
+            int thrown = 0;
+            for (int fuse = 1; fuse <= 2; ++fuse) {
+                fragile::fuse = fuse;
+                try {
+                    g.create_task(body);
+                } catch (const boom&) {
+                    ++thrown;
+                }
+            }
+            CHECK(thrown > 0);
+            fragile::fuse = 0;
+            g.create_task(body);
+            co_return;
+        });
+        CHECK(ran > 0);
+    });
+    CHECK(fragile::alive == 0);
+}
+
 TEST_CASE("task_group: its body runs in the calling task") {
     virtual_run([]() -> aio::task<> {
         const auto self = aio::current_task();

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-// covers: detail/deadline.hpp
+// covers: combine/detail/deadline.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

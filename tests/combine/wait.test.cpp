@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-// covers: detail/observed.hpp
+// covers: combine/detail/observed.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

@@ -5,6 +5,7 @@
 
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/settled.hpp>
 
 #include <chrono>

@@ -148,19 +148,19 @@ task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resour
         using R = std::remove_reference_t<decltype(resource)>;
         outcome<inner> ended;
         if constexpr (!enters<R>) {
-            ended = co_await capture(next_level<I, Resources, B>(resources, body, given...));
+            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
         } else if constexpr (std::is_void_v<typename level::given>) {
             if constexpr (awaitable<decltype(resource.async_enter())>)
                 co_await resource.async_enter();
             else
                 resource.async_enter();
-            ended = co_await capture(next_level<I, Resources, B>(resources, body, given...));
+            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
         } else if constexpr (awaitable<decltype(resource.async_enter())>) {
             auto&& it = co_await resource.async_enter();
-            ended = co_await capture(next_level<I, Resources, B>(resources, body, given..., it));
+            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
         } else {
             auto&& it = resource.async_enter();
-            ended = co_await capture(next_level<I, Resources, B>(resources, body, given..., it));
+            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
         }
         const bool suppressed = co_await leave(resource, ended.error());
         if constexpr (ends_quietly<R>) {

@@ -124,11 +124,15 @@ public:
         if constexpr (!std::is_void_v<T>)
             if (this->has_value()) new (value_.get()) stored(*other.value_.get());
     }
-    basic_outcome& operator=(basic_outcome other) noexcept
+    basic_outcome& operator=(basic_outcome other) noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<stored>)
         requires std::is_same_v<Base, outcome_base>
     {
-        this->~basic_outcome();
-        return *new (this) basic_outcome(static_cast<basic_outcome&&>(other));
+        reset();
+        this->error_ = nullptr;
+        if constexpr (!std::is_void_v<T>)
+            if (other.has_value()) new (value_.get()) stored(static_cast<stored&&>(*other.value_.get()));
+        Base::operator=(other);
+        return *this;
     }
     ~basic_outcome() { reset(); }
 

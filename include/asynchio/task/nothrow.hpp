@@ -52,6 +52,13 @@ public:
 
     outcome<result> await_resume() {
         outcome<result> out;
+        fill(out);
+        return out;
+    }
+
+protected:
+    /// What making the result's copy throws counts as thrown by what was awaited.
+    void fill(outcome<result>& out) {
         try {
             if constexpr (std::is_void_v<result>) {
                 awaiter_.await_resume();
@@ -66,7 +73,6 @@ public:
         } catch (...) {
             out.set_error(std::current_exception(), false);
         }
-        return out;
     }
 
 private:
@@ -78,6 +84,22 @@ private:
 template<class A>
 outcome_awaiter<A, true> capture(A&& awaitable) {
     return outcome_awaiter<A, true>(std::forward<A>(awaitable));
+}
+
+/// The same into an outcome that is there already: nothing that can throw comes after it.
+template<class A, class T>
+class [[nodiscard]] capture_awaiter final : public outcome_awaiter<A, true> {
+public:
+    capture_awaiter(outcome<T>& out, A&& awaited) : outcome_awaiter<A, true>(std::forward<A>(awaited)), out_(out) {}
+    void await_resume() { this->fill(out_); }
+
+private:
+    outcome<T>& out_;
+};
+
+template<class A, class T>
+capture_awaiter<A, T> capture_into(outcome<T>& out, A&& awaitable) {
+    return capture_awaiter<A, T>(out, std::forward<A>(awaitable));
 }
 
 } // namespace detail
