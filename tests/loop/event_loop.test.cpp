@@ -198,20 +198,17 @@ TEST_CASE("event_loop: virtual time jumps to the next deadline, and stands while
     const aio::time_point start = loop.time();
     std::vector<aio::duration> at;
     const auto note = [&] { at.push_back(loop.time() - start); };
+    int left = 1000;
+    std::function<void()> spin = [&] {
+        if (--left > 0) loop.call_soon(std::ref(spin));
+    };
     loop.call_later(1h, [&] {
         note();
-        int left = 1000;
-        std::function<void()> spin = [&] {
-            if (--left > 0) loop.call_soon(std::ref(spin));
-        };
         loop.call_soon(std::ref(spin));
-        aio::event_loop* same = &loop;
-        loop.call_later(1ns, [&note, same, &left] {
+        loop.call_later(1ns, [&] {
             CHECK(left == 0);
             note();
-            CHECK(same->pending_timers() == 1);
         });
-        while (left > 0) loop.run_once(false);
     });
     loop.call_later(48h, note);
     run_to_end(loop);

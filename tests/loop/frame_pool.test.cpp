@@ -103,7 +103,7 @@ TEST_CASE("frame_pool: what an ended thread kept goes to others", "[time]") {
         theirs = take(2500, 576);
         give_back(theirs, 576);
     }).join();
-    const std::vector<void*> mine = take(2500, 576);
+    const std::vector<void*> mine = take(2600, 576); // some that this thread kept come first
     if (pool_frames) CHECK(common(theirs, mine) == 2500);
     give_back(mine, 576);
 }
@@ -121,7 +121,7 @@ TEST_CASE("frame_pool: destructors at the end of a thread may still give back", 
         theirs = keeper.blocks;
     }).join();
     CHECK(frame_pool::live() == before);
-    const std::vector<void*> mine = take(50, 704);
+    const std::vector<void*> mine = take(150, 704); // some that this thread kept come first
     if (pool_frames) CHECK(common(theirs, mine) == 50);
     give_back(mine, 704);
 }

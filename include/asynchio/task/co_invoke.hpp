@@ -31,19 +31,20 @@ task<started_result_t<F, Args...>> invoke_kept(F f, Args... args) {
     co_return co_await std::invoke(std::move(f), std::move(args)...);
 }
 
+/// `A` is a reference if the awaitable was given as an lvalue: of a handle, the result is copied then, else moved.
 template<class A>
-task<await_result_t<A>> await_kept(A awaitable) {
-    co_return co_await std::move(awaitable);
+task<typename kept_result<await_result_t<A>>::type> await_kept(std::remove_reference_t<A> awaitable) {
+    co_return co_await static_cast<A&&>(awaitable);
 }
 
 /// What co_invoke, create_task and the combinators accept, as a task.
 template<class X, class... Args>
-auto as_task(X&& x, Args&&... args) {
+decltype(auto) as_task(X&& x, Args&&... args) {
     using kept = std::decay_t<X>;
     if constexpr (is_task<kept> && sizeof...(Args) == 0) {
         static_assert(!std::is_lvalue_reference_v<X>,
                       "a task is given up to who runs it: write std::move(t), or make a handle with create_task");
-        return task<typename kept::value_type>(std::move(x));
+        return std::forward<X>(x);
     } else if constexpr (std::is_invocable_v<kept, std::decay_t<Args>...>) {
         static_assert(starts_with<kept, std::decay_t<Args>...>,
                       "the callable must return a task or another awaitable; for a plain blocking call use to_thread");
@@ -52,7 +53,10 @@ auto as_task(X&& x, Args&&... args) {
         static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
                                             "passed as rvalues; std::ref passes a reference)");
         static_assert(awaitable<kept>, "this takes a task, another awaitable, or a callable that returns one");
-        return await_kept<kept>(std::forward<X>(x));
+        if constexpr (std::is_lvalue_reference_v<X> && awaitable<kept&>)
+            return await_kept<kept&>(x);
+        else
+            return await_kept<kept>(std::forward<X>(x));
     }
 }
 
