@@ -44,9 +44,9 @@ public:
 
     decltype(auto) await_resume() {
         child_.stop_watching();
+        resumed();
         if constexpr (Child::owned)
             if (cancelled_) throw cancelled_error(std::move(message_));
-        resumed();
         return child_.take();
     }
 

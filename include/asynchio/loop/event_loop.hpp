@@ -213,7 +213,10 @@ public:
     void set_task_destroyer(void (*destroy)(event_loop&) noexcept) noexcept { destroy_tasks_ = destroy; }
 
     /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
-    void require_usable(const char* what) const;
+    void require_usable(const char* what) const {
+        if (closing_ || debug_) [[unlikely]]
+            check_usable(what);
+    }
     [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
     void callback_failed() noexcept override;
     void never_awaited(const std::source_location& function) noexcept override;
@@ -257,6 +260,7 @@ private:
         outside_.watch(fd, direction, make_repeated(std::forward<F>(f)));
     }
 
+    void check_usable(const char* what) const;
     void run(detail::ready_item& item) noexcept;
     void run_watched(detail::ready_item& item) noexcept;
     void drop_ready() noexcept;
@@ -317,7 +321,7 @@ inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) 
     detail::this_thread.running = &loop;
 }
 
-inline void event_loop::require_usable(const char* what) const {
+inline void event_loop::check_usable(const char* what) const {
     if (closing_) throw std::logic_error(std::string(what) + ": Event loop is closed");
     if (debug_ && running_ && thread_ != std::this_thread::get_id())
         throw std::logic_error(std::string(what) + ": Non-thread-safe operation invoked on an event loop other than "

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <source_location>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -55,7 +56,10 @@ public:
     using value_type = T;
     static constexpr bool owned = true;
 
-    explicit owned_child(task<T> what) noexcept : state_(what.release()) {}
+    /// @throws std::logic_error for an empty task.
+    explicit owned_child(task<T>&& what) : state_(what.release()) {
+        if (state_ == nullptr) throw std::logic_error("a task that is to be awaited is empty: moved from or awaited before");
+    }
     owned_child(owned_child&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
     owned_child& operator=(owned_child&&) = delete;
     ~owned_child() {

@@ -28,13 +28,12 @@ inline constexpr eager_t eager{};
 namespace detail {
 
 template<class T>
-task_handle<T> make_task(event_loop& loop, task<T> coroutine, const task_options& options, bool eager,
+task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
                          std::source_location created) {
     loop.require_usable("create_task");
     if (!coroutine)
         throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
-    shared_text name(options.name);
-    task_extra* extra = options.name.empty() ? nullptr : new task_extra{std::move(name), {}};
+    task_extra* extra = options.name.empty() ? nullptr : new task_extra{shared_text(options.name), {}};
     task_state<T>& state = *coroutine.release();
     become_task(state, loop, 1, created);
     state.extra = extra;

@@ -49,15 +49,14 @@ inline void report(completion& source, const char* message, const std::exception
 
 void dispose_future(completion& c) noexcept;
 
-/// Gives up one count; the last one frees the result, and reports an exception that nobody looked at.
-inline void release(completion& c) noexcept {
-    if (--c.references != 0) return;
+/// The last count is gone: frees the result, and reports an exception that nobody looked at.
+[[gnu::noinline]] inline void release_last(completion& c) noexcept {
     if (c.failed() && !c.has(flag_retrieved)) {
         c.references = 1; // the handler may hold it for a while
         c.set(flag_retrieved);
         report(c, c.has(flag_future) ? "Future exception was never retrieved" : "Task exception was never retrieved",
                c.error());
-        return release(c);
+        if (--c.references != 0) return;
     }
     if (c.has(flag_kept)) static_cast<event_loop&>(*c.loop).kept().remove(c);
     drop_callbacks(c);
@@ -66,6 +65,11 @@ inline void release(completion& c) noexcept {
         dispose_future(c);
     else
         static_cast<frame&>(c).run(static_cast<frame&>(c));
+}
+
+/// Gives up one count.
+inline void release(completion& c) noexcept {
+    if (--c.references == 0) release_last(c);
 }
 
 /// Has the loop tell `c` of its end.
@@ -95,15 +99,29 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     static_cast<event_loop&>(*task.loop).tasks().remove(task);
     destroy_coroutine(task);
     task.run = dispose;
-    if (is_cancellation(task.error())) task.set_cancelled();
+    if (task.error() && is_cancellation(task.error())) task.set_cancelled();
+    std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
         task.disown();
         task.set(flag_done);
+        ++counts_that_end_with_loop; // the owner's, which ends before the loop does
         owner->child_done(task);
     }
     task.complete();
-    if (task.references > 1) keep(task);
+    if (task.references > counts_that_end_with_loop) keep(task);
     release(task);
+}
+
+/// The same for a task that nobody holds, watches or owns, and that has not failed: frees everything at once.
+template<class T>
+void end_detached(task_state<T>& task) noexcept {
+    event_loop& loop = static_cast<event_loop&>(*task.loop);
+    loop.tasks().remove(task);
+    loop.exchange_current(nullptr); // destructors of arguments that ask for it find no task
+    const std::coroutine_handle<> coroutine = task.handle();
+    delete task.extra;
+    task.~basic_outcome();
+    coroutine.destroy();
 }
 
 template<class T>
@@ -111,7 +129,10 @@ void finish_task(ready_item& item) noexcept {
     auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
     if (self.has(flag_must_cancel) && self.has_value()) [[unlikely]] // it cancelled itself and returned
         self.set_error(std::make_exception_ptr(cancelled_error()), true);
-    end_task(self, &dispose_task<T>);
+    if (self.references == 1 && self.watchers.empty() && self.has_value() && !self.has(flag_owned))
+        end_detached(self);
+    else
+        end_task(self, &dispose_task<T>);
 }
 
 inline void end_unstarted(ready_item& item) noexcept {

@@ -95,33 +95,57 @@ protected:
     bool cancelled_late_ = false;
 };
 
+/// What is known of the children when the code is compiled.
+template<class Children>
+struct children_kinds;
+template<class Child>
+struct children_kinds<std::vector<Child>> {
+    static constexpr bool all_owned = Child::owned;
+    static constexpr bool any_owned = Child::owned;
+    static std::size_t count(const std::vector<Child>& c) noexcept { return c.size(); }
+    static std::size_t count_owned(const std::vector<Child>& c) noexcept { return Child::owned ? c.size() : 0; }
+};
+template<class... Each>
+struct children_kinds<std::tuple<Each...>> {
+    static constexpr bool all_owned = (Each::owned && ...);
+    static constexpr bool any_owned = (Each::owned || ...);
+    static std::size_t count(const std::tuple<Each...>&) noexcept { return sizeof...(Each); }
+    static std::size_t count_owned(const std::tuple<Each...>&) noexcept {
+        return (std::size_t(0) + ... + std::size_t(Each::owned));
+    }
+};
+
 /// With the children: a tuple or a vector of owned_child and watched_child.
 template<class Children>
 class joint : public joint_state {
 public:
     bool await_ready() {
-        bool all_done = true;
-        bool decided = false;
-        each_child([&](auto& child) {
-            if (child.empty()) throw std::logic_error("gather or race: an argument is empty, moved from or awaited before");
-            if constexpr (!std::remove_reference_t<decltype(child)>::owned) require_own_loop(*child.get(), "gather or race");
-            if (!child.done_before_start()) {
-                all_done = false;
-            } else if (end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.get()->has_value())) {
-                decided = true;
-            }
-            if constexpr (std::remove_reference_t<decltype(child)>::owned) has_owned_ = true;
-        });
-        if (!all_done && (!decided || has_owned_)) return false;
-        // Everything that matters is there: no need to suspend.
-        starting_ = true;
-        each_child([&](auto& child) {
-            if (!child.done_before_start()) return;
-            ++running_;
-            child.start(*this);
-        });
-        running_ = 0;
-        return true;
+        if constexpr (all_owned) {
+            return count() == 0;
+        } else {
+            bool all_done = true;
+            bool decided = false;
+            each_child([&](auto& child) {
+                if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
+                    if (child.empty()) throw std::logic_error("gather or race: a handle is empty");
+                    require_own_loop(*child.get(), "gather or race");
+                    if (!child.done_before_start())
+                        all_done = false;
+                    else if (end_ == joint_end::first_done ||
+                             (end_ == joint_end::first_failure && !child.get()->has_value()))
+                        decided = true;
+                }
+            });
+            if (any_owned || (!all_done && !decided)) return false;
+            // Everything that matters is there: no need to suspend.
+            starting_ = true;
+            running_ = count();
+            each_child([&](auto& child) {
+                if (child.done_before_start()) child.start(*this);
+            });
+            running_ = 0;
+            return true;
+        }
     }
 
     template<class Promise>
@@ -130,10 +154,8 @@ public:
         begin(where);
         coroutine.promise().state().where = where;
         starting_ = true;
-        each_child([&](auto& child) {
-            ++running_;
-            if constexpr (std::remove_reference_t<decltype(child)>::owned) ++running_owned_;
-        });
+        running_ = count();
+        running_owned_ = count_owned();
         each_child([&](auto& child) { child.start(*this); });
         starting_ = false;
         if (deciding_ != nullptr) stop_others();
@@ -169,6 +191,12 @@ private:
         return any;
     }
 
+    using kinds = children_kinds<Children>;
+    static constexpr bool all_owned = kinds::all_owned;
+    static constexpr bool any_owned = kinds::any_owned;
+    std::size_t count() const noexcept { return kinds::count(children_); }
+    std::size_t count_owned() const noexcept { return kinds::count_owned(children_); }
+
     template<class F>
     void each_child(F f) {
         if constexpr (requires { children_.size(); })
@@ -176,8 +204,6 @@ private:
         else
             std::apply([&](auto&... child) { (f(child), ...); }, children_);
     }
-
-    bool has_owned_ = false;
 };
 
 /// A range whose elements can be children: handles, futures, tasks or other awaitables.
