@@ -134,7 +134,7 @@ auto wait_for_each(const X&... x) {
 ///
 /// Never throws what they end with, and cancels nothing. Suspends even if all are done already. `first_exception`
 /// returns at the first that fails; one that is cancelled or succeeds does not count.
-/// @param timeout a duration, after which it returns what there is; 0 or less: after one pass of the loop.
+/// A `timeout`, a duration, ends it with what there is by then; 0 or less: after one pass of the loop.
 /// @throws std::invalid_argument for no handles at all.
 /// Cancellation: leaves the children alone. Cost: one vector.
 /// Differs from Python: keeps the order of the arguments.
