@@ -45,7 +45,11 @@ lines about(const std::string& name, const std::string& text = dump()) {
     return found;
 }
 
-std::string here(unsigned line) { return std::string(__FILE__) + ":" + std::to_string(line); }
+std::string here(unsigned line) {
+    std::string text = __FILE__;
+    text += ':';
+    return text += std::to_string(line);
+}
 
 unsigned line_of_leaf = 0;
 unsigned line_of_middle = 0;

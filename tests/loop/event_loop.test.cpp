@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <functional>
+#include <future>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -237,6 +238,28 @@ TEST_CASE("event_loop: virtual time stands still while another thread owes a res
     }
     worker.join();
     CHECK(trace == "post timer");
+}
+
+TEST_CASE("event_loop: what is due in virtual time does not wait for other threads", "[time]") {
+    aio::event_loop loop = make_loop();
+    std::promise<void> due;
+    bool in_time = false;
+    std::thread worker;
+    loop.call_soon([&] {
+        loop.expect_post();
+        worker = std::thread([&, ref = loop.ref(), signal = due.get_future()] {
+            in_time = signal.wait_for(5s) == std::future_status::ready;
+            ref.call_soon_threadsafe([&] {
+                loop.post_arrived();
+                loop.stop();
+            });
+        });
+        loop.call_later(0s, [&] { due.set_value(); });
+        loop.call_later(1h, [] { FAIL("time stands still"); });
+    });
+    loop.run_forever();
+    worker.join();
+    CHECK(in_time);
 }
 
 // Running

@@ -275,6 +275,29 @@ TEST_CASE("call_soon_threadsafe: a call that is taken back is not made, and free
     CHECK(aio::testing::audit().clean());
 }
 
+TEST_CASE("call_soon_threadsafe: may be taken back on another thread while the loop is about to make the call",
+          "[TS-1][time][stress]") {
+    {
+        aio::event_loop loop;
+        std::atomic<int> made = 0;
+        std::atomic<int> taken_back = 0;
+        std::thread poster([&, ref = loop.ref()] {
+            for (int i = 0; i < 2000; ++i) {
+                aio::callback_handle handle = ref.call_soon_threadsafe([&made] { ++made; });
+                if (i % 3 == 0) std::this_thread::yield();
+                handle.cancel();
+                taken_back += handle.cancelled() ? 1 : 0;
+            }
+            ref.call_soon_threadsafe([&loop] { loop.stop(); });
+        });
+        loop.run_forever();
+        poster.join();
+        CHECK(taken_back == 2000);
+        CHECK(made <= 2000);
+    }
+    CHECK(aio::testing::audit().clean());
+}
+
 TEST_CASE("loop_ref: says closed instead of dangling", "[LOOP-28]") {
     aio::loop_ref ref;
     CHECK(ref.is_closed());

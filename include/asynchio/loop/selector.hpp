@@ -60,12 +60,10 @@ public:
     void sleep(ready_queue& ready) noexcept {
         if (virtual_) {
             poll_now();
+            if (ready.empty() && !timers.empty() && outstanding == 0 && timers.next_deadline() > virtual_now_)
+                virtual_now_ = timers.next_deadline();
+            timers.expire(virtual_now_, ready);
             if (!ready.empty()) return;
-            if (!timers.empty() && outstanding == 0) {
-                if (timers.next_deadline() > virtual_now_) virtual_now_ = timers.next_deadline();
-                timers.expire(virtual_now_, ready);
-                return;
-            }
         }
         if (const nanoseconds_count timeout = time_to_sleep(); timeout != 0 && mailbox->fall_asleep()) {
             if (descriptors.active())
