@@ -251,3 +251,31 @@ TEST_CASE("shield: 100,000 times in one task", "[stress]") {
         CHECK(sum == 99'999L * 50'000L);
     });
 }
+
+TEST_CASE("shield: of a task, a second request between its end and the wake-up is delivered with the first") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<int> f;
+        int delivered = 0;
+        const auto outer = aio::create_task([&]() -> aio::task<> {
+            auto waits = [](aio::future<int> on) -> aio::task<> { co_await on; };
+            try {
+                co_await aio::shield(waits(f));
+            } catch (const aio::cancelled_error&) {
+                ++delivered;
+            }
+            try {
+                co_await aio::yield();
+            } catch (const aio::cancelled_error&) {
+                ++delivered;
+            }
+        });
+        co_await aio::testing::run_until_idle();
+        outer.cancel();
+        co_await aio::testing::run_until_idle();
+        f.set_result(1);
+        co_await aio::yield(); // the task has ended
+        outer.cancel();
+        co_await outer;
+        CHECK(delivered == 1);
+    });
+}

@@ -50,7 +50,8 @@ public:
         return child_.take();
     }
 
-    void ended(completion& child, bool) noexcept override {
+    void child_done(completion& child) noexcept override { watched_done(child); }
+    void watched_done(completion& child) noexcept override {
         ended_ = true;
         if (starting_) return;
         if (child.has(flag_branch))
