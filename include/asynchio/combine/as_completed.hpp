@@ -161,10 +161,12 @@ public:
         return iterator_.emplace(handles_, timeout_);
     }
 
-    /// Cancels and awaits what is left.
-    task<> async_exit(std::exception_ptr) {
+    /// Cancels and awaits what is left. A request that comes meanwhile is delivered by the cancellation that leaves the
+    /// block, if one does.
+    task<> async_exit(std::exception_ptr error) {
         for (const task_handle<T>& each : handles_) each.cancel();
         for (const task_handle<T>& each : handles_) co_await settled(*each.completion());
+        if (is_cancellation(error)) current_task_frame()->clear(flag_must_cancel);
     }
 
 private:

@@ -23,10 +23,9 @@ namespace asynchio::detail {
 /// in decide(), which is when asyncio's done-callbacks run.
 class child_set : public suspension, public child_owner, public hop {
 public:
-    /// A child has ended; called in its last step.
-    virtual void ended(completion& child, bool owned) noexcept = 0;
+    /// A watched child has ended; called in its last step. One that was started calls child_done.
+    virtual void watched_done(completion& child) noexcept = 0;
 
-    void child_done(completion& child) noexcept final { ended(child, true); }
     frame* identity() const noexcept final { return origin_; }
 
     std::source_location child_created() const noexcept final { return where_; }
@@ -42,6 +41,9 @@ protected:
         origin_ = current_task_frame();
         where_ = where;
     }
+
+    /// Whether it was awaited before.
+    bool begun() const noexcept { return origin_ != nullptr; }
 
 private:
     frame* origin_ = nullptr;
@@ -123,7 +125,7 @@ public:
     void start(child_set& set) {
         set_ = &set;
         if (get()->done())
-            set.ended(*get(), false);
+            set.watched_done(*get());
         else
             get()->watch(*this);
     }
@@ -134,7 +136,7 @@ public:
 
 private:
     static void fire(watcher& self, completion& what) noexcept {
-        static_cast<watched_child&>(self).set_->ended(what, false);
+        static_cast<watched_child&>(self).set_->watched_done(what);
     }
 
     handle_base handle_;

@@ -38,8 +38,11 @@ public:
 
     /// Ends the wait with a value. @throws invalid_state_error if it is done already.
     template<class... U>
-        requires(std::is_void_v<T> ? sizeof...(U) == 0 : sizeof...(U) == 1)
     void set_result(U&&... value) const {
+        static_assert(sizeof...(U) == (std::is_void_v<T> ? 0 : 1),
+                      "set_result of a future<void> takes nothing, that of another one value");
+        static_assert(std::is_void_v<T> || std::is_constructible_v<T, U&&...>,
+                      "set_result takes what the future's type can be made from");
         state& s = pending("set_result");
         s.emplace(std::forward<U>(value)...);
         s.complete();

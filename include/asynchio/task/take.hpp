@@ -24,9 +24,9 @@ private:
 /// g++ before 13 destroys a lambda with captures twice if it is written inside a co_await expression; named first and
 /// passed through take it is safe there. See the pitfalls in the README.
 template<class T>
-    requires(!std::is_const_v<T>)
-taken<T> take(T& named) noexcept(std::is_nothrow_move_constructible_v<T>) {
-    return taken<T>(std::move(named));
+taken<std::remove_const_t<T>> take(T& named) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    static_assert(!std::is_const_v<T>, "take moves from what it is given, which must not be const");
+    return taken<std::remove_const_t<T>>(static_cast<std::remove_const_t<T>&&>(named));
 }
 
 namespace detail {

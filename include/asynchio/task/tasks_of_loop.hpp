@@ -102,7 +102,8 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     if (task.error() && is_cancellation(task.error())) task.set_cancelled();
     std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
-        task.disown();
+        task.clear(flag_owned);
+        task.made_at = task.where;
         task.set(flag_done);
         ++counts_that_end_with_loop; // the owner's, which ends before the loop does
         owner->child_done(task);

@@ -164,6 +164,8 @@ public:
     template<class F>
     void add_done_callback(F f) const {
         auto& state = get_state("add_done_callback");
+        static_assert(std::is_invocable_v<F&, concurrent_future> || std::is_invocable_v<F&>,
+                      "a done callback is called with the concurrent_future, or with nothing");
         detail::require_callable(f, "add_done_callback");
         std::function<void()> call = [f = std::make_shared<F>(std::move(f)), self = std::weak_ptr(state_)]() mutable {
             if constexpr (std::is_invocable_v<F&, concurrent_future>)

@@ -23,20 +23,11 @@ enum class joint_end : unsigned char {
 /// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
 class joint_state : public child_set {
 public:
-    void ended(completion& child, bool owned) noexcept final {
-        --running_;
-        if (owned) --running_owned_;
-        const bool decides = end_ == joint_end::first_done ||
-                             (end_ == joint_end::first_failure && !child.has_value());
-        const bool first = decides && deciding_ == nullptr;
-        if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
-        if (first) deciding_ = &child;
-        if (starting_ || (!first && !complete())) return;
-        if (child.has(flag_branch)) // a branch's last step comes an iteration after what it waited for: as a callback
-            decide();
-        else
-            hop_soon();
+    void child_done(completion& child) noexcept final {
+        --running_owned_;
+        ended(child);
     }
+    void watched_done(completion& child) noexcept final { ended(child); }
 
     cancel_reply cancel(const shared_text& message) noexcept final {
         if (complete()) return cancel_reply::refused;
@@ -54,6 +45,22 @@ public:
 protected:
     explicit joint_state(joint_end end) noexcept : end_(end) {}
     joint_state(joint_state&& other) noexcept : child_set(std::move(other)), end_(other.end_) {}
+
+    void ended(completion& child) noexcept {
+        --running_;
+        if (running_ != 0 && child.has_value() && end_ != joint_end::first_done && deciding_ == nullptr) [[likely]]
+            return;
+        const bool decides = end_ == joint_end::first_done ||
+                             (end_ == joint_end::first_failure && !child.has_value());
+        const bool first = decides && deciding_ == nullptr;
+        if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
+        if (first) deciding_ = &child;
+        if (starting_ || (!first && !complete())) return;
+        if (child.has(flag_branch)) // a branch's last step comes an iteration after what it waited for: as a callback
+            decide();
+        else
+            hop_soon();
+    }
 
     virtual bool cancel_children(const shared_text& message, bool owned_only) noexcept = 0;
 
@@ -76,8 +83,9 @@ protected:
     void end_with(bool rethrow_decision) {
         resumed();
         if (deciding_ != nullptr) {
-            // A request to cancel that came while it waited for what it stopped is delivered at the next suspension.
-            if (cancelled_late_) task()->set(flag_must_cancel);
+            // A request to cancel that came while it waited for what it stopped is delivered at the next suspension, unless
+            // a cancellation is what it throws now.
+            if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
             if (rethrow_decision) deciding_->rethrow();
         }
         if (cancelled_ && (deciding_ == nullptr || end_ == joint_end::first_done))
@@ -120,6 +128,7 @@ template<class Children>
 class joint : public joint_state {
 public:
     bool await_ready() {
+        if (begun()) throw std::logic_error("gather or race: awaited a second time");
         if constexpr (all_owned) {
             return count() == 0;
         } else {
