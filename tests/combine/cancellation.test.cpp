@@ -30,6 +30,7 @@ struct ledger {
     int inside = 0;   // resources that were entered and not left
     int outlived = 0; // calls that ended before what they own
     int lost = 0;     // results that were there and could not be taken
+    int requests = 0; // to cancel, that were never delivered, or delivered more than once
 };
 ledger books;
 
@@ -499,23 +500,46 @@ constexpr scenario scenarios[] = {
     {"everything", &everything, true},
 };
 
+/// Goes on after a cancellation: each request is delivered once, and none without one.
+aio::task<> counts_deliveries(const scenario& what) {
+    const auto self = aio::current_task();
+    int delivered = 0;
+    try {
+        co_await what.make();
+    } catch (const aio::cancelled_error&) {
+        ++delivered;
+    }
+    for (int i = 0; i < 3; ++i) {
+        try {
+            co_await aio::yield();
+        } catch (const aio::cancelled_error&) {
+            ++delivered;
+        }
+    }
+    if (delivered > self.cancelling() || (what.arrives && self.cancelling() > 0 && delivered == 0)) ++books.requests;
+}
+
 std::size_t cancelled_runs = 0;
+
+aio::testing::cancellation_plan plan_of(std::size_t second_after, std::uint64_t seed) {
+    aio::testing::cancellation_plan plan;
+    plan.second_after = second_after;
+    if (seed != 0) plan.options = aio::testing::shuffled_order(seed);
+    return plan;
+}
 
 void cancel_everywhere(const scenario& what, std::size_t second_after, std::uint64_t seed) {
     INFO(what.name << ", second request after " << second_after << " steps, order " << seed);
     const watchdog guard;
     books = ledger();
     counted::reset();
-    aio::testing::cancellation_plan plan;
-    plan.second_after = second_after;
-    if (seed != 0) plan.options = aio::testing::shuffled_order(seed);
     int left_alive = 0;
     const auto report = aio::testing::for_each_cancellation(
         [&] {
             if (counted::alive != 0) ++left_alive;
             return what.make();
         },
-        plan);
+        plan_of(second_after, seed));
     cancelled_runs += report.points;
     CHECK(report.points > 2);
     CHECK(left_alive == 0);
@@ -545,4 +569,45 @@ TEST_CASE("combine: every program survives its cancellations in shuffled orders"
         for (const scenario& each : scenarios)
             for (std::size_t after = 0; after <= 4; ++after) cancel_everywhere(each, after, seed);
     CHECK(cancelled_runs >= 20'000);
+}
+
+TEST_CASE("combine: every request is delivered once", "[TG-14][WFOR-9][WFOR-10][TO-5]") {
+    for (const scenario& each : scenarios)
+        for (const std::uint64_t seed : {0U, 1U, 2U})
+            for (std::size_t after = 0; after <= 4; ++after) {
+                INFO(each.name << ", second request after " << after << " steps, order " << seed);
+                const watchdog guard;
+                books = ledger();
+                const auto report =
+                    aio::testing::for_each_cancellation([&] { return counts_deliveries(each); }, plan_of(after, seed));
+                CHECK(report.points > 4);
+                CHECK(books.requests == 0);
+                CHECK(report.failed == 0);
+            }
+}
+
+TEST_CASE("combine: every program can be destroyed with its loop after every iteration") {
+    for (const scenario& each : scenarios) {
+        INFO(each.name);
+        const watchdog guard;
+        const audited afterwards;
+        counted::reset();
+        books = ledger();
+        bool ended = false;
+        for (int iterations_run = 0; !ended; ++iterations_run) {
+            aio::event_loop loop(aio::testing::virtual_clock());
+            int pending = 0;
+            loop.set_exception_handler([&](aio::event_loop&, const aio::exception_context&) { ++pending; });
+            const auto main = loop.create_task(each.make());
+            {
+                const aio::event_loop::running_scope scope(loop);
+                for (int i = 0; i < iterations_run; ++i) loop.run_once();
+            }
+            ended = main.done();
+            loop.close();
+            if (!ended) CHECK(pending > 0);
+            CHECK(counted::alive == 0);
+            CHECK(books.running == 0);
+        }
+    }
 }
