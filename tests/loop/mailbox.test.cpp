@@ -154,11 +154,11 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps without any timer", "[
         [&]() -> aio::task<> {
             const aio::future<int> answer;
             const aio::loop_ref loop = aio::get_running_loop().ref();
-            poster = std::thread([&called_on, answer, loop]() mutable {
+            poster = std::thread([&called_on, &answer, loop] { // the handle itself belongs to the loop's thread
                 std::this_thread::sleep_for(20ms); // until the loop sleeps
-                loop.call_soon_threadsafe([&called_on, value = std::move(answer)] {
+                loop.call_soon_threadsafe([&called_on, &answer] {
                     called_on = std::this_thread::get_id();
-                    value.set_result(42);
+                    answer.set_result(42);
                 });
             });
             CHECK(co_await answer == 42);
