@@ -51,13 +51,15 @@ public:
         resumed();
         return std::apply([](auto&... each) { return std::make_tuple(each.take()...); }, children_);
     }
-    void ended(aio::detail::completion&, bool owned) noexcept override {
-        log_.push_back(owned ? "owned" : "watched");
+    void child_done(aio::detail::completion&) noexcept override { ended("owned"); }
+    void watched_done(aio::detail::completion&) noexcept override { ended("watched"); }
+
+private:
+    void ended(const char* which) noexcept {
+        log_.push_back(which);
         ++ended_;
         hop_soon();
     }
-
-private:
     void decide() noexcept override {
         log_.push_back("decided at " + std::to_string(ended_));
         if (ended_ == sizeof...(Child) && parked()) wake();
