@@ -23,11 +23,8 @@ using asynchio_tests::require;
 
 namespace {
 
-#if defined(__SANITIZE_THREAD__)
-constexpr int width = 300'000; // a million take ThreadSanitizer two minutes at -O0
-#else
-constexpr int width = 1'000'000;
-#endif
+// A million exceptions take the sanitizers more than a minute.
+constexpr int width = asynchio_tests::sanitized ? 300'000 : 1'000'000;
 
 int alive = 0;
 

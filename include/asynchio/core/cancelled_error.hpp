@@ -32,8 +32,10 @@ private:
 
 namespace detail {
 
-/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library cannot tell the type.
-inline bool is_cancellation(const std::exception_ptr& error) noexcept {
+/// Whether `error`, a std::exception_ptr, holds a cancelled_error. Costs a rethrow where the standard library cannot
+/// tell the type; a template, so that it may ask whether that can.
+template<class ExceptionPtr>
+bool is_cancellation(const ExceptionPtr& error) noexcept {
     if (!error) return false;
     if constexpr (requires { error.__cxa_exception_type(); }) {
         return *error.__cxa_exception_type() == typeid(cancelled_error);
