@@ -32,11 +32,9 @@ private:
 
 namespace detail {
 
-/// Whether `error`, a std::exception_ptr, holds a cancelled_error. Costs a rethrow where the standard library cannot
-/// tell the type; a template, so that it may ask whether that can.
+/// A template, so that it may ask what this standard library's exception_ptr can do.
 template<class ExceptionPtr>
-bool is_cancellation(const ExceptionPtr& error) noexcept {
-    if (!error) return false;
+bool holds_cancellation(const ExceptionPtr& error) noexcept {
     if constexpr (requires { error.__cxa_exception_type(); }) {
         return *error.__cxa_exception_type() == typeid(cancelled_error);
     } else {
@@ -49,6 +47,9 @@ bool is_cancellation(const ExceptionPtr& error) noexcept {
         }
     }
 }
+
+/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library cannot tell the type.
+inline bool is_cancellation(const std::exception_ptr& error) noexcept { return error && holds_cancellation(error); }
 
 } // namespace detail
 
