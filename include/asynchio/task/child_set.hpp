@@ -66,13 +66,10 @@ public:
     owned_child& operator=(owned_child&&) = delete;
     ~owned_child() {
         if (state_ == nullptr) return;
-        if (state_->has(flag_root)) {
-            state_->disown();
-            state_->set(flag_retrieved);
-            release(*state_);
-        } else {
+        if (state_->has(flag_root))
+            free_gathered(*state_);
+        else
             drop_frame(*state_);
-        }
     }
 
     bool empty() const noexcept { return state_ == nullptr; }
@@ -82,6 +79,7 @@ public:
     void start(child_set& set) noexcept {
         become_task(*state_, set.loop(), 1, set.child_created());
         state_->own(set);
+        state_->set(flag_gathered);
         if constexpr (Branch) {
             state_->set(flag_branch);
             start_now(*state_);
@@ -94,14 +92,13 @@ public:
     /// The result, moved out; the frame is freed. @throws what the child ended with.
     T take() {
         const last_look seen{*this};
-        state_->set(flag_retrieved);
         return std::move(*state_).value();
     }
 
 private:
     struct last_look {
         owned_child& child;
-        ~last_look() { release(*std::exchange(child.state_, nullptr)); }
+        ~last_look() { free_gathered(*std::exchange(child.state_, nullptr)); }
     };
     task_state<T>* state_;
 };

@@ -125,15 +125,42 @@ void end_detached(task_state<T>& task) noexcept {
     coroutine.destroy();
 }
 
+/// The same for a task that only its owner holds, who will free it with free_gathered.
+inline void end_gathered(frame& task) noexcept {
+    static_cast<event_loop&>(*task.loop).tasks().remove(task);
+    child_owner& owner = *task.owner;
+    task.clear(flag_owned);
+    task.made_at = task.where;
+    task.flags |= flag_done | flag_resting;
+    task.references = 1;
+    owner.child_done(task);
+}
+
+/// The owner has what it wants of a gathered task, whether that has ended or not.
+template<class T>
+void free_gathered(task_state<T>& task) noexcept {
+    if (!task.has(flag_resting)) {
+        task.disown();
+        task.set(flag_retrieved);
+        release(task);
+        return;
+    }
+    const std::coroutine_handle<> coroutine = task.handle();
+    delete task.extra;
+    task.~basic_outcome();
+    coroutine.destroy();
+}
+
 template<class T>
 void finish_task(ready_item& item) noexcept {
     auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
     if (self.has(flag_must_cancel) && self.has_value()) [[unlikely]] // it cancelled itself and returned
         self.set_error(std::make_exception_ptr(cancelled_error()), true);
-    if (self.references == 1 && self.watchers.empty() && self.has_value() && !self.has(flag_owned))
-        end_detached(self);
-    else
-        end_task(self, &dispose_task<T>);
+    if (self.has_value() && self.watchers.empty()) [[likely]] {
+        if (self.references == 1 && !self.has(flag_owned)) return end_detached(self);
+        if (self.references == 2 && self.has(flag_gathered)) return end_gathered(self);
+    }
+    end_task(self, &dispose_task<T>);
 }
 
 inline void end_unstarted(ready_item& item) noexcept {
