@@ -16,13 +16,14 @@
 //   stubborn: done after all
 //   cancelled: no
 //
-// Read next: sleep_and_yield.cpp
+// Read next: shield_commit.cpp
 
 #include <asynchio/task.hpp>
 
 #include <chrono>
 #include <exception>
 #include <iostream>
+#include <utility>
 
 namespace aio = asynchio;
 using namespace std::chrono_literals;

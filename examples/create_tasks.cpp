@@ -14,7 +14,7 @@
 //   tea: ready
 //   toast had 2 slices, tea took 150 ms
 //
-// Read next: gather_results.cpp
+// Read next: sleep_and_yield.cpp
 
 #include <asynchio/task.hpp>
 

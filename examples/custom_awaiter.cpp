@@ -18,7 +18,6 @@
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <coroutine>
 #include <iostream>

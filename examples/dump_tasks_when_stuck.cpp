@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Who waits for whom? dump_tasks prints every task with what it waits for and its chain of coroutines, as function and
-// line, in every build. Call it from a timer, a signal handler or a debugger.
+// Who waits for whom? dump_tasks prints every task with where it was created, what it waits for, and its chain of
+// coroutines, as function and line, in every build. Call it from a timer, a signal handler or a debugger.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/dump_tasks_when_stuck.cpp -o dump_tasks_when_stuck
 //
 // Run: ./dump_tasks_when_stuck
 // Prints:
 //   Task-1: running
-//       created at dump_tasks_when_stuck.cpp:64
 //   Plato: waiting for shield
-//       created at dump_tasks_when_stuck.cpp:58
-//       dine dump_tasks_when_stuck.cpp:41
-//       take_fork dump_tasks_when_stuck.cpp:37
+//       dine dump_tasks_when_stuck.cpp:38
+//       take_fork dump_tasks_when_stuck.cpp:34
 //   Kant: waiting for shield
-//       created at dump_tasks_when_stuck.cpp:59
-//       dine dump_tasks_when_stuck.cpp:41
-//       take_fork dump_tasks_when_stuck.cpp:37
+//       dine dump_tasks_when_stuck.cpp:38
+//       take_fork dump_tasks_when_stuck.cpp:34
 //
 // Read next: take_and_lambdas.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/task.hpp>
 #include <asynchio/debug.hpp>
+#include <asynchio/task.hpp>
 
 #include <chrono>
 #include <iostream>
@@ -32,7 +29,7 @@
 namespace aio = asynchio;
 using namespace std::chrono_literals;
 
-/// Two philosophers, two forks.
+/// Two philosophers: each takes the fork that the other one has to lay down first.
 aio::task<> take_fork(aio::future<> fork) {
     co_await aio::shield(fork);
 }
@@ -42,10 +39,11 @@ aio::task<> dine(aio::future<> left, aio::future<> right) {
     right.set_result();
 }
 
-/// The paths of source files depend on how they were compiled: only their names are printed.
+/// Paths depend on how a program was compiled, so only the names of files are printed here.
 void print(const std::string& dump) {
-    std::istringstream words(dump);
-    for (std::string line; std::getline(words, line);) {
+    std::istringstream lines(dump);
+    for (std::string line; std::getline(lines, line);) {
+        if (line.find("created at") != std::string::npos) continue;
         const auto slash = line.rfind('/');
         const auto space = line.rfind(' ', slash);
         std::cout << (slash == std::string::npos ? line : line.substr(0, space + 1) + line.substr(slash + 1)) << '\n';

@@ -12,7 +12,7 @@
 //   eager, in the cache: done at once? yes
 //   cost: 100 100 100
 //
-// Read next: nothrow_outcomes.cpp
+// Read next: virtual_time_testing.cpp
 
 #include <asynchio/task.hpp>
 

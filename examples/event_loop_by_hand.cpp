@@ -11,11 +11,12 @@
 //   stopped
 //   after close: Event loop is closed
 //
-// Read next: to_thread_blocking.cpp
+// Read next: eager_tasks.cpp
 
 #include <asynchio/task.hpp>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <stdexcept>
 #include <string>

@@ -11,7 +11,7 @@
 //   network errors: 2
 //   left over: unhandled errors in a TaskGroup (1 exception): disk full
 //
-// Read next: cancellation_and_cleanup.cpp
+// Read next: with_resource.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>
@@ -19,7 +19,6 @@
 #include <iostream>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace aio = asynchio;
 struct network_error : std::runtime_error {

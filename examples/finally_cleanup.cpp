@@ -14,7 +14,7 @@
 //   sent: bye
 //   the second call was cancelled, and said bye
 //
-// Read next: task_group_children.cpp
+// Read next: wait_for_deadline.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

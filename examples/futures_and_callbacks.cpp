@@ -21,6 +21,7 @@
 #include <functional>
 #include <iostream>
 #include <stdexcept>
+#include <tuple>
 
 namespace aio = asynchio;
 using namespace std::chrono_literals;

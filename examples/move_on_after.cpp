@@ -10,7 +10,7 @@
 //   weather: unknown
 //   news: it rains
 //
-// Read next: shield_commit.cpp
+// Read next: cancellation_and_cleanup.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

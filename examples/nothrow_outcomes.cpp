@@ -11,7 +11,7 @@
 //   10 / 0: division by zero
 //   cancelled before it began
 //
-// Read next: futures_and_callbacks.cpp
+// Read next: signals_ctrl_c.cpp
 
 #include <asynchio/task.hpp>
 

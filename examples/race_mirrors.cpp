@@ -11,7 +11,7 @@
 //   mirror 1 was first: the file from Oslo
 //   no answer in time
 //
-// Read next: wait_for_deadline.cpp
+// Read next: task_group_children.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>
@@ -19,7 +19,6 @@
 #include <chrono>
 #include <iostream>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace aio = asynchio;

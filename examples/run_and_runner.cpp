@@ -13,7 +13,7 @@
 //   the background got to 2
 //   leftovers are cancelled at the end
 //
-// Read next: eager_tasks.cpp
+// Read next: gather_results.cpp
 
 #include <asynchio/task.hpp>
 

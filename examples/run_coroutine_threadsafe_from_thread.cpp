@@ -14,12 +14,13 @@
 //   loop: the thread is done
 //   after the end: Event loop is closed
 //
-// Read next: event_loop_by_hand.cpp
+// Read next: futures_and_callbacks.cpp
 
 #include <asynchio/task.hpp>
 #include <asynchio/thread.hpp>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <stdexcept>
 #include <string>

@@ -12,7 +12,7 @@
 //   the request was cancelled after its commit
 //   the audit goes on: 7 lines
 //
-// Read next: with_resource.cpp
+// Read next: nothrow_outcomes.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

@@ -19,6 +19,7 @@
 #include <asynchio/thread.hpp>
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <stop_token>

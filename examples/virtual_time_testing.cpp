@@ -22,7 +22,6 @@
 
 #include <chrono>
 #include <iostream>
-#include <stdexcept>
 
 namespace aio = asynchio;
 using namespace std::chrono_literals;
