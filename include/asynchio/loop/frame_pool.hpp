@@ -101,7 +101,7 @@ public:
         return refill(index);
     }
 
-    static void deallocate(void* address, std::size_t size) noexcept {
+    [[gnu::always_inline]] static void deallocate(void* address, std::size_t size) noexcept {
         cache& mine = frame_memory::local;
         if (mine.held == address) [[unlikely]] {
             mine.held = nullptr;

@@ -152,15 +152,20 @@ void free_gathered(task_state<T>& task) noexcept {
 }
 
 template<class T>
+[[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
+    if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
+        task.set_error(std::make_exception_ptr(cancelled_error()), true);
+    end_task(task, &dispose_task<T>);
+}
+
+template<class T>
 void finish_task(ready_item& item) noexcept {
-    auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
-    if (self.has(flag_must_cancel) && self.has_value()) [[unlikely]] // it cancelled itself and returned
-        self.set_error(std::make_exception_ptr(cancelled_error()), true);
-    if (self.has_value() && self.watchers.empty()) [[likely]] {
-        if (self.references == 1 && !self.has(flag_owned)) return end_detached(self);
-        if (self.references == 2 && self.has(flag_gathered)) return end_gathered(self);
+    auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
+    if (task.has_value() && task.watchers.empty() && !task.has(flag_must_cancel)) [[likely]] {
+        if (task.references == 1 && !task.has(flag_owned)) return end_detached(task);
+        if (task.references == 2 && task.has(flag_gathered)) return end_gathered(task);
     }
-    end_task(self, &dispose_task<T>);
+    finish_task_slowly(task);
 }
 
 inline void end_unstarted(ready_item& item) noexcept {

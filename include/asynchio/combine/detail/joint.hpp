@@ -50,6 +50,10 @@ protected:
         --running_;
         if (running_ != 0 && child.has_value() && end_ != joint_end::first_done && deciding_ == nullptr) [[likely]]
             return;
+        consider(child);
+    }
+
+    [[gnu::noinline]] void consider(completion& child) noexcept {
         const bool decides = end_ == joint_end::first_done ||
                              (end_ == joint_end::first_failure && !child.has_value());
         const bool first = decides && deciding_ == nullptr;

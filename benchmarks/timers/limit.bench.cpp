@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "support/limit.hpp"
+#include "timers/problem.hpp"
+
+#include <algorithm>
+#include <ctime>
+#include <vector>
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+namespace {
+
+struct timer {
+    std::int64_t deadline;
+    limit::item* what;
+    std::size_t place = 0;
+};
+
+/// A binary heap of timers that know their place.
+struct heap {
+    std::vector<timer*> all;
+
+    void put(std::size_t i, timer* t) {
+        all[i] = t;
+        t->place = i;
+    }
+    void up(std::size_t i, timer* t) {
+        for (; i > 0 && t->deadline < all[(i - 1) / 2]->deadline; i = (i - 1) / 2) put(i, all[(i - 1) / 2]);
+        put(i, t);
+    }
+    void down(std::size_t i, timer* t) {
+        for (;;) {
+            std::size_t child = 2 * i + 1;
+            if (child >= all.size()) break;
+            if (child + 1 < all.size() && all[child + 1]->deadline < all[child]->deadline) ++child;
+            if (t->deadline <= all[child]->deadline) break;
+            put(i, all[child]);
+            i = child;
+        }
+        put(i, t);
+    }
+    void add(timer& t) {
+        all.push_back(&t);
+        up(all.size() - 1, &t);
+    }
+    void remove(timer& t) {
+        const std::size_t i = t.place;
+        timer* last = all.back();
+        all.pop_back();
+        if (last == &t) return;
+        if (i > 0 && last->deadline < all[(i - 1) / 2]->deadline)
+            up(i, last);
+        else
+            down(i, last);
+    }
+};
+
+heap timers;
+
+std::int64_t now() {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1'000'000'000 + t.tv_nsec;
+}
+
+struct sleep {
+    std::int64_t length;
+    timer self{};
+
+    explicit sleep(std::int64_t l) : length(l) {}
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<limit::detached::promise_type> coroutine) {
+        self.deadline = now() + length;
+        self.what = &coroutine.promise();
+        timers.add(self);
+    }
+    void await_resume() const noexcept {}
+};
+
+limit::detached one_sleep(std::int64_t length, std::size_t& woken) {
+    co_await sleep(length);
+    ++woken;
+}
+
+} // namespace
+
+static void sleep_limit(benchmark::State& state) {
+    const int epoll = ::epoll_create1(0);
+    bench::measure(state, timers_problem::sleeps, [epoll] {
+        std::size_t running = 0;
+        std::size_t woken = 0;
+        for (std::size_t i = 0; i < timers_problem::sleeps; ++i) one_sleep(timers_problem::length(i), woken).start(running);
+        limit::ready.run();
+        while (running != 0) {
+            const std::int64_t wait = timers.all.front()->deadline - now();
+            if (wait > 0) {
+                const timespec length{0, wait};
+                epoll_event event;
+                ::epoll_pwait2(epoll, &event, 1, &length, nullptr);
+            }
+            for (const std::int64_t time = now(); !timers.all.empty() && timers.all.front()->deadline <= time;) {
+                timer& due = *timers.all.front();
+                timers.remove(due);
+                limit::ready.push(*due.what);
+            }
+            limit::ready.run();
+        }
+        bench::check(woken == timers_problem::sleeps, "timers");
+    });
+    ::close(epoll);
+}
+BENCHMARK(sleep_limit);
+
+static void timer_cancel_limit(benchmark::State& state) {
+    std::vector<timer> others(timers_problem::pending);
+    for (std::size_t i = 0; i < others.size(); ++i) {
+        others[i].deadline = now() + 3'600'000'000'000 + timers_problem::length(i);
+        timers.add(others[i]);
+    }
+    bench::measure(state, timers_problem::cancels, [&] {
+        for (std::size_t i = 0; i < timers_problem::cancels; ++i) {
+            timer t{now() + timers_problem::length(i), nullptr};
+            timers.add(t);
+            timers.remove(t);
+        }
+    });
+    bench::check(timers.all.size() == timers_problem::pending, "timer_cancel");
+    timers.all.clear();
+}
+BENCHMARK(timer_cancel_limit);
