@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: tasks_of_loop.hpp
 
 #include <asynchio/task/tasks_of_loop.hpp>
 
