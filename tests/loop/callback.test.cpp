@@ -125,7 +125,8 @@ TEST_CASE("callback_handle: cancel destroys callable and arguments at once", "[L
     aio::event_loop loop = make_loop();
     counts c;
     aio::callback_handle soon = loop.call_soon([](const counted&) {}, counted(c));
-    aio::timer_handle later = loop.call_later(1h, [held = counted(c)](const counted&) {}, counted(c));
+    aio::timer_handle later = loop.call_later(
+        1h, [held = counted(c)](const counted&) {}, counted(c));
     CHECK(c.alive == 3);
     CHECK(c.copies == 0);
     soon.cancel();
@@ -195,7 +196,9 @@ TEST_CASE("call_soon: an argument whose copy throws leaves nothing behind") {
         aio::event_loop loop = make_loop();
         const explosive argument;
         CHECK_THROWS_AS(loop.call_soon([](const explosive&) {}, argument), std::runtime_error);
-        CHECK_THROWS_AS(loop.call_later(1s, [](const explosive&) {}, argument), std::runtime_error);
+        CHECK_THROWS_AS(loop.call_later(
+                            1s, [](const explosive&) {}, argument),
+                        std::runtime_error);
         CHECK(loop.pending_timers() == 0);
         CHECK(aio::testing::run_until_idle(loop) == 0);
     }
@@ -225,7 +228,8 @@ TEST_CASE("timer_handle: a cancelled timer never fires and is gone at once", "[L
     aio::event_loop loop = make_loop();
     int calls = 0;
     std::vector<aio::timer_handle> handles;
-    for (int i = 0; i < 1000; ++i) handles.push_back(loop.call_later(1h + std::chrono::seconds(i * 7 % 1000), [&] { ++calls; }));
+    for (int i = 0; i < 1000; ++i)
+        handles.push_back(loop.call_later(1h + std::chrono::seconds(i * 7 % 1000), [&] { ++calls; }));
     CHECK(loop.pending_timers() == 1000);
     for (std::size_t i = 0; i < 1000; ++i)
         if (i % 10 != 0) handles[i].cancel();

@@ -305,7 +305,8 @@ TEST_CASE("event_loop: stop before run_forever has it make one iteration that do
     }
 }
 
-TEST_CASE("event_loop: run_until_complete gives the result of a task, a handle, a future or an awaitable", "[LOOP-22]") {
+TEST_CASE("event_loop: run_until_complete gives the result of a task, a handle, a future or an awaitable",
+          "[LOOP-22]") {
     {
         aio::event_loop loop = make_loop();
         const auto answer = []() -> aio::task<int> {
@@ -388,12 +389,14 @@ TEST_CASE("event_loop: run_until_complete runs one iteration more than the task"
 TEST_CASE("event_loop: between runs tasks and timers wait", "[LOOP-26]") {
     aio::event_loop loop = make_loop();
     std::string trace;
-    const auto background = loop.create_task([](std::string& t) -> aio::task<> {
-        for (int i = 0; i < 4; ++i) {
-            t += std::to_string(i);
-            co_await aio::sleep(2s);
-        }
-    }, std::ref(trace));
+    const auto background = loop.create_task(
+        [](std::string& t) -> aio::task<> {
+            for (int i = 0; i < 4; ++i) {
+                t += std::to_string(i);
+                co_await aio::sleep(2s);
+            }
+        },
+        std::ref(trace));
     loop.call_later(5s, [&] { trace += "t"; });
     loop.run_until_complete(aio::sleep(3s));
     CHECK(trace == "01");
@@ -655,7 +658,9 @@ TEST_CASE("event_loop: debug mode reports a task that nobody awaits, with its li
             const captured_stderr printed;
             virtual_run(
                 []() -> aio::task<> {
-                    { const auto forgotten = []() -> aio::task<> { co_return; }(); }
+                    {
+                        const auto forgotten = []() -> aio::task<> { co_return; }();
+                    }
                     co_return;
                 },
                 aio::run_options{.debug = debug, .virtual_time = true});

@@ -114,7 +114,8 @@ TEST_CASE("exception_handler: nullptr restores the default, which prints to stde
     for (int way = 0; way < 3; ++way) {
         collect(loop, reports);
         if (way == 0) loop.set_exception_handler(nullptr);
-        if (way == 1) loop.set_exception_handler(std::function<void(aio::event_loop&, const aio::exception_context&)>());
+        if (way == 1)
+            loop.set_exception_handler(std::function<void(aio::event_loop&, const aio::exception_context&)>());
         void (*none)(aio::event_loop&, const aio::exception_context&) = nullptr;
         if (way == 2) loop.set_exception_handler(none);
         const captured_stderr printed;

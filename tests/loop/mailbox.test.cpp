@@ -155,7 +155,7 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps without any timer", "[
             const aio::future<int> answer;
             const aio::loop_ref loop = aio::get_running_loop().ref();
             poster = std::thread([&called_on, &answer, loop] { // the handle itself belongs to the loop's thread
-                std::this_thread::sleep_for(20ms); // until the loop sleeps
+                std::this_thread::sleep_for(20ms);             // until the loop sleeps
                 loop.call_soon_threadsafe([&called_on, &answer] {
                     called_on = std::this_thread::get_id();
                     answer.set_result(42);
@@ -229,10 +229,12 @@ TEST_CASE("call_soon_threadsafe: works before the loop runs and from its own thr
         loop.call_soon_threadsafe([&] { trace += 'a'; });
         CHECK(trace.empty());
         loop.call_soon([&] {
-            loop.call_soon_threadsafe([&](char c) {
-                trace += c;
-                loop.stop();
-            }, 'c');
+            loop.call_soon_threadsafe(
+                [&](char c) {
+                    trace += c;
+                    loop.stop();
+                },
+                'c');
             trace += 'b';
         });
         loop.run_forever();

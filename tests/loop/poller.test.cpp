@@ -50,7 +50,9 @@ public:
         close_in();
         close_out();
     }
-    void write(std::string_view text) const { REQUIRE(::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size())); }
+    void write(std::string_view text) const {
+        REQUIRE(::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+    }
     std::string read() const {
         char buffer[64];
         const ssize_t got = ::read(in, buffer, sizeof buffer);

@@ -235,7 +235,8 @@ TEST_CASE("add_signal_handler: closing the loop removes all its handlers", "[SIG
 TEST_CASE("add_signal_handler: with once, the default action is back after the first arrival") {
     aio::event_loop loop = make_loop();
     int calls = 0;
-    loop.add_signal_handler(SIGUSR1, [&] { ++calls; }, true);
+    loop.add_signal_handler(
+        SIGUSR1, [&] { ++calls; }, true);
     std::raise(SIGUSR1);
     struct sigaction now {};
     ::sigaction(SIGUSR1, nullptr, &now);

@@ -26,7 +26,8 @@ std::vector<int> expire(timer_queue& q, nanoseconds_count now) {
     ready_queue ready;
     q.expire(now, ready);
     std::vector<int> found;
-    while (auto* item = ready.pop()) found.push_back(static_cast<entry*>(static_cast<asynchio::detail::timer*>(item))->value);
+    while (auto* item = ready.pop())
+        found.push_back(static_cast<entry*>(static_cast<asynchio::detail::timer*>(item))->value);
     return found;
 }
 

@@ -177,8 +177,8 @@ TEST_CASE("for_each_cancellation: runs under the order it is given") {
     for (const std::uint64_t seed : {1U, 2U, 3U}) {
         cancellation_plan plan;
         plan.options = aio::testing::shuffled_order(seed);
-        const auto report = for_each_cancellation(
-            []() -> aio::task<> { co_await aio::gather(naps(2), naps(3)); }, plan);
+        const auto report =
+            for_each_cancellation([]() -> aio::task<> { co_await aio::gather(naps(2), naps(3)); }, plan);
         CHECK(report.points > 5);
         if (points == 0) points = report.points;
         CHECK(report.points == points); // other orders, but as many steps
@@ -234,9 +234,8 @@ TEST_CASE("for_each_cancellation: what is alive before does not count") {
 }
 
 TEST_CASE("for_each_cancellation: what the scenario throws before it gives a task comes out") {
-    CHECK(message_of([] {
-              for_each_cancellation([]() -> aio::task<> { throw std::runtime_error("no task"); });
-          }) == "no task");
+    CHECK(message_of([] { for_each_cancellation([]() -> aio::task<> { throw std::runtime_error("no task"); }); }) ==
+          "no task");
     int asked = 0;
     CHECK(message_of([&] {
               for_each_cancellation([&] {
