@@ -537,7 +537,7 @@ void search(job& j, const std::string& mode) {
     if (mode == "sequential") return search_sequential(j);
     if (mode == "threads") return search_threads(j);
     try {
-        aio::run(search_async(j), {.handle_sigint = true, .shutdown_timeout = 50ms});
+        aio::run(search_async(j), {.handle_sigint = true, .shutdown_timeout = 20ms});
     } catch (const aio::exception_group& errors) { // of the task_group: the first one ended it
         std::rethrow_exception(errors.exceptions().front());
     }
