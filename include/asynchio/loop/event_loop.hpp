@@ -306,8 +306,6 @@ inline void callback_handle::cancel() noexcept {
     callback_->release();
 }
 
-// Running
-
 inline event_loop::event_loop(run_options options)
     : debug_(options.debug.value_or(detail::debug_from_environment())), outside_(options), order_(options.order_seed) {}
 
@@ -368,8 +366,8 @@ inline void event_loop::run_watched(detail::ready_item& item) noexcept {
 
 inline void event_loop::callback_failed() noexcept {
     exception_context context;
-    context.exception = std::current_exception();
     context.message = "Exception in callback";
+    context.exception = std::current_exception();
     call_exception_handler(context);
 }
 

@@ -57,6 +57,16 @@ private:
     alignas(task_state<T>) std::byte bytes_[sizeof(task_state<T>)];
 };
 
+/// The promise of a coroutine whose arguments have trivial destructors.
+template<class T>
+class plain_task_promise : public task_promise<T> {
+public:
+    explicit plain_task_promise(std::source_location function = std::source_location::current()) noexcept
+        : task_promise<T>(function) {
+        this->state().set(flag_plain);
+    }
+};
+
 } // namespace detail
 
 /// An asynchronous function's return type: what Python calls a coroutine object.
@@ -163,3 +173,11 @@ task<T> detail::task_promise<T>::get_return_object() noexcept {
 }
 
 } // namespace asynchio
+
+/// Chooses the promise by the coroutine's arguments.
+template<class T, class... Args>
+struct std::coroutine_traits<asynchio::task<T>, Args...> {
+    using promise_type =
+        std::conditional_t<(std::is_trivially_destructible_v<Args> && ...), asynchio::detail::plain_task_promise<T>,
+                           asynchio::detail::task_promise<T>>;
+};

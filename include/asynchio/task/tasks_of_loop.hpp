@@ -125,7 +125,8 @@ void end_detached(task_state<T>& task) noexcept {
     coroutine.destroy();
 }
 
-/// The same for a task that only its owner holds, who will free it with free_gathered.
+/// The same for a task that only its owner holds, who will free it with free_gathered. The coroutine rests until then,
+/// since its arguments, at their end, do nothing.
 inline void end_gathered(frame& task) noexcept {
     static_cast<event_loop&>(*task.loop).tasks().remove(task);
     child_owner& owner = *task.owner;
@@ -163,7 +164,8 @@ void finish_task(ready_item& item) noexcept {
     auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
     if (task.has_value() && task.watchers.empty() && !task.has(flag_must_cancel)) [[likely]] {
         if (task.references == 1 && !task.has(flag_owned)) return end_detached(task);
-        if (task.references == 2 && task.has(flag_gathered)) return end_gathered(task);
+        constexpr unsigned both = flag_gathered | flag_plain;
+        if (task.references == 2 && (task.flags & both) == both) return end_gathered(task);
     }
     finish_task_slowly(task);
 }
