@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Precompiled for all tests: Catch2 and the standard headers that are slow to read. That the library's headers include
-// what they use is tested elsewhere (all_verify_interface_header_sets compiles each alone).
+// Precompiled for all tests: Catch2, the library, and the standard headers that are slow to read. That the library's
+// headers include what they use is tested elsewhere (all_verify_interface_header_sets compiles each alone).
 
 #include "catch.hpp"
+
+#include <asynchio.hpp>
 
 #include <atomic>
 #include <chrono>

@@ -113,8 +113,10 @@ public:
     bool is_closed() const noexcept { return closing_; }
 
     /// Makes a task of `x`, as the free create_task does on a running loop; also before the loop runs.
-    template<class... X>
-    auto create_task(X&&... x); // task/create_task.hpp
+    template<class X>
+    auto create_task(X&& x, std::source_location created = std::source_location::current()); // task/create_task.hpp
+    template<class X, class A, class... More>
+    auto create_task(X&& x, A&& a, More&&... more);
 
     /// A pending future that belongs to this loop.
     template<class T = void>
@@ -284,8 +286,7 @@ private:
 
 /// The loop that runs on this thread. @throws std::logic_error when there is none.
 inline event_loop& get_running_loop() {
-    if (detail::this_thread.running == nullptr)
-        throw std::logic_error("there is no running event loop on this thread");
+    if (detail::this_thread.running == nullptr) throw std::logic_error("there is no running event loop on this thread");
     return static_cast<event_loop&>(*detail::this_thread.running);
 }
 

@@ -107,9 +107,14 @@ auto create_task(X&& x, A&& a, B&& b, C&& c, More&&... more) {
                                   std::forward<More>(more)...);
 }
 
-template<class... X>
-auto event_loop::create_task(X&&... x) {
-    return detail::make_task_from(*this, {}, false, std::source_location(), std::forward<X>(x)...);
+template<class X>
+auto event_loop::create_task(X&& x, std::source_location created) {
+    return detail::make_task_from(*this, {}, false, created, std::forward<X>(x));
+}
+template<class X, class A, class... More>
+auto event_loop::create_task(X&& x, A&& a, More&&... more) {
+    return detail::make_task_from(*this, {}, false, std::source_location(), std::forward<X>(x), std::forward<A>(a),
+                                  std::forward<More>(more)...);
 }
 
 } // namespace asynchio
