@@ -14,30 +14,42 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <stop_token>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <version>
+#if defined(__cpp_lib_jthread)
+#include <stop_token>
+#endif
 
 namespace asynchio {
 
 namespace detail {
 
+struct no_stop_source {
+    struct token {};
+    static token get_token() noexcept { return {}; }
+    static void request_stop() noexcept {}
+};
+#if defined(__cpp_lib_jthread)
+using stop_source = std::stop_source;
+#else
+using stop_source = no_stop_source; // libc++ before 20 has it only with -fexperimental-library
+#endif
+using stop_token = decltype(std::declval<stop_source&>().get_token());
+
 /// A callable with its arguments, and what it gives. Takes a std::stop_token in front if it can.
 template<class F, class... Args>
 class thread_call {
-    static constexpr bool stoppable = std::is_invocable_v<F, std::stop_token, Args...>;
+    static constexpr bool stoppable = std::is_invocable_v<F, stop_token, Args...>;
     static_assert(stoppable || std::is_invocable_v<F, Args...>,
                   "the callable cannot be called with these arguments (they are copied, and passed as rvalues; std::ref "
                   "passes a reference)");
     struct with_token {
-        using type = std::invoke_result_t<F, std::stop_token, Args...>;
+        using type = std::invoke_result_t<F, stop_token, Args...>;
     };
     struct without {
         using type = std::invoke_result_t<F, Args...>;
-    };
-    struct no_stop {
-        static void request_stop() noexcept {}
     };
 
 public:
@@ -72,7 +84,7 @@ public:
 private:
     F f_;
     std::tuple<Args...> args_;
-    [[no_unique_address]] std::conditional_t<stoppable, std::stop_source, no_stop> stop_;
+    [[no_unique_address]] std::conditional_t<stoppable, stop_source, no_stop_source> stop_;
 };
 
 class executor_jobs;

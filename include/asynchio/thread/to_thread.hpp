@@ -15,7 +15,6 @@
 #include <functional>
 #include <optional>
 #include <source_location>
-#include <stop_token>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -128,7 +127,8 @@ private:
 } // namespace detail
 
 /// Calls `f(args...)` in a thread of the loop's default pool and gives its result. Callable and arguments are copied
-/// in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+/// in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one (where the
+/// standard library has it: libc++ before 20 needs -fexperimental-library).
 ///
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
 /// cancelled_error is thrown, since the job may refer to the awaiting coroutine.
