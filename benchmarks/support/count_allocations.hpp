@@ -8,26 +8,26 @@
 #include <cstdlib>
 #include <new>
 
-void* operator new(std::size_t size) {
+[[gnu::noinline]] void* operator new(std::size_t size) {
     __atomic_fetch_add(&bench::allocations, 1, __ATOMIC_RELAXED);
     if (void* address = std::malloc(size == 0 ? 1 : size)) return address;
     throw std::bad_alloc();
 }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
     __atomic_fetch_add(&bench::allocations, 1, __ATOMIC_RELAXED);
     const auto a = static_cast<std::size_t>(alignment);
     if (void* address = std::aligned_alloc(a, (size + a - 1) / a * a)) return address;
     throw std::bad_alloc();
 }
-void operator delete(void* address) noexcept {
+[[gnu::noinline]] void operator delete(void* address) noexcept {
     std::free(address);
 }
-void operator delete(void* address, std::size_t) noexcept {
+[[gnu::noinline]] void operator delete(void* address, std::size_t) noexcept {
     std::free(address);
 }
-void operator delete(void* address, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* address, std::align_val_t) noexcept {
     std::free(address);
 }
-void operator delete(void* address, std::size_t, std::align_val_t) noexcept {
+[[gnu::noinline]] void operator delete(void* address, std::size_t, std::align_val_t) noexcept {
     std::free(address);
 }

@@ -32,7 +32,7 @@ struct frame : completion, ready_item {
     };
     std::source_location where; // the line it is suspended at; at first its function
 
-    explicit frame(std::source_location function_line) noexcept : parent(nullptr), where(function_line) {}
+    frame() noexcept : parent(nullptr) {}
 
     /// Of a root: the call that made it a task.
     std::source_location created() const noexcept { return has(flag_owned) ? owner->child_created() : made_at; }

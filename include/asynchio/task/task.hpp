@@ -39,32 +39,36 @@ struct promise_result<void, Promise> {
     void return_void() noexcept { static_cast<Promise*>(this)->state().emplace(); }
 };
 
+/// Whether nobody sees when an argument is destroyed. A type that is only declared counts as one that tells.
+template<class A>
+inline constexpr bool dies_silently = false;
+template<class A>
+    requires requires { sizeof(A); }
+inline constexpr bool dies_silently<A> = std::is_trivially_destructible_v<A>;
+
 template<class T>
 class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
 public:
-    explicit task_promise(std::source_location function = std::source_location::current()) noexcept {
-        new (bytes_) task_state<T>(function);
+    task_promise() noexcept {
+        new (bytes_) task_state<T>();
+        state().set(flag_plain);
+    }
+    /// Sees the coroutine's arguments, those taken by reference as what they refer to.
+    template<class... Args>
+    explicit task_promise(const Args&...) noexcept {
+        new (bytes_) task_state<T>();
+        if constexpr ((dies_silently<Args> && ...)) state().set(flag_plain);
     }
 
     task_state<T>& state() noexcept { return *std::launder(reinterpret_cast<task_state<T>*>(bytes_)); }
 
-    task<T> get_return_object() noexcept;
+    task<T> get_return_object(std::source_location function = std::source_location::current()) noexcept;
     static std::suspend_always initial_suspend() noexcept { return {}; }
     static final_awaiter<&finish_task<T>> final_suspend() noexcept { return {}; }
     void unhandled_exception() noexcept { state().set_error(std::current_exception(), false); }
 
 private:
     alignas(task_state<T>) std::byte bytes_[sizeof(task_state<T>)];
-};
-
-/// The promise of a coroutine whose arguments have trivial destructors.
-template<class T>
-class plain_task_promise : public task_promise<T> {
-public:
-    explicit plain_task_promise(std::source_location function = std::source_location::current()) noexcept
-        : task_promise<T>(function) {
-        this->state().set(flag_plain);
-    }
 };
 
 } // namespace detail
@@ -168,16 +172,9 @@ private:
 };
 
 template<class T>
-task<T> detail::task_promise<T>::get_return_object() noexcept {
+task<T> detail::task_promise<T>::get_return_object(std::source_location function) noexcept {
+    state().where = function;
     return task<T>(state());
 }
 
 } // namespace asynchio
-
-/// Chooses the promise by the coroutine's arguments.
-template<class T, class... Args>
-struct std::coroutine_traits<asynchio::task<T>, Args...> {
-    using promise_type =
-        std::conditional_t<(std::is_trivially_destructible_v<Args> && ...), asynchio::detail::plain_task_promise<T>,
-                           asynchio::detail::task_promise<T>>;
-};
