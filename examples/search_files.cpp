@@ -4,7 +4,7 @@
 //
 //     c++ -std=c++20 -O2 -pthread -Iinclude examples/search_files.cpp -o search_files
 //     ./search_files co_await examples include
-//     ./search_files --timeout 2 TODO ~/projects /mnt/share
+//     ./search_files --timeout 2 deadline ~/projects /mnt/share
 //     ./search_files --compare include /usr/include
 //
 // Walking, reading and printing block, so they are calls in worker threads (to_thread). The loop decides what runs
