@@ -296,9 +296,9 @@ TEST_CASE("run_in_executor: a loop that is destroyed drops queued jobs, and the 
     for (const bool fails : {false, true}) {
         {
             const audited afterwards;
-            aio::thread_pool pool(1);
             held_job running;
             std::atomic<bool> ran = false;
+            aio::thread_pool pool(1); // joins before what its jobs refer to goes
             std::optional<aio::future<shared_counted>> result;
             {
                 aio::event_loop loop;

@@ -7,6 +7,7 @@
 #include <asynchio/task/task.hpp>
 
 #include <functional>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -24,6 +25,22 @@ concept starts_with = std::is_invocable_v<F, Args...> && awaitable<std::invoke_r
 
 template<class F, class... Args>
 using started_result_t = await_result_t<std::invoke_result_t<F, Args...>>;
+
+/// A callable whose move may throw, behind a pointer: clang 19 touches a frame after it freed it when an argument
+/// cannot be moved in.
+template<class F>
+class boxed {
+public:
+    template<class G>
+    explicit boxed(std::in_place_t, G&& f) : f_(std::make_unique<F>(std::forward<G>(f))) {}
+    template<class... Args>
+    decltype(auto) operator()(Args&&... args) && {
+        return std::invoke(std::move(*f_), std::forward<Args>(args)...);
+    }
+
+private:
+    std::unique_ptr<F> f_;
+};
 
 /// Keeps callable and arguments in its frame while what they start runs.
 template<class F, class... Args>
@@ -48,7 +65,11 @@ decltype(auto) as_task(X&& x, Args&&... args) {
     } else if constexpr (std::is_invocable_v<kept, std::decay_t<Args>...>) {
         static_assert(starts_with<kept, std::decay_t<Args>...>,
                       "the callable must return a task or another awaitable; for a plain blocking call use to_thread");
-        return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
+        if constexpr (std::is_nothrow_move_constructible_v<kept>)
+            return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
+        else
+            return invoke_kept<boxed<kept>, std::decay_t<Args>...>(boxed<kept>(std::in_place, std::forward<X>(x)),
+                                                                   std::forward<Args>(args)...);
     } else {
         static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
                                             "passed as rvalues; std::ref passes a reference)");

@@ -55,11 +55,11 @@ enum completion_flag : unsigned short {
     flag_future = 128,     // a future_state, else a frame
     flag_started = 256,    // a task that has entered its body
     flag_moved = 512,      // the result was moved out
+    flag_kept = 1024,      // in the loop's list of what handles may ask for when the loop is gone
     flag_owned = 2048,     // a root with a child_owner
-    flag_plain = 16384,    // a coroutine whose arguments have trivial destructors: nobody sees when they die
     flag_gathered = 4096,  // owned by somebody who takes the result and then frees the coroutine with it
     flag_resting = 8192,   // gathered, done, and nobody else has a handle: the coroutine is still there
-    flag_kept = 1024,      // in the loop's list of what handles may ask for when the loop is gone
+    flag_plain = 16384,    // a coroutine whose arguments have trivial destructors: nobody sees when they die
 };
 
 /// The shared state of tasks and futures, without the result's type.

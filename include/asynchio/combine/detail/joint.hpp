@@ -84,13 +84,13 @@ protected:
     }
 
     /// In await_resume. @throws what ends it.
-    void end_with(bool rethrow_decision) {
+    void finish() {
         resumed();
         if (deciding_ != nullptr) {
             // A request to cancel that came while it waited for what it stopped is delivered at the next suspension, unless
             // a cancellation is what it throws now.
             if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
-            if (rethrow_decision) deciding_->rethrow();
+            deciding_->rethrow();
         }
         if (cancelled_ && (deciding_ == nullptr || end_ == joint_end::first_done))
             throw cancelled_error(std::move(message_));
@@ -182,14 +182,14 @@ protected:
     explicit joint(joint_end end, Args&&... children) : joint_state(end), children_(std::forward<Args>(children)...) {}
 
     /// Watched children that run on are forgotten; their exceptions count as seen.
-    void end(bool rethrow_decision = true) {
+    void end() {
         each_child([](auto& child) {
             if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
                 if (!child.get()->done()) child.get()->set(flag_retrieved);
                 child.stop_watching();
             }
         });
-        end_with(rethrow_decision);
+        finish();
     }
 
     Children children_;
