@@ -3,7 +3,7 @@
 """Runs the benchmarks of a build folder and prints their table, in Markdown.
 
     cmake --preset bench && cmake --build --preset bench
-    python3 benchmarks/report.py build/bench [--repetitions N] [PROBLEM...]
+    python3 benchmarks/report.py build/bench [PROBLEM...] [--repetitions N]
 
 Medians of the repetitions, and their spread; the ratio is that of the medians, to the hand-written limit of the same
 problem, which runs in the same process.
@@ -71,7 +71,8 @@ def main() -> int:
         for name, row in all_rows.items():
             median = statistics.median(row["values"])
             ratio = ""
-            if "asynchio" in name and (limit := limit_of(name, all_rows)) is not None:
+            limit = limit_of(name, all_rows) if "asynchio" in name else None
+            if limit is not None and statistics.median(limit["values"]) > 0:
                 ratio = f"{median / statistics.median(limit['values']):.2f}"
             allocs = f"{row['allocs']:.3f}" if row["unit"] == "ns" else ""
             print(f"| {name} | {number(median)} {row['unit']} | {number(min(row['values']))} – "
