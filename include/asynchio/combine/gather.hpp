@@ -138,7 +138,7 @@ auto gather(X&&... x) {
 
 /// The same for a range of one type: gives a vector, or nothing for void. A range of tasks is moved from, a range of
 /// handles copied if it is an lvalue. 1,000,000 children are a normal case.
-/// Cost: one vector of 8 bytes an owned child, 48 a watched one; the results' vector.
+/// Cost: one vector of 8 bytes an owned child, 40 a watched one; the results' vector.
 template<detail::child_range Range>
 auto gather(Range&& range) {
     return detail::gather_range<false, detail::range_child_t<Range>>(

@@ -219,7 +219,7 @@ struct with_arguments {
 /// true to suppress the body's exception, and replaces it by throwing another.
 /// Lifetime: an lvalue resource or body is referenced, a temporary or taken one kept until the end.
 /// Cancellation: reaches whatever the body, or the leaving, waits for.
-/// Cost: three frames from the pool.
+/// Cost: two frames from the pool, and two more for each resource.
 /// Example: `co_await aio::with(aio::timeout(5s), [&]() -> aio::task<> { co_await fetch(); });`
 /// See also: finally, timeout, task_group.
 template<class... X>

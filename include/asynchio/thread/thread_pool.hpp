@@ -209,8 +209,8 @@ private:
 
 /// How a thread_pool works.
 struct thread_pool_options {
-    /// How long a thread that has run out of work looks for more before it sleeps. Shortens the way to a thread from
-    /// some 10 µs to less than 1 µs where a core is free, and burns that core meanwhile.
+    /// How long a thread that has run out of work looks for more before it sleeps. Saves waking the thread, which is
+    /// most of the way there where a core is free, and burns that core meanwhile. The loop itself still sleeps.
     duration spin{0};
 };
 

@@ -133,7 +133,7 @@ private:
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
 /// cancelled_error is thrown, since the job may refer to the awaiting coroutine.
 /// Threads: `f` runs on another thread; what it shares with others is its business.
-/// Cost: no allocation; two system calls on each side where both threads sleep.
+/// Cost: no allocation, but one for a stop_token; two system calls on each side where both threads sleep.
 /// Differs from Python: a cancelled call waits for the running job; see abandon_on_cancel.
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`
 /// See also: run_in_executor, set_default_pool.
