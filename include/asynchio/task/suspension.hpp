@@ -122,6 +122,12 @@ protected:
             detail::throw_cancelled(*task_);
     }
 
+    /// Instead of wake(), in a call that the loop makes: runs the task's next step in it.
+    void run_now() noexcept {
+        task_->clear(detail::flag_waiting);
+        task_->loop->step(*task_);
+    }
+
     /// The task that is or was parked here; null before.
     detail::frame* task() const noexcept { return task_; }
 

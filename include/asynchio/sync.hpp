@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Room sync: tasks of one loop that wait for each other.
+
+#include <asynchio/sync/condition.hpp>
+#include <asynchio/sync/event.hpp>
+#include <asynchio/sync/mutex.hpp>
+#include <asynchio/sync/semaphore.hpp>

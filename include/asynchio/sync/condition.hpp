@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Waiting, under a mutex, until another task has changed something.
+
+#include <asynchio/sync/mutex.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <source_location>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+/// A mutex and a line of tasks that wait for a notification.
+///
+/// Behaviour: `wait()` unlocks the mutex, waits to be notified, and locks it again before it returns or throws. Who is
+/// notified goes on when the notifying task has unlocked; several one after the other, in the order in which they
+/// came. A notification that nobody waits for is lost. Spurious wake-ups are possible: use `wait_for`.
+/// Threads: the loop's. Lifetime: the mutex that is passed must outlive it, and it must outlive those who wait.
+/// Cost: a frame from the pool for each wait.
+/// Example: `co_await c.wait_for([&] { return !items.empty(); });`
+/// See also: event, queue.
+class condition {
+public:
+    /// With a mutex of its own.
+    condition() noexcept : mutex_(&own_) {}
+    /// Shares `m` with others.
+    explicit condition(mutex& m) noexcept : mutex_(&m) {}
+    condition(const condition&) = delete;
+    condition& operator=(const condition&) = delete;
+    ~condition() = default;
+
+    bool locked() const noexcept { return mutex_->locked(); }
+    bool try_lock() noexcept { return mutex_->try_lock(); }
+    mutex::lock_awaiter lock() noexcept { return mutex_->lock(); }
+    mutex::scoped_lock_awaiter scoped_lock() noexcept { return mutex_->scoped_lock(); }
+    void unlock() { mutex_->unlock(); }
+
+    /// Waits for a notification. @throws std::logic_error unless the mutex is locked.
+    /// Cancellation: locks the mutex first, however long that takes and whatever is requested meanwhile, and then
+    /// throws; a notification that it had passes to the next.
+    task<> wait();
+
+    /// Waits until `predicate()` is true, and gives what it returned. Does not wait if it is true at once.
+    /// @throws as wait(), and what the predicate throws. `predicate` is moved in.
+    template<class Predicate>
+    task<std::decay_t<std::invoke_result_t<Predicate&>>> wait_for(Predicate predicate) {
+        require_locked("wait_for");
+        for (;;) {
+            auto value = std::invoke(predicate);
+            if (value) co_return value;
+            co_await wait();
+        }
+    }
+
+    /// Wakes the first `n` who wait. @throws std::logic_error unless the mutex is locked.
+    void notify(std::size_t n = 1) {
+        require_locked("notify");
+        wake(n);
+    }
+    void notify_all() {
+        require_locked("notify_all");
+        line_.wake_all();
+    }
+
+    mutex::lock_awaiter async_enter() noexcept { return lock(); }
+    void async_exit(const std::exception_ptr&) { unlock(); }
+
+private:
+    class [[nodiscard]] notification;
+
+    void require_locked(const char* what) const {
+        if (!locked()) throw std::logic_error(std::string(what) + ": the mutex of the condition is not locked");
+    }
+    void wake(std::size_t n) noexcept {
+        while (n-- > 0 && line_.wake_one()) {
+        }
+    }
+
+    detail::wait_queue line_;
+    mutex own_;
+    mutex* mutex_;
+};
+
+class condition::notification final : public detail::wait_queue::waiter {
+public:
+    explicit notification(condition& c) noexcept : waiter(c.line_) {}
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        enter(awaiting, where);
+    }
+    void await_resume() { leave(); }
+    const char* waiting_for() const noexcept override { return "condition"; }
+};
+
+inline task<> condition::wait() {
+    require_locked("wait");
+    unlock();
+    std::exception_ptr cancelled;
+    try {
+        co_await notification(*this);
+    } catch (const cancelled_error&) {
+        cancelled = std::current_exception();
+    }
+    for (bool locked = false; !locked;) {
+        try {
+            co_await lock();
+            locked = true;
+        } catch (const cancelled_error&) {
+            cancelled = std::current_exception();
+        }
+    }
+    if (cancelled) {
+        wake(1); // it may have been meant for this task
+        std::rethrow_exception(cancelled);
+    }
+}
+
+} // namespace asynchio

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A flag that tasks can wait for.
+
+#include <asynchio/task/wait_queue.hpp>
+
+#include <coroutine>
+#include <source_location>
+
+namespace asynchio {
+
+/// A flag; setting it lets everybody go on who waits for it.
+///
+/// Behaviour: `set()` wakes all who wait, in the order in which they came; they run in the next iteration, also if the
+/// flag is cleared before. Waiting for a flag that is set does not suspend.
+/// Threads: the loop's. Lifetime: must outlive those who wait.
+/// Cost: waiting allocates nothing; `set()` is linear in the number of waiters.
+/// Differs from Python: `wait()` gives nothing.
+/// See also: condition, future.
+class event {
+public:
+    class [[nodiscard]] wait_awaiter;
+
+    event() noexcept = default;
+
+    bool is_set() const noexcept { return set_; }
+
+    /// Sets the flag and wakes all who wait. Does nothing if it is set.
+    void set() noexcept {
+        if (set_) return;
+        set_ = true;
+        line_.wake_all();
+    }
+    void clear() noexcept { set_ = false; }
+
+    /// Waits until the flag is set.
+    /// Cancellation: leaves the line; the others keep their order.
+    wait_awaiter wait() noexcept;
+
+private:
+    detail::wait_queue line_;
+    bool set_ = false;
+};
+
+class event::wait_awaiter final : public detail::wait_queue::waiter {
+public:
+    explicit wait_awaiter(event& e) noexcept : waiter(e.line_), event_(&e) {}
+    wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.event_) {}
+    wait_awaiter& operator=(wait_awaiter&&) = delete;
+    ~wait_awaiter() = default;
+
+    bool await_ready() const noexcept { return event_->set_; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        enter(awaiting, where);
+    }
+    void await_resume() {
+        if (entered()) leave();
+    }
+    const char* waiting_for() const noexcept override { return "event"; }
+
+private:
+    event* event_;
+};
+
+inline event::wait_awaiter event::wait() noexcept { return wait_awaiter(*this); }
+
+} // namespace asynchio

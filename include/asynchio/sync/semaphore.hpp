@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// At most so many at a time.
+
+#include <asynchio/task/wait_queue.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <source_location>
+#include <stdexcept>
+#include <utility>
+
+namespace asynchio {
+
+class semaphore;
+
+/// Holds one permit while it lives. Movable; an empty one holds nothing.
+class [[nodiscard("the permit goes back when the guard goes away: give it a name")]] semaphore_guard {
+public:
+    semaphore_guard() noexcept = default;
+    /// Takes over a permit.
+    explicit semaphore_guard(semaphore& acquired) noexcept : semaphore_(&acquired) {}
+    semaphore_guard(semaphore_guard&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
+    semaphore_guard& operator=(semaphore_guard other) noexcept {
+        std::swap(semaphore_, other.semaphore_);
+        return *this;
+    }
+    ~semaphore_guard() { release(); }
+
+    explicit operator bool() const noexcept { return semaphore_ != nullptr; }
+    /// Gives the permit back early.
+    void release() noexcept;
+
+private:
+    semaphore* semaphore_ = nullptr;
+};
+
+/// A number of permits: who takes one when there is none waits until one comes back.
+///
+/// Behaviour: a permit that comes back belongs at once to the first who waits, so a newcomer cannot overtake.
+/// Threads: the loop's. Lifetime: must outlive those who wait and the guards.
+/// Cost: with a permit there, a few instructions, no allocation, no switch.
+/// Example: `auto permit = co_await s.scoped_acquire();`, or `co_await with(s, body)`.
+/// See also: bounded_semaphore, mutex.
+class semaphore {
+public:
+    class [[nodiscard]] acquire_awaiter;
+    class [[nodiscard]] scoped_acquire_awaiter;
+
+    /// @param permits at least 0. @throws std::invalid_argument for a negative number.
+    explicit semaphore(std::ptrdiff_t permits = 1) : permits_(permits) {
+        if (permits < 0) throw std::invalid_argument("semaphore: the number of permits must not be negative");
+    }
+
+    /// Whether acquire() would wait.
+    bool locked() const noexcept { return permits_ == 0 || line_.contended(); }
+
+    /// Takes a permit if there is one and nobody waits. @return whether it did.
+    bool try_acquire() noexcept {
+        if (locked()) return false;
+        --permits_;
+        return true;
+    }
+
+    /// Waits for its turn and takes a permit.
+    /// Cancellation: leaves the line; a permit it was given already passes to the next.
+    acquire_awaiter acquire() noexcept;
+    /// The same, and gives a semaphore_guard.
+    scoped_acquire_awaiter scoped_acquire() noexcept;
+
+    /// Gives a permit back, or adds one: to the first who waits.
+    void release() noexcept {
+        ++permits_;
+        hand_out();
+    }
+
+    acquire_awaiter async_enter() noexcept;
+    void async_exit(const std::exception_ptr&) noexcept { release(); }
+
+private:
+    void hand_out() noexcept {
+        while (permits_ > 0 && line_.wake_one()) --permits_;
+    }
+
+    detail::wait_queue line_;
+    std::ptrdiff_t permits_; // those that nobody holds or was given
+};
+
+class semaphore::acquire_awaiter : public detail::wait_queue::waiter {
+public:
+    explicit acquire_awaiter(semaphore& s) noexcept : waiter(s.line_), semaphore_(&s) {}
+    acquire_awaiter(acquire_awaiter&& other) noexcept : acquire_awaiter(*other.semaphore_) {}
+    acquire_awaiter& operator=(acquire_awaiter&&) = delete;
+    ~acquire_awaiter() = default;
+
+    bool await_ready() const noexcept { return semaphore_->try_acquire(); }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        enter(awaiting, where);
+    }
+    void await_resume() {
+        if (!entered()) return;
+        leave([this](bool woken) {
+            if (woken) semaphore_->release();
+        });
+    }
+    const char* waiting_for() const noexcept override { return "semaphore"; }
+
+protected:
+    semaphore* semaphore_;
+};
+
+class semaphore::scoped_acquire_awaiter final : public acquire_awaiter {
+public:
+    using acquire_awaiter::acquire_awaiter;
+
+    semaphore_guard await_resume() {
+        acquire_awaiter::await_resume();
+        return semaphore_guard(*semaphore_);
+    }
+};
+
+inline semaphore::acquire_awaiter semaphore::acquire() noexcept { return acquire_awaiter(*this); }
+inline semaphore::scoped_acquire_awaiter semaphore::scoped_acquire() noexcept { return scoped_acquire_awaiter(*this); }
+inline semaphore::acquire_awaiter semaphore::async_enter() noexcept { return acquire(); }
+
+inline void semaphore_guard::release() noexcept {
+    if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->release();
+}
+
+} // namespace asynchio

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The line in which tasks wait for their turn: one under every lock, event and queue.
+
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <source_location>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// Tasks in the order in which they came.
+///
+/// As in asyncio, who was woken or cancelled leaves the line when its task runs, an iteration later: until then a
+/// newcomer can see that somebody was first. Who was woken and is cancelled before it runs still finds out, in
+/// waiter::leave, so that it can pass on what it was given.
+/// Lifetime: one that ends while tasks wait, as when a loop is closed, lets them go unresumed.
+/// Cost: all in O(1), waking all in O(number); no allocation. Three words.
+class wait_queue {
+public:
+    class waiter;
+    class retrying_waiter;
+
+    wait_queue() noexcept = default;
+    wait_queue(const wait_queue&) = delete;
+    wait_queue& operator=(const wait_queue&) = delete;
+    ~wait_queue();
+
+    /// Whether somebody is in line who has not been cancelled; who was woken and has not run yet counts.
+    bool contended() const noexcept { return standing_ != 0; }
+
+    /// Wakes the first that has not been woken. @return false if there is none.
+    bool wake_one() noexcept;
+    /// The same, but lets whoever is first and knows already (woken, or cancelled) wake the next when it runs.
+    void wake_front() noexcept;
+    void wake_all() noexcept {
+        while (wake_one()) {
+        }
+    }
+
+private:
+    waiter* next_to_wake() noexcept;
+    void enter(waiter& w);
+    void enter_again(waiter& w) noexcept;
+    void leave(waiter& w) noexcept;
+    void remove(waiter& w) noexcept;
+
+    intrusive_list<waiter> line_;
+    waiter* next_ = nullptr; // those before it were woken or cancelled; null: so were all
+    std::size_t standing_ = 0;
+};
+
+/// A task's place in a line; base of the awaiters.
+class wait_queue::waiter : public suspension, public list_link {
+public:
+    cancel_reply cancel(const shared_text&) noexcept override {
+        if (granted_) return cancel_reply::refused;
+        if (queue_ != nullptr) --queue_->standing_;
+        return cancel_reply::left;
+    }
+
+protected:
+    explicit waiter(wait_queue& queue) noexcept : list_link{nullptr, nullptr}, queue_(&queue) {}
+    ~waiter() {
+        if (next != nullptr) queue_->remove(*this);
+    }
+
+    /// Parks the running task at the end of the line. @throws std::logic_error if tasks of another loop stand in it.
+    template<class Promise>
+    void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
+        queue_->enter(*this);
+        park(coroutine, where);
+    }
+    bool entered() const noexcept { return task() != nullptr; }
+
+    /// First in await_resume of a task that entered: leaves the line.
+    /// @throws cancelled_error, after a call of `pass_on(bool woken)`, if the task is cancelled.
+    template<class PassOn>
+    void leave(PassOn pass_on) {
+        if (queue_ != nullptr) queue_->leave(*this);
+        if (!interrupted()) [[likely]]
+            return;
+        if (queue_ != nullptr) pass_on(granted_);
+        throw_cancelled(*task());
+    }
+    void leave() {
+        leave([](bool) {});
+    }
+
+    /// Has the task run, since it was woken.
+    virtual void run_soon() noexcept { wake(); }
+
+private:
+    friend wait_queue;
+
+    wait_queue* queue_;    // null once that has ended
+    bool granted_ = false; // woken by the queue
+};
+
+/// A place for those who, when their turn comes, may find that a newcomer was quicker, and then wait again, at the end.
+class wait_queue::retrying_waiter : public waiter, private ready_item {
+protected:
+    explicit retrying_waiter(wait_queue& queue) noexcept : waiter(queue), ready_item(&run) {}
+    ~retrying_waiter() {
+        if (queued_) task()->loop->unschedule(*this);
+    }
+
+    /// Whether what the task waits for is there.
+    virtual bool ready() const noexcept = 0;
+
+private:
+    void run_soon() noexcept override {
+        queued_ = true;
+        task()->loop->schedule(*this);
+    }
+    static void run(ready_item& item) noexcept;
+
+    bool queued_ = false;
+};
+
+inline wait_queue::~wait_queue() {
+    while (waiter* w = line_.pop_front()) w->queue_ = nullptr;
+}
+
+inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
+    while (next_ != nullptr && (next_->granted_ || !next_->parked())) next_ = line_.after(*next_);
+    return next_;
+}
+
+inline bool wait_queue::wake_one() noexcept {
+    waiter* w = next_to_wake();
+    if (w == nullptr) return false;
+    next_ = line_.after(*w);
+    w->granted_ = true;
+    w->run_soon();
+    return true;
+}
+
+inline void wait_queue::wake_front() noexcept {
+    if (line_.front() != nullptr && line_.front() == next_to_wake()) wake_one();
+}
+
+inline void wait_queue::enter(waiter& w) {
+    if (!line_.empty() && line_.front()->task()->loop != this_thread.running) [[unlikely]]
+        this_thread.running->misuse("co_await: tasks of a different event loop wait for it");
+    line_.push_back(w);
+    if (next_ == nullptr) next_ = &w;
+    ++standing_;
+}
+
+inline void wait_queue::enter_again(waiter& w) noexcept {
+    w.granted_ = false;
+    line_.remove(w);
+    line_.push_back(w);
+    if (next_ == nullptr) next_ = &w;
+}
+
+inline void wait_queue::leave(waiter& w) noexcept {
+    if (!w.task()->has(flag_left)) --standing_;
+    remove(w);
+}
+
+inline void wait_queue::remove(waiter& w) noexcept {
+    if (next_ == &w) next_ = line_.after(w);
+    line_.remove(w);
+}
+
+inline void wait_queue::retrying_waiter::run(ready_item& item) noexcept {
+    auto& self = static_cast<retrying_waiter&>(item);
+    self.queued_ = false;
+    if (self.task()->loop->closing() || self.queue_ == nullptr) return;
+    if (self.ready() || self.interrupted())
+        self.run_now();
+    else
+        self.queue_->enter_again(self);
+}
+
+} // namespace asynchio::detail
