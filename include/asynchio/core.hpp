@@ -8,4 +8,6 @@
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/shared_text.hpp>
+#include <asynchio/core/steady.hpp>

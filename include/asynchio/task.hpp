@@ -24,4 +24,5 @@
 #include <asynchio/task/task.hpp>
 #include <asynchio/task/task_handle.hpp>
 #include <asynchio/task/tasks_of_loop.hpp>
+#include <asynchio/task/wait_queue.hpp>
 #include <asynchio/task/yield.hpp>

@@ -11,65 +11,78 @@
 namespace asynchio::detail {
 
 /// First in, first out. Grows by doubling and never shrinks; once it has grown, nothing is allocated.
+/// Of a type whose moves may throw take a `steady` (core/steady.hpp).
 template<class T>
 class ring_buffer {
-    static_assert(std::is_move_constructible_v<T>, "what goes through a queue must be movable");
+    static_assert(std::is_nothrow_move_constructible_v<T>, "a ring_buffer moves its values when it grows, and loses none");
 
 public:
     ring_buffer() noexcept = default;
-    ring_buffer(const ring_buffer&) = delete;
-    ring_buffer& operator=(const ring_buffer&) = delete;
+    ring_buffer(ring_buffer&& other) noexcept
+        : block_(std::exchange(other.block_, nullptr)), capacity_(std::exchange(other.capacity_, 0)),
+          first_(std::exchange(other.first_, 0)), end_(std::exchange(other.end_, 0)) {}
+    ring_buffer& operator=(ring_buffer&& other) noexcept {
+        ring_buffer taken(std::move(other));
+        swap(taken);
+        return *this;
+    }
     ~ring_buffer() {
         clear();
-        free();
+        if (block_ != nullptr) ::operator delete(block_, std::align_val_t(alignof(T)));
     }
 
     bool empty() const noexcept { return first_ == end_; }
     std::size_t size() const noexcept { return end_ - first_; }
     T& front() noexcept { return at(first_); }
 
-    /// @throws std::bad_alloc, or what moving a `T` throws: the buffer is unchanged then.
+    /// @throws std::bad_alloc: nothing has changed then, `value` neither.
     void push_back(T&& value) {
-        if (size() == capacity_) [[unlikely]]
-            grow();
-        new (&at(end_)) T(std::move(value));
+        make_room();
+        new (static_cast<void*>(&at(end_))) T(std::move(value));
         ++end_;
     }
     void push_front(T&& value) {
-        if (size() == capacity_) [[unlikely]]
-            grow();
-        new (&at(first_ - 1)) T(std::move(value));
+        make_room();
+        new (static_cast<void*>(&at(first_ - 1))) T(std::move(value));
         --first_;
     }
 
-    /// Only while not empty. If moving a `T` throws, it stays in front.
-    T pop_front() {
+    // Only while not empty.
+
+    T pop_front() noexcept {
         T value(std::move(front()));
         drop_front();
         return value;
+    }
+    void drop_front() noexcept {
+        T& gone = front();
+        ++first_; // before a destructor that looks
+        gone.~T();
     }
 
     void clear() noexcept {
         while (!empty()) drop_front();
     }
+    void swap(ring_buffer& other) noexcept {
+        std::swap(block_, other.block_);
+        std::swap(capacity_, other.capacity_);
+        std::swap(first_, other.first_);
+        std::swap(end_, other.end_);
+    }
 
 private:
     T& at(std::size_t index) noexcept { return block_[index & (capacity_ - 1)]; }
-    void drop_front() noexcept { at(first_++).~T(); }
-    void free() noexcept {
-        if (block_ != nullptr) ::operator delete(block_, std::align_val_t(alignof(T)));
+    void make_room() {
+        if (size() == capacity_) [[unlikely]]
+            grow();
     }
-
     [[gnu::noinline]] void grow() {
         ring_buffer larger;
-        larger.capacity_ = capacity_ == 0 ? 8 : capacity_ * 2;
-        larger.block_ =
-            static_cast<T*>(::operator new(larger.capacity_ * sizeof(T), std::align_val_t(alignof(T))));
-        for (std::size_t i = first_; i != end_; ++i) larger.push_back(std::move_if_noexcept(at(i)));
-        std::swap(block_, larger.block_);
-        std::swap(capacity_, larger.capacity_);
-        std::swap(first_, larger.first_);
-        std::swap(end_, larger.end_);
+        const std::size_t capacity = capacity_ == 0 ? 8 : capacity_ * 2;
+        larger.block_ = static_cast<T*>(::operator new(capacity * sizeof(T), std::align_val_t(alignof(T))));
+        larger.capacity_ = capacity;
+        for (std::size_t i = first_; i != end_; ++i) larger.push_back(std::move(at(i)));
+        swap(larger);
     }
 
     T* block_ = nullptr;

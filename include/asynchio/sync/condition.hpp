@@ -3,16 +3,18 @@
 
 // Waiting, under a mutex, until another task has changed something.
 
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/sync/mutex.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <limits>
 #include <source_location>
 #include <stdexcept>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -22,7 +24,8 @@ namespace asynchio {
 ///
 /// Behaviour: `wait()` unlocks the mutex, waits to be notified, and locks it again before it returns or throws. Who is
 /// notified goes on when the notifying task has unlocked; several one after the other, in the order in which they
-/// came. A notification that nobody waits for is lost. Spurious wake-ups are possible: use `wait_for`.
+/// came. A notification that nobody waits for is lost. Spurious wake-ups are possible, as a wait that is cancelled
+/// notifies another: use `wait_for`.
 /// Threads: the loop's. Lifetime: the mutex that is passed must outlive it, and it must outlive those who wait.
 /// Cost: a frame from the pool for each wait.
 /// Example: `co_await c.wait_for([&] { return !items.empty(); });`
@@ -38,26 +41,23 @@ public:
     ~condition() = default;
 
     bool locked() const noexcept { return mutex_->locked(); }
-    bool try_lock() noexcept { return mutex_->try_lock(); }
+    [[nodiscard]] bool try_lock() noexcept { return mutex_->try_lock(); }
     mutex::lock_awaiter lock() noexcept { return mutex_->lock(); }
     mutex::scoped_lock_awaiter scoped_lock() noexcept { return mutex_->scoped_lock(); }
     void unlock() { mutex_->unlock(); }
 
     /// Waits for a notification. @throws std::logic_error unless the mutex is locked.
     /// Cancellation: locks the mutex first, however long that takes and whatever is requested meanwhile, and then
-    /// throws; a notification that it had passes to the next.
+    /// throws; a notification that it may have had passes to the next.
     task<> wait();
 
     /// Waits until `predicate()` is true, and gives what it returned. Does not wait if it is true at once.
-    /// @throws as wait(), and what the predicate throws. `predicate` is moved in.
+    /// @param predicate an lvalue is referenced, a temporary or taken one kept. @throws as wait(), and what it throws.
+    /// Cancellation: as wait().
     template<class Predicate>
-    task<std::decay_t<std::invoke_result_t<Predicate&>>> wait_for(Predicate predicate) {
-        require_locked("wait_for");
-        for (;;) {
-            auto value = std::invoke(predicate);
-            if (value) co_return value;
-            co_await wait();
-        }
+    auto wait_for(Predicate&& predicate) {
+        detail::check_awaited_arguments<Predicate>();
+        return wait_until_true<detail::kept_t<Predicate>>(detail::keep<Predicate>(predicate));
     }
 
     /// Wakes the first `n` who wait. @throws std::logic_error unless the mutex is locked.
@@ -74,7 +74,17 @@ public:
     void async_exit(const std::exception_ptr&) { unlock(); }
 
 private:
-    class [[nodiscard]] notification;
+    class notification;
+
+    template<class Predicate>
+    task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(Predicate predicate) {
+        require_locked("wait_for");
+        for (;;) {
+            auto value = std::invoke(predicate);
+            if (value) co_return value;
+            co_await wait();
+        }
+    }
 
     void require_locked(const char* what) const {
         if (!locked()) throw std::logic_error(std::string(what) + ": the mutex of the condition is not locked");
@@ -105,6 +115,7 @@ public:
 
 inline task<> condition::wait() {
     require_locked("wait");
+    line_.require_own_loop("condition");
     unlock();
     std::exception_ptr cancelled;
     try {
@@ -112,16 +123,16 @@ inline task<> condition::wait() {
     } catch (const cancelled_error&) {
         cancelled = std::current_exception();
     }
-    for (bool locked = false; !locked;) {
+    for (bool held = false; !held;) {
         try {
             co_await lock();
-            locked = true;
+            held = true;
         } catch (const cancelled_error&) {
             cancelled = std::current_exception();
         }
     }
     if (cancelled) {
-        wake(1); // it may have been meant for this task
+        wake(1);
         std::rethrow_exception(cancelled);
     }
 }

@@ -14,13 +14,13 @@ namespace asynchio {
 ///
 /// Behaviour: `set()` wakes all who wait, in the order in which they came; they run in the next iteration, also if the
 /// flag is cleared before. Waiting for a flag that is set does not suspend.
-/// Threads: the loop's. Lifetime: must outlive those who wait.
+/// Threads: the loop's. Lifetime: must outlive those who wait, until it is set: they need it no more then.
 /// Cost: waiting allocates nothing; `set()` is linear in the number of waiters.
 /// Differs from Python: `wait()` gives nothing.
 /// See also: condition, future.
 class event {
 public:
-    class [[nodiscard]] wait_awaiter;
+    class wait_awaiter;
 
     event() noexcept = default;
 
@@ -43,10 +43,12 @@ private:
     bool set_ = false;
 };
 
-class event::wait_awaiter final : public detail::wait_queue::waiter {
+class [[nodiscard("waiting begins only when this is awaited")]] event::wait_awaiter final
+    : public detail::wait_queue::waiter {
 public:
-    explicit wait_awaiter(event& e) noexcept : waiter(e.line_), event_(&e) {}
-    wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.event_) {}
+    /// @param what the name of the wait in reports.
+    explicit wait_awaiter(event& e, const char* what = "event") noexcept : waiter(e.line_), event_(&e), what_(what) {}
+    wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.event_, other.what_) {}
     wait_awaiter& operator=(wait_awaiter&&) = delete;
     ~wait_awaiter() = default;
 
@@ -59,10 +61,11 @@ public:
     void await_resume() {
         if (entered()) leave();
     }
-    const char* waiting_for() const noexcept override { return "event"; }
+    const char* waiting_for() const noexcept override { return what_; }
 
 private:
     event* event_;
+    const char* what_;
 };
 
 inline event::wait_awaiter event::wait() noexcept { return wait_awaiter(*this); }

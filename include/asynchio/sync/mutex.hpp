@@ -15,7 +15,7 @@ namespace asynchio {
 
 class mutex;
 
-/// Holds a mutex while it lives. Movable; an empty one holds nothing.
+/// Holds a mutex while it lives, and unlocks it unless it is unlocked already. Movable; an empty one holds nothing.
 class [[nodiscard("the mutex is unlocked when the guard goes away: give it a name")]] mutex_guard {
 public:
     mutex_guard() noexcept = default;
@@ -49,15 +49,15 @@ private:
 /// See also: semaphore, condition.
 class mutex {
 public:
-    class [[nodiscard]] lock_awaiter;
-    class [[nodiscard]] scoped_lock_awaiter;
+    class lock_awaiter;
+    class scoped_lock_awaiter;
 
     mutex() noexcept = default;
 
     bool locked() const noexcept { return locked_; }
 
     /// Locks it if it is free and nobody waits. @return whether it did.
-    bool try_lock() noexcept {
+    [[nodiscard]] bool try_lock() noexcept {
         if (!free()) return false;
         locked_ = true;
         return true;
@@ -73,21 +73,26 @@ public:
     void unlock() {
         if (!locked_) [[unlikely]]
             throw std::logic_error("unlock: the mutex is not locked");
-        locked_ = false;
-        line_.wake_front();
+        give_back();
     }
 
     lock_awaiter async_enter() noexcept;
     void async_exit(const std::exception_ptr&) { unlock(); }
 
 private:
+    friend mutex_guard;
+
+    void give_back() noexcept {
+        locked_ = false;
+        line_.wake_front();
+    }
     bool free() const noexcept { return !locked_ && !line_.contended(); }
 
     detail::wait_queue line_;
     bool locked_ = false;
 };
 
-class mutex::lock_awaiter : public detail::wait_queue::waiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::lock_awaiter : public detail::wait_queue::waiter {
 public:
     explicit lock_awaiter(mutex& m) noexcept : waiter(m.line_), mutex_(&m) {}
     lock_awaiter(lock_awaiter&& other) noexcept : lock_awaiter(*other.mutex_) {}
@@ -102,7 +107,7 @@ public:
     }
     void await_resume() {
         if (entered()) {
-            leave([this](bool) {
+            leave([this] {
                 if (!mutex_->locked_) mutex_->line_.wake_front();
             });
         }
@@ -114,7 +119,7 @@ protected:
     mutex* mutex_;
 };
 
-class mutex::scoped_lock_awaiter final : public lock_awaiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_lock_awaiter final : public lock_awaiter {
 public:
     using lock_awaiter::lock_awaiter;
 
@@ -129,7 +134,8 @@ inline mutex::scoped_lock_awaiter mutex::scoped_lock() noexcept { return scoped_
 inline mutex::lock_awaiter mutex::async_enter() noexcept { return lock(); }
 
 inline void mutex_guard::unlock() noexcept {
-    if (mutex_ != nullptr) std::exchange(mutex_, nullptr)->unlock();
+    mutex* held = std::exchange(mutex_, nullptr);
+    if (held != nullptr && held->locked_) held->give_back();
 }
 
 } // namespace asynchio

@@ -8,6 +8,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <limits>
 #include <source_location>
 #include <stdexcept>
 #include <utility>
@@ -16,7 +17,7 @@ namespace asynchio {
 
 class semaphore;
 
-/// Holds one permit while it lives. Movable; an empty one holds nothing.
+/// Holds one permit while it lives, and gives it back unless all are back already. Movable; an empty one holds nothing.
 class [[nodiscard("the permit goes back when the guard goes away: give it a name")]] semaphore_guard {
 public:
     semaphore_guard() noexcept = default;
@@ -39,26 +40,26 @@ private:
 
 /// A number of permits: who takes one when there is none waits until one comes back.
 ///
-/// Behaviour: a permit that comes back belongs at once to the first who waits, so a newcomer cannot overtake.
+/// Behaviour: a permit that comes back belongs at once to the first who waits, who runs in the next iteration; a newcomer
+/// cannot overtake. It may be given back more often than it was taken, which adds permits.
 /// Threads: the loop's. Lifetime: must outlive those who wait and the guards.
 /// Cost: with a permit there, a few instructions, no allocation, no switch.
-/// Example: `auto permit = co_await s.scoped_acquire();`, or `co_await with(s, body)`.
+/// Differs from Python: a guard, `auto permit = co_await s.scoped_acquire();`, beside `async with`, which is with.
+/// Example: `co_await aio::with(s, body)`.
 /// See also: bounded_semaphore, mutex.
 class semaphore {
 public:
-    class [[nodiscard]] acquire_awaiter;
-    class [[nodiscard]] scoped_acquire_awaiter;
+    class acquire_awaiter;
+    class scoped_acquire_awaiter;
 
     /// @param permits at least 0. @throws std::invalid_argument for a negative number.
-    explicit semaphore(std::ptrdiff_t permits = 1) : permits_(permits) {
-        if (permits < 0) throw std::invalid_argument("semaphore: the number of permits must not be negative");
-    }
+    explicit semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, std::numeric_limits<std::ptrdiff_t>::max()) {}
 
     /// Whether acquire() would wait.
     bool locked() const noexcept { return permits_ == 0 || line_.contended(); }
 
     /// Takes a permit if there is one and nobody waits. @return whether it did.
-    bool try_acquire() noexcept {
+    [[nodiscard]] bool try_acquire() noexcept {
         if (locked()) return false;
         --permits_;
         return true;
@@ -71,29 +72,55 @@ public:
     scoped_acquire_awaiter scoped_acquire() noexcept;
 
     /// Gives a permit back, or adds one: to the first who waits.
-    void release() noexcept {
-        ++permits_;
-        hand_out();
+    /// @throws std::invalid_argument if a bounded_semaphore has all its permits.
+    void release() {
+        if (permits_ >= bound_) [[unlikely]]
+            throw std::invalid_argument("release: the semaphore has all its permits: it was released too often");
+        give_back();
     }
 
     acquire_awaiter async_enter() noexcept;
-    void async_exit(const std::exception_ptr&) noexcept { release(); }
+    void async_exit(const std::exception_ptr&) { release(); }
+
+protected:
+    semaphore(std::ptrdiff_t permits, std::ptrdiff_t bound) : permits_(permits), bound_(bound) {
+        if (permits < 0) throw std::invalid_argument("semaphore: the number of permits must not be negative");
+    }
 
 private:
+    friend semaphore_guard;
+
+    void give_back() noexcept {
+        ++permits_;
+        hand_out();
+    }
     void hand_out() noexcept {
         while (permits_ > 0 && line_.wake_one()) --permits_;
     }
 
     detail::wait_queue line_;
     std::ptrdiff_t permits_; // those that nobody holds or was given
+    std::ptrdiff_t bound_;
 };
 
-class semaphore::acquire_awaiter : public detail::wait_queue::waiter {
+/// A semaphore that notices when it is released more often than it was acquired.
+///
+/// See also: semaphore.
+class bounded_semaphore : public semaphore {
+public:
+    /// @param permits at least 0, and the most there will ever be. @throws std::invalid_argument for a negative number.
+    explicit bounded_semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, permits) {}
+};
+
+class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::acquire_awaiter
+    : public detail::wait_queue::waiter {
 public:
     explicit acquire_awaiter(semaphore& s) noexcept : waiter(s.line_), semaphore_(&s) {}
     acquire_awaiter(acquire_awaiter&& other) noexcept : acquire_awaiter(*other.semaphore_) {}
     acquire_awaiter& operator=(acquire_awaiter&&) = delete;
-    ~acquire_awaiter() = default;
+    ~acquire_awaiter() {
+        if (in_line() && woken()) semaphore_->give_back();
+    }
 
     bool await_ready() const noexcept { return semaphore_->try_acquire(); }
     template<class Promise>
@@ -103,9 +130,11 @@ public:
     }
     void await_resume() {
         if (!entered()) return;
-        leave([this](bool woken) {
-            if (woken) semaphore_->release();
+        leave([this] {
+            if (woken()) ++semaphore_->permits_;
+            semaphore_->hand_out();
         });
+        semaphore_->hand_out(); // to those who came while this one was first, though there was a permit
     }
     const char* waiting_for() const noexcept override { return "semaphore"; }
 
@@ -113,7 +142,8 @@ protected:
     semaphore* semaphore_;
 };
 
-class semaphore::scoped_acquire_awaiter final : public acquire_awaiter {
+class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::scoped_acquire_awaiter final
+    : public acquire_awaiter {
 public:
     using acquire_awaiter::acquire_awaiter;
 
@@ -128,7 +158,8 @@ inline semaphore::scoped_acquire_awaiter semaphore::scoped_acquire() noexcept { 
 inline semaphore::acquire_awaiter semaphore::async_enter() noexcept { return acquire(); }
 
 inline void semaphore_guard::release() noexcept {
-    if (semaphore_ != nullptr) std::exchange(semaphore_, nullptr)->release();
+    semaphore* held = std::exchange(semaphore_, nullptr);
+    if (held != nullptr && held->permits_ < held->bound_) held->give_back();
 }
 
 } // namespace asynchio

@@ -9,6 +9,8 @@
 #include <coroutine>
 #include <cstddef>
 #include <source_location>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace asynchio::detail {
@@ -18,6 +20,8 @@ namespace asynchio::detail {
 /// As in asyncio, who was woken or cancelled leaves the line when its task runs, an iteration later: until then a
 /// newcomer can see that somebody was first. Who was woken and is cancelled before it runs still finds out, in
 /// waiter::leave, so that it can pass on what it was given.
+/// Threads: those who stand in it at one time belong to one loop. It is bound to none: when it is empty, tasks of
+/// another loop may wait in it.
 /// Lifetime: one that ends while tasks wait, as when a loop is closed, lets them go unresumed.
 /// Cost: all in O(1), waking all in O(number); no allocation. Three words.
 class wait_queue {
@@ -33,8 +37,8 @@ public:
     /// Whether somebody is in line who has not been cancelled; who was woken and has not run yet counts.
     bool contended() const noexcept { return standing_ != 0; }
 
-    /// Wakes the first that has not been woken. @return false if there is none.
-    bool wake_one() noexcept;
+    /// Wakes the first that has neither been woken nor cancelled. @return false if there is none.
+    bool wake_one() noexcept { return next_ != nullptr && wake_next(); }
     /// The same, but lets whoever is first and knows already (woken, or cancelled) wake the next when it runs.
     void wake_front() noexcept;
     void wake_all() noexcept {
@@ -42,12 +46,16 @@ public:
         }
     }
 
+    /// Before something is done that a task of another loop must not do while tasks wait here.
+    /// @param what the thing that is waited for. @throws std::logic_error then.
+    void require_own_loop(const char* what) const;
+
 private:
     waiter* next_to_wake() noexcept;
+    bool wake_next() noexcept;
     void enter(waiter& w);
     void enter_again(waiter& w) noexcept;
     void leave(waiter& w) noexcept;
-    void remove(waiter& w) noexcept;
 
     intrusive_list<waiter> line_;
     waiter* next_ = nullptr; // those before it were woken or cancelled; null: so were all
@@ -66,7 +74,8 @@ public:
 protected:
     explicit waiter(wait_queue& queue) noexcept : list_link{nullptr, nullptr}, queue_(&queue) {}
     ~waiter() {
-        if (next != nullptr) queue_->remove(*this);
+        if (next != nullptr) [[unlikely]]
+            queue_->leave(*this);
     }
 
     /// Parks the running task at the end of the line. @throws std::logic_error if tasks of another loop stand in it.
@@ -76,19 +85,29 @@ protected:
         park(coroutine, where);
     }
     bool entered() const noexcept { return task() != nullptr; }
+    /// From enter() to leave(), while the queue lives. In a destructor: the task goes away with its loop.
+    bool in_line() const noexcept { return next != nullptr; }
+    /// Woken by the queue.
+    bool woken() const noexcept { return granted_; }
 
     /// First in await_resume of a task that entered: leaves the line.
-    /// @throws cancelled_error, after a call of `pass_on(bool woken)`, if the task is cancelled.
+    /// @throws cancelled_error if the task is cancelled, after a call of `pass_on()`; std::logic_error if what it was
+    /// woken by is gone.
     template<class PassOn>
     void leave(PassOn pass_on) {
-        if (queue_ != nullptr) queue_->leave(*this);
-        if (!interrupted()) [[likely]]
-            return;
-        if (queue_ != nullptr) pass_on(granted_);
-        throw_cancelled(*task());
+        if (queue_ != nullptr) [[likely]]
+            queue_->leave(*this);
+        if (interrupted()) [[unlikely]] {
+            if (queue_ != nullptr) pass_on();
+            throw_cancelled(*task());
+        }
+        if (queue_ == nullptr) [[unlikely]]
+            throw std::logic_error(std::string(waiting_for()) + ": destroyed while a task waited for it");
     }
+    /// The same for those who do not care whether it is gone. @throws cancelled_error if the task is cancelled.
     void leave() {
-        leave([](bool) {});
+        if (queue_ != nullptr) queue_->leave(*this);
+        resumed();
     }
 
     /// Has the task run, since it was woken.
@@ -109,8 +128,8 @@ protected:
         if (queued_) task()->loop->unschedule(*this);
     }
 
-    /// Whether what the task waits for is there.
-    virtual bool ready() const noexcept = 0;
+    /// Called when its turn has come, before the task runs: whether it can go on.
+    virtual bool try_again() noexcept = 0;
 
 private:
     void run_soon() noexcept override {
@@ -131,7 +150,7 @@ inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
     return next_;
 }
 
-inline bool wait_queue::wake_one() noexcept {
+[[gnu::noinline]] inline bool wait_queue::wake_next() noexcept {
     waiter* w = next_to_wake();
     if (w == nullptr) return false;
     next_ = line_.after(*w);
@@ -144,9 +163,14 @@ inline void wait_queue::wake_front() noexcept {
     if (line_.front() != nullptr && line_.front() == next_to_wake()) wake_one();
 }
 
+inline void wait_queue::require_own_loop(const char* what) const {
+    if (line_.empty() || line_.front()->task()->loop == this_thread.running) [[likely]]
+        return;
+    throw std::logic_error(std::string(what) + ": tasks of a different event loop wait for it");
+}
+
 inline void wait_queue::enter(waiter& w) {
-    if (!line_.empty() && line_.front()->task()->loop != this_thread.running) [[unlikely]]
-        this_thread.running->misuse("co_await: tasks of a different event loop wait for it");
+    require_own_loop(w.waiting_for());
     line_.push_back(w);
     if (next_ == nullptr) next_ = &w;
     ++standing_;
@@ -161,10 +185,6 @@ inline void wait_queue::enter_again(waiter& w) noexcept {
 
 inline void wait_queue::leave(waiter& w) noexcept {
     if (!w.task()->has(flag_left)) --standing_;
-    remove(w);
-}
-
-inline void wait_queue::remove(waiter& w) noexcept {
     if (next_ == &w) next_ = line_.after(w);
     line_.remove(w);
 }
@@ -173,7 +193,7 @@ inline void wait_queue::retrying_waiter::run(ready_item& item) noexcept {
     auto& self = static_cast<retrying_waiter&>(item);
     self.queued_ = false;
     if (self.task()->loop->closing() || self.queue_ == nullptr) return;
-    if (self.ready() || self.interrupted())
+    if (self.interrupted() || self.try_again())
         self.run_now();
     else
         self.queue_->enter_again(self);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Tasks that go on together, when all have arrived.
+
+#include <asynchio/core/errors.hpp>
+#include <asynchio/task/wait_queue.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <source_location>
+#include <stdexcept>
+
+namespace asynchio {
+
+/// A point at which a fixed number of tasks wait for each other.
+///
+/// Behaviour: the last of `parties` to arrive does not wait; it goes on at once, the others in the next iteration in the
+/// order in which they arrived. Then the barrier can be used again; who arrives while some of the last cycle have not
+/// left yet belongs to the next one.
+/// Threads: the loop's. Lifetime: must outlive those who wait.
+/// Cost: waiting allocates nothing; the last arrival is linear in the number of parties.
+/// Differs from Python: `abort` and `reset` are plain calls; a cancelled wait leaves the order of the others as it was.
+/// Example: `const std::size_t index = co_await b.wait();`, or `co_await aio::with(b, body)`, which gives the body the
+/// index and does nothing at its end.
+/// See also: event, condition.
+class barrier {
+public:
+    class wait_awaiter;
+
+    /// @param parties at least 1. @throws std::invalid_argument else.
+    explicit barrier(std::ptrdiff_t parties) : parties_(static_cast<std::size_t>(parties)) {
+        if (parties < 1) throw std::invalid_argument("barrier: the number of parties must be at least 1");
+    }
+
+    /// How many it takes.
+    std::size_t parties() const noexcept { return parties_; }
+    /// How many have arrived and wait for the others; 0 while the last cycle's leave.
+    std::size_t n_waiting() const noexcept { return state_ == state::filling ? inside_ : 0; }
+    /// Whether it was aborted, and not reset since.
+    bool broken() const noexcept { return state_ == state::broken; }
+
+    /// Arrives, and waits for the others. Gives the number of those who arrived earlier in this cycle: 0, 1, ...
+    /// @throws broken_barrier_error when it is or gets aborted, or is reset while the task is in it.
+    /// Cancellation: takes the arrival back; the others go on waiting.
+    wait_awaiter wait() noexcept;
+
+    /// Throws broken_barrier_error in everybody who waits, and will wait, until it is reset.
+    void abort() noexcept {
+        state_ = state::broken;
+        line_.wake_all();
+    }
+    /// Throws broken_barrier_error in everybody who has arrived and not left; afterwards it is as new.
+    void reset() noexcept {
+        state_ = inside_ > 0 ? state::resetting : state::filling;
+        line_.wake_all();
+    }
+
+    wait_awaiter async_enter() noexcept;
+    void async_exit(const std::exception_ptr&) noexcept {}
+
+private:
+    enum class state : unsigned char {
+        filling,
+        draining,  // all had arrived; they are about to leave
+        resetting, // those inside are about to leave with an error
+        broken,
+    };
+
+    void leave() noexcept {
+        if (--inside_ != 0) return;
+        if (state_ != state::broken) state_ = state::filling;
+        line_.wake_all(); // those who came for the next cycle
+    }
+
+    detail::wait_queue line_;
+    std::size_t parties_;
+    std::size_t inside_ = 0; // have arrived in this cycle and not left
+    state state_ = state::filling;
+};
+
+class [[nodiscard("a task arrives only when this is awaited")]] barrier::wait_awaiter final
+    : public detail::wait_queue::retrying_waiter {
+public:
+    explicit wait_awaiter(barrier& b) noexcept : retrying_waiter(b.line_), barrier_(&b) {}
+    wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.barrier_) {}
+    wait_awaiter& operator=(wait_awaiter&&) = delete;
+    ~wait_awaiter() {
+        if (arrived_ && (in_line() || !entered())) barrier_->leave();
+    }
+
+    bool await_ready() noexcept { return try_again(); }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        enter(awaiting, where);
+    }
+    std::size_t await_resume() {
+        if (entered()) leave([this] { depart(); });
+        const bool failed = barrier_->broken() || barrier_->state_ == state::resetting;
+        depart();
+        if (failed) throw broken_barrier_error();
+        return index_;
+    }
+    const char* waiting_for() const noexcept override { return "barrier"; }
+
+private:
+    /// Arrives if it has not and can. @return whether the task can go on, be it with an error.
+    bool try_again() noexcept override {
+        if (arrived_) return barrier_->state_ != state::filling;
+        if (barrier_->state_ != state::filling) return barrier_->broken();
+        arrived_ = true;
+        index_ = barrier_->inside_++;
+        if (barrier_->inside_ != barrier_->parties_) return false;
+        barrier_->state_ = state::draining;
+        barrier_->line_.wake_all();
+        return true;
+    }
+    void depart() noexcept {
+        if (arrived_) barrier_->leave();
+        arrived_ = false;
+    }
+
+    barrier* barrier_;
+    std::size_t index_ = 0;
+    bool arrived_ = false; // and not departed
+};
+
+inline barrier::wait_awaiter barrier::wait() noexcept { return wait_awaiter(*this); }
+inline barrier::wait_awaiter barrier::async_enter() noexcept { return wait(); }
+
+} // namespace asynchio

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What queue, lifo_queue and priority_queue share: everything but the order in which items come out.
+
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/sync/event.hpp>
+#include <asynchio/task/take.hpp>
+#include <asynchio/task/wait_queue.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <source_location>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// Items that wait for takers, and takers that wait for items. The `Store` keeps the items: it has `size()`,
+/// `push(T&&)`, which leaves the value alone when it throws, `pop<R>()`, which makes an `R` of the next item and keeps
+/// it when that throws, and `take_all()`.
+///
+/// As in asyncio, a put only wakes a getter: the item is chosen, and taken, when the getter runs. If another task was
+/// quicker, the getter waits again, behind the others. The same for putters and free places.
+template<class T, class Store>
+class basic_queue {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
+                  "what goes through a queue is a movable object type, not a reference, void or const");
+
+public:
+    using value_type = T;
+    class put_awaiter;
+    template<class Result>
+    class take_awaiter;
+
+    /// @param maxsize how many items it holds at most; 0: any number.
+    explicit basic_queue(std::size_t maxsize = 0) : basic_queue(maxsize, Store()) {}
+    basic_queue(const basic_queue&) = delete;
+    basic_queue& operator=(const basic_queue&) = delete;
+
+    // Queries: of items; those who wait do not count.
+
+    std::size_t size() const noexcept { return items_.size(); }
+    /// As given to the constructor; 0: any number.
+    std::size_t maxsize() const noexcept { return maxsize_; }
+    bool empty() const noexcept { return items_.size() == 0; }
+    /// Whether put() would wait; never without a maxsize.
+    bool full() const noexcept { return maxsize_ != 0 && items_.size() >= maxsize_; }
+
+    // Putting and getting
+
+    /// Puts `value` in, which is moved or copied into the awaiter first; waits while the queue is full.
+    /// @throws queue_shut_down, also when that happens while it waits; what moving, or comparing, the item throws: it
+    /// is not in the queue then.
+    /// Cancellation: the item is not put, and ends with the awaiter; the place it may have had goes to the next.
+    template<class U = T>
+    put_awaiter put(U&& value) {
+        check_awaited_arguments<U>();
+        if constexpr (is_taken<U>) {
+            return put_awaiter(*this, std::forward<U>(value).release());
+        } else {
+            static_assert(std::is_constructible_v<T, U>, "put: the queue's items cannot be made of this");
+            return put_awaiter(*this, std::forward<U>(value));
+        }
+    }
+
+    /// Takes the next item out; waits while there is none.
+    /// @throws queue_shut_down when there is none and the queue is shut down, also while it waits; what moving the item
+    /// throws: it stays in the queue then, and another getter is woken.
+    /// Cancellation: loses no item; the one it may have been woken for goes to the next.
+    take_awaiter<T> get() noexcept { return take_awaiter<T>(*this); }
+
+    /// The same, but gives nothing once the queue is shut down and drained: `while (auto item = co_await q.next())`.
+    take_awaiter<std::optional<T>> next() noexcept { return take_awaiter<std::optional<T>>(*this); }
+
+    /// @throws queue_full, queue_shut_down: `value` is as it was then; else as put().
+    template<class U = T>
+    void put_nowait(U&& value) {
+        static_assert(std::is_constructible_v<T, U>, "put_nowait: the queue's items cannot be made of this");
+        if (shut_down_) throw queue_shut_down();
+        if (full()) throw queue_full();
+        if constexpr (std::is_same_v<U, T>)
+            add(std::move(value));
+        else
+            add(T(std::forward<U>(value)));
+    }
+
+    /// @throws queue_empty, or queue_shut_down if none will come any more; else as get().
+    T get_nowait() {
+        if (empty()) throw_empty();
+        return take<T>();
+    }
+
+    // Counting work that is done
+
+    /// Says that the work on an item that was taken is done. @throws std::invalid_argument if all were done already.
+    void task_done() {
+        if (unfinished_ == 0) throw std::invalid_argument("task_done: called more often than items were put");
+        if (--unfinished_ == 0) finished_.set();
+    }
+
+    /// Waits until task_done() was called for every item that was put.
+    /// Cancellation: leaves the line; the others keep their order.
+    event::wait_awaiter join() noexcept { return event::wait_awaiter(finished_, "queue, join"); }
+
+    /// Ends it: nothing goes in any more, who waits to put gets queue_shut_down; what is in can still be taken, then who
+    /// wants more gets queue_shut_down too. `immediate`: what is in is dropped and counts as done; also after an
+    /// earlier shutdown. Does nothing else twice.
+    void shutdown(bool immediate = false) {
+        shut_down_ = true;
+        limit_ = 0;
+        if (immediate) {
+            const auto dropped = items_.take_all();
+            unfinished_ -= dropped.size() < unfinished_ ? dropped.size() : unfinished_;
+            if (unfinished_ == 0) finished_.set();
+        }
+        getters_.wake_all();
+        putters_.wake_all();
+    }
+
+protected:
+    basic_queue(std::size_t maxsize, Store&& items)
+        : items_(std::move(items)), maxsize_(maxsize),
+          limit_(maxsize != 0 ? maxsize : std::numeric_limits<std::size_t>::max()) {
+        finished_.set();
+    }
+    ~basic_queue() = default;
+
+private:
+    void add(T&& value) {
+        items_.push(std::move(value));
+        ++unfinished_;
+        finished_.clear();
+        getters_.wake_one();
+    }
+    template<class R>
+    R take() {
+        R taken = items_.template pop<R>();
+        putters_.wake_one();
+        return taken;
+    }
+    [[noreturn, gnu::noinline]] void throw_empty() const {
+        if (shut_down_) throw queue_shut_down();
+        throw queue_empty();
+    }
+
+    Store items_;
+    std::size_t maxsize_;
+    std::size_t limit_; // the number of items from which on put() looks closer; 0 once shut down
+    std::size_t unfinished_ = 0;
+    bool shut_down_ = false;
+    event finished_;
+    wait_queue getters_;
+    wait_queue putters_;
+};
+
+template<class T, class Store>
+class [[nodiscard("the item is put only when this is awaited")]] basic_queue<T, Store>::put_awaiter final
+    : public wait_queue::retrying_waiter {
+public:
+    template<class U>
+    put_awaiter(basic_queue& queue, U&& value)
+        : retrying_waiter(queue.putters_), queue_(&queue), value_(std::forward<U>(value)) {}
+    put_awaiter(put_awaiter&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+        : put_awaiter(*other.queue_, std::move(other.value_)) {}
+    put_awaiter& operator=(put_awaiter&&) = delete;
+    ~put_awaiter() = default;
+
+    bool await_ready() const noexcept { return queue_->items_.size() < queue_->limit_ || queue_->shut_down_; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        this->enter(awaiting, where);
+    }
+    void await_resume() {
+        if (!this->entered()) [[likely]] {
+            if (queue_->shut_down_) [[unlikely]]
+                throw queue_shut_down();
+            return queue_->add(std::move(value_));
+        }
+        this->leave([this] {
+            if (this->woken() && !queue_->full()) queue_->putters_.wake_one();
+        });
+        if (queue_->shut_down_) throw queue_shut_down();
+        try {
+            queue_->add(std::move(value_));
+        } catch (...) {
+            queue_->putters_.wake_one();
+            throw;
+        }
+    }
+    const char* waiting_for() const noexcept override { return "queue, put"; }
+
+private:
+    bool try_again() noexcept override { return await_ready(); }
+
+    basic_queue* queue_;
+    T value_;
+};
+
+template<class T, class Store>
+template<class Result>
+class [[nodiscard("an item is taken only when this is awaited")]] basic_queue<T, Store>::take_awaiter final
+    : public wait_queue::retrying_waiter {
+public:
+    explicit take_awaiter(basic_queue& queue) noexcept : retrying_waiter(queue.getters_), queue_(&queue) {}
+    take_awaiter(take_awaiter&& other) noexcept : take_awaiter(*other.queue_) {}
+    take_awaiter& operator=(take_awaiter&&) = delete;
+    ~take_awaiter() = default;
+
+    bool await_ready() const noexcept { return !queue_->empty() || queue_->shut_down_; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        this->enter(awaiting, where);
+    }
+    Result await_resume() {
+        if (this->entered()) [[unlikely]]
+            this->leave([this] {
+                if (this->woken() && !queue_->empty()) queue_->getters_.wake_one();
+            });
+        if (queue_->empty()) [[unlikely]] {
+            if constexpr (std::is_same_v<Result, T>)
+                queue_->throw_empty();
+            else
+                return std::nullopt;
+        }
+        try {
+            return queue_->template take<Result>();
+        } catch (...) {
+            if (this->entered()) queue_->getters_.wake_one();
+            throw;
+        }
+    }
+    const char* waiting_for() const noexcept override { return "queue, get"; }
+
+private:
+    bool try_again() noexcept override { return await_ready(); }
+
+    basic_queue* queue_;
+};
+
+} // namespace asynchio::detail

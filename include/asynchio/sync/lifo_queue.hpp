@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A queue between tasks: last in, first out.
+
+#include <asynchio/core/steady.hpp>
+#include <asynchio/sync/detail/basic_queue.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+namespace detail {
+
+/// The newest item comes out first.
+template<class T>
+class lifo_store {
+public:
+    std::size_t size() const noexcept { return items_.size(); }
+    void push(T&& value) { items_.emplace_back(std::move(value)); }
+    template<class R>
+    R pop() {
+        R taken(std::move(items_.back().get()));
+        items_.pop_back();
+        return taken;
+    }
+    auto take_all() noexcept { return std::exchange(items_, {}); }
+
+private:
+    std::vector<steady<T>> items_;
+};
+
+} // namespace detail
+
+/// A queue that gives the newest item first; all else is as with queue.
+///
+/// See also: queue.
+template<class T>
+class lifo_queue : public detail::basic_queue<T, detail::lifo_store<T>> {
+public:
+    using detail::basic_queue<T, detail::lifo_store<T>>::basic_queue;
+};
+
+} // namespace asynchio

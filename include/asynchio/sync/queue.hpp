@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A queue between tasks: first in, first out.
+
+#include <asynchio/core/ring_buffer.hpp>
+#include <asynchio/core/steady.hpp>
+#include <asynchio/sync/detail/basic_queue.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// The oldest item comes out first.
+template<class T>
+class fifo_store {
+public:
+    std::size_t size() const noexcept { return items_.size(); }
+    void push(T&& value) { items_.push_back(steady<T>(std::move(value))); }
+    template<class R>
+    R pop() {
+        R taken(std::move(items_.front().get()));
+        items_.drop_front();
+        return taken;
+    }
+    auto take_all() noexcept { return std::exchange(items_, {}); }
+
+private:
+    ring_buffer<steady<T>> items_;
+};
+
+} // namespace detail
+
+/// Passes items from tasks that put to tasks that get, oldest first.
+///
+/// Behaviour: `get()` waits while it is empty, `put()` while it has `maxsize` items; else neither suspends. Who waits is
+/// woken in the order of arrival, one for each item or free place, and runs in the next iteration; the item is taken
+/// then. After `shutdown()` nothing goes in, and what is in can be drained. `join()` waits until every item was taken
+/// and its `task_done()` called.
+/// Threads: the loop's. Lifetime: must outlive those who wait. `T` may be move-only and needs no default.
+/// Cost: no allocation but for room, which grows by doubling and is kept; a type whose moves may throw is kept in a block
+/// of its own, so that nothing is lost.
+/// Differs from Python: `next()`; the items are `T`.
+/// Example: `while (auto job = co_await jobs.next()) { co_await work(*job); jobs.task_done(); }`
+/// See also: lifo_queue, priority_queue, semaphore.
+template<class T>
+class queue : public detail::basic_queue<T, detail::fifo_store<T>> {
+public:
+    using detail::basic_queue<T, detail::fifo_store<T>>::basic_queue;
+};
+
+} // namespace asynchio
