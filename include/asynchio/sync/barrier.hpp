@@ -83,7 +83,7 @@ private:
 class [[nodiscard("a task arrives only when this is awaited")]] barrier::wait_awaiter final
     : public detail::wait_queue::retrying_waiter {
 public:
-    explicit wait_awaiter(barrier& b) noexcept : retrying_waiter(b.line_), barrier_(&b) {}
+    explicit wait_awaiter(barrier& b) noexcept : retrying_waiter(b.line_, "barrier"), barrier_(&b) {}
     wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.barrier_) {}
     wait_awaiter& operator=(wait_awaiter&&) = delete;
     ~wait_awaiter() {
@@ -103,9 +103,9 @@ public:
         if (failed) throw broken_barrier_error();
         return index_;
     }
-    const char* waiting_for() const noexcept override { return "barrier"; }
 
 private:
+    bool entered() const noexcept { return task() != nullptr; }
     /// Arrives if it has not and can. @return whether the task can go on, be it with an error.
     bool try_again() noexcept override {
         if (arrived_) return barrier_->state_ != state::filling;

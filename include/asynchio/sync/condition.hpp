@@ -99,18 +99,20 @@ private:
     mutex* mutex_;
 };
 
-class condition::notification final : public detail::wait_queue::waiter {
+class condition::notification {
 public:
-    explicit notification(condition& c) noexcept : waiter(c.line_) {}
+    explicit notification(condition& c) noexcept : waiter_(c.line_, "condition") {}
 
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        enter(awaiting, where);
+        waiter_.enter(awaiting, where);
     }
-    void await_resume() { leave(); }
-    const char* waiting_for() const noexcept override { return "condition"; }
+    void await_resume() { waiter_.leave(); }
+
+private:
+    detail::wait_queue::waiter waiter_;
 };
 
 inline task<> condition::wait() {

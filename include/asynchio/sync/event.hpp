@@ -43,11 +43,10 @@ private:
     bool set_ = false;
 };
 
-class [[nodiscard("waiting begins only when this is awaited")]] event::wait_awaiter final
-    : public detail::wait_queue::waiter {
+class [[nodiscard("waiting begins only when this is awaited")]] event::wait_awaiter {
 public:
     /// @param what the name of the wait in reports.
-    explicit wait_awaiter(event& e, const char* what = "event") noexcept : waiter(e.line_), event_(&e), what_(what) {}
+    explicit wait_awaiter(event& e, const char* what = "event") noexcept : event_(&e), what_(what) {}
     wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.event_, other.what_) {}
     wait_awaiter& operator=(wait_awaiter&&) = delete;
     ~wait_awaiter() = default;
@@ -56,16 +55,16 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        enter(awaiting, where);
+        waiter_.enter(awaiting, where, event_->line_, what_);
     }
     void await_resume() {
-        if (entered()) leave();
+        if (waiter_.entered()) waiter_->leave();
     }
-    const char* waiting_for() const noexcept override { return what_; }
 
 private:
     event* event_;
     const char* what_;
+    detail::late_waiter<detail::wait_queue::waiter> waiter_;
 };
 
 inline event::wait_awaiter event::wait() noexcept { return wait_awaiter(*this); }

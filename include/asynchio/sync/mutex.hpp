@@ -72,7 +72,7 @@ public:
     /// Unlocks, and wakes the first who waits. @throws std::logic_error if it is not locked.
     void unlock() {
         if (!locked_) [[unlikely]]
-            throw std::logic_error("unlock: the mutex is not locked");
+            refuse_to_unlock();
         give_back();
     }
 
@@ -86,15 +86,18 @@ private:
         locked_ = false;
         line_.wake_front();
     }
+    [[noreturn, gnu::noinline]] static void refuse_to_unlock() {
+        throw std::logic_error("unlock: the mutex is not locked");
+    }
     bool free() const noexcept { return !locked_ && !line_.contended(); }
 
     detail::wait_queue line_;
     bool locked_ = false;
 };
 
-class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::lock_awaiter : public detail::wait_queue::waiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::lock_awaiter {
 public:
-    explicit lock_awaiter(mutex& m) noexcept : waiter(m.line_), mutex_(&m) {}
+    explicit lock_awaiter(mutex& m) noexcept : mutex_(&m) {}
     lock_awaiter(lock_awaiter&& other) noexcept : lock_awaiter(*other.mutex_) {}
     lock_awaiter& operator=(lock_awaiter&&) = delete;
     ~lock_awaiter() = default;
@@ -103,20 +106,22 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        enter(awaiting, where);
+        waiter_.enter(awaiting, where, mutex_->line_, "mutex");
     }
     void await_resume() {
-        if (entered()) {
-            leave([this] {
+        if (waiter_.entered()) {
+            waiter_->leave([this] {
                 if (!mutex_->locked_) mutex_->line_.wake_front();
             });
         }
         mutex_->locked_ = true;
     }
-    const char* waiting_for() const noexcept override { return "mutex"; }
 
 protected:
     mutex* mutex_;
+
+private:
+    detail::late_waiter<detail::wait_queue::waiter> waiter_;
 };
 
 class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_lock_awaiter final : public lock_awaiter {

@@ -75,7 +75,7 @@ public:
     /// @throws std::invalid_argument if a bounded_semaphore has all its permits.
     void release() {
         if (permits_ >= bound_) [[unlikely]]
-            throw std::invalid_argument("release: the semaphore has all its permits: it was released too often");
+            refuse_to_release();
         give_back();
     }
 
@@ -90,6 +90,9 @@ protected:
 private:
     friend semaphore_guard;
 
+    [[noreturn, gnu::noinline]] static void refuse_to_release() {
+        throw std::invalid_argument("release: the semaphore has all its permits: it was released too often");
+    }
     void give_back() noexcept {
         ++permits_;
         hand_out();
@@ -112,34 +115,36 @@ public:
     explicit bounded_semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, permits) {}
 };
 
-class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::acquire_awaiter
-    : public detail::wait_queue::waiter {
+class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::acquire_awaiter {
 public:
-    explicit acquire_awaiter(semaphore& s) noexcept : waiter(s.line_), semaphore_(&s) {}
+    explicit acquire_awaiter(semaphore& s) noexcept : semaphore_(&s) {}
     acquire_awaiter(acquire_awaiter&& other) noexcept : acquire_awaiter(*other.semaphore_) {}
     acquire_awaiter& operator=(acquire_awaiter&&) = delete;
     ~acquire_awaiter() {
-        if (in_line() && woken()) semaphore_->give_back();
+        if (waiter_.entered() && waiter_->in_line() && waiter_->woken()) [[unlikely]]
+            semaphore_->give_back();
     }
 
     bool await_ready() const noexcept { return semaphore_->try_acquire(); }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        enter(awaiting, where);
+        waiter_.enter(awaiting, where, semaphore_->line_, "semaphore");
     }
     void await_resume() {
-        if (!entered()) return;
-        leave([this] {
-            if (woken()) ++semaphore_->permits_;
+        if (!waiter_.entered()) return;
+        waiter_->leave([this] {
+            if (waiter_->woken()) ++semaphore_->permits_;
             semaphore_->hand_out();
         });
         semaphore_->hand_out(); // to those who came while this one was first, though there was a permit
     }
-    const char* waiting_for() const noexcept override { return "semaphore"; }
 
 protected:
     semaphore* semaphore_;
+
+private:
+    detail::late_waiter<detail::wait_queue::waiter> waiter_;
 };
 
 class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::scoped_acquire_awaiter final

@@ -8,6 +8,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <new>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -40,7 +41,9 @@ public:
     /// Wakes the first that has neither been woken nor cancelled. @return false if there is none.
     bool wake_one() noexcept { return next_ != nullptr && wake_next(); }
     /// The same, but lets whoever is first and knows already (woken, or cancelled) wake the next when it runs.
-    void wake_front() noexcept;
+    void wake_front() noexcept {
+        if (next_ != nullptr && line_.front() == next_to_wake()) wake_next();
+    }
     void wake_all() noexcept {
         while (wake_one()) {
         }
@@ -62,19 +65,13 @@ private:
     std::size_t standing_ = 0;
 };
 
-/// A task's place in a line; base of the awaiters.
+/// A task's place in a line.
 class wait_queue::waiter : public suspension, public list_link {
 public:
-    cancel_reply cancel(const shared_text&) noexcept override {
-        if (granted_) return cancel_reply::refused;
-        if (queue_ != nullptr) --queue_->standing_;
-        return cancel_reply::left;
-    }
-
-protected:
-    explicit waiter(wait_queue& queue) noexcept : list_link{nullptr, nullptr}, queue_(&queue) {}
+    /// @param what the name of the wait in reports.
+    waiter(wait_queue& queue, const char* what) noexcept : waiter(queue, what, false) {}
     ~waiter() {
-        if (next != nullptr) [[unlikely]]
+        if (in_line()) [[unlikely]]
             queue_->leave(*this);
     }
 
@@ -84,7 +81,6 @@ protected:
         queue_->enter(*this);
         park(coroutine, where);
     }
-    bool entered() const noexcept { return task() != nullptr; }
     /// From enter() to leave(), while the queue lives. In a destructor: the task goes away with its loop.
     bool in_line() const noexcept { return next != nullptr; }
     /// Woken by the queue.
@@ -102,7 +98,7 @@ protected:
             throw_cancelled(*task());
         }
         if (queue_ == nullptr) [[unlikely]]
-            throw std::logic_error(std::string(waiting_for()) + ": destroyed while a task waited for it");
+            throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
     }
     /// The same for those who do not care whether it is gone. @throws cancelled_error if the task is cancelled.
     void leave() {
@@ -110,20 +106,30 @@ protected:
         resumed();
     }
 
-    /// Has the task run, since it was woken.
-    virtual void run_soon() noexcept { wake(); }
+    const char* waiting_for() const noexcept override { return what_; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        if (granted_) return cancel_reply::refused;
+        if (queue_ != nullptr) --queue_->standing_;
+        return cancel_reply::left;
+    }
+
+protected:
+    waiter(wait_queue& queue, const char* what, bool retries) noexcept
+        : list_link{nullptr, nullptr}, queue_(&queue), what_(what), retries_(retries) {}
 
 private:
     friend wait_queue;
 
-    wait_queue* queue_;    // null once that has ended
+    wait_queue* queue_; // null once that has ended
+    const char* what_;
     bool granted_ = false; // woken by the queue
+    bool retries_;         // a retrying_waiter
 };
 
 /// A place for those who, when their turn comes, may find that a newcomer was quicker, and then wait again, at the end.
 class wait_queue::retrying_waiter : public waiter, private ready_item {
 protected:
-    explicit retrying_waiter(wait_queue& queue) noexcept : waiter(queue), ready_item(&run) {}
+    retrying_waiter(wait_queue& queue, const char* name) noexcept : waiter(queue, name, true), ready_item(&run) {}
     ~retrying_waiter() {
         if (queued_) task()->loop->unschedule(*this);
     }
@@ -132,7 +138,9 @@ protected:
     virtual bool try_again() noexcept = 0;
 
 private:
-    void run_soon() noexcept override {
+    friend wait_queue;
+
+    void run_soon() noexcept {
         queued_ = true;
         task()->loop->schedule(*this);
     }
@@ -141,11 +149,41 @@ private:
     bool queued_ = false;
 };
 
+/// A waiter that an awaiter makes when its task has to wait: the way without waiting touches none of it.
+template<class Waiter>
+class late_waiter {
+public:
+    late_waiter() noexcept {} // `waiter_` is made by enter()
+    late_waiter(const late_waiter&) = delete;
+    late_waiter& operator=(const late_waiter&) = delete;
+    ~late_waiter() {
+        if (entered_) [[unlikely]]
+            waiter_.Waiter::~Waiter(); // not a virtual call
+    }
+
+    /// Makes it of `arguments`, and parks the running task.
+    template<class Promise, class... Arguments>
+    void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where, Arguments&&... arguments) {
+        new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
+        entered_ = true;
+        waiter_.enter(coroutine, where);
+    }
+    bool entered() const noexcept { return entered_; }
+    /// Once entered.
+    Waiter* operator->() noexcept { return &waiter_; }
+
+private:
+    union {
+        Waiter waiter_;
+    };
+    bool entered_ = false;
+};
+
 inline wait_queue::~wait_queue() {
     while (waiter* w = line_.pop_front()) w->queue_ = nullptr;
 }
 
-inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
+[[gnu::noinline]] inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
     while (next_ != nullptr && (next_->granted_ || !next_->parked())) next_ = line_.after(*next_);
     return next_;
 }
@@ -155,12 +193,11 @@ inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
     if (w == nullptr) return false;
     next_ = line_.after(*w);
     w->granted_ = true;
-    w->run_soon();
+    if (w->retries_)
+        static_cast<retrying_waiter*>(w)->run_soon();
+    else
+        w->wake();
     return true;
-}
-
-inline void wait_queue::wake_front() noexcept {
-    if (line_.front() != nullptr && line_.front() == next_to_wake()) wake_one();
 }
 
 inline void wait_queue::require_own_loop(const char* what) const {
@@ -170,7 +207,7 @@ inline void wait_queue::require_own_loop(const char* what) const {
 }
 
 inline void wait_queue::enter(waiter& w) {
-    require_own_loop(w.waiting_for());
+    require_own_loop(w.what_);
     line_.push_back(w);
     if (next_ == nullptr) next_ = &w;
     ++standing_;

@@ -131,6 +131,12 @@ protected:
     ~basic_queue() = default;
 
 private:
+    template<bool (basic_queue::*Ready)() const noexcept>
+    class place;
+
+    bool put_is_ready() const noexcept { return items_.size() < limit_ || shut_down_; }
+    bool get_is_ready() const noexcept { return !empty() || shut_down_; }
+
     void add(T&& value) {
         items_.push(std::move(value));
         ++unfinished_;
@@ -158,32 +164,48 @@ private:
     wait_queue putters_;
 };
 
+/// A place in one of the two lines: whoever waits in it goes on when the queue lets it, see `Ready`.
 template<class T, class Store>
-class [[nodiscard("the item is put only when this is awaited")]] basic_queue<T, Store>::put_awaiter final
-    : public wait_queue::retrying_waiter {
+template<bool (basic_queue<T, Store>::*Ready)() const noexcept>
+class basic_queue<T, Store>::place final : public wait_queue::retrying_waiter {
+public:
+    place(wait_queue& line, const char* name, const basic_queue& queue) noexcept
+        : retrying_waiter(line, name), queue_(&queue) {}
+
+private:
+    bool try_again() noexcept override { return (queue_->*Ready)(); }
+
+    const basic_queue* queue_;
+};
+
+template<class T, class Store>
+class [[nodiscard("the item is put only when this is awaited")]] basic_queue<T, Store>::put_awaiter {
 public:
     template<class U>
-    put_awaiter(basic_queue& queue, U&& value)
-        : retrying_waiter(queue.putters_), queue_(&queue), value_(std::forward<U>(value)) {}
+    put_awaiter(basic_queue& queue, U&& value) : queue_(&queue), value_(std::forward<U>(value)) {}
     put_awaiter(put_awaiter&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
         : put_awaiter(*other.queue_, std::move(other.value_)) {}
     put_awaiter& operator=(put_awaiter&&) = delete;
     ~put_awaiter() = default;
 
-    bool await_ready() const noexcept { return queue_->items_.size() < queue_->limit_ || queue_->shut_down_; }
+    bool await_ready() const noexcept { return queue_->put_is_ready(); }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        this->enter(awaiting, where);
+        waiter_.enter(awaiting, where, queue_->putters_, "queue, put", *queue_);
     }
     void await_resume() {
-        if (!this->entered()) [[likely]] {
-            if (queue_->shut_down_) [[unlikely]]
-                throw queue_shut_down();
-            return queue_->add(std::move(value_));
-        }
-        this->leave([this] {
-            if (this->woken() && !queue_->full()) queue_->putters_.wake_one();
+        if (waiter_.entered()) [[unlikely]]
+            return put_after_waiting();
+        if (queue_->shut_down_) [[unlikely]]
+            throw queue_shut_down();
+        queue_->add(std::move(value_));
+    }
+
+private:
+    [[gnu::noinline]] void put_after_waiting() {
+        waiter_->leave([this] {
+            if (waiter_->woken() && !queue_->full()) queue_->putters_.wake_one();
         });
         if (queue_->shut_down_) throw queue_shut_down();
         try {
@@ -193,36 +215,33 @@ public:
             throw;
         }
     }
-    const char* waiting_for() const noexcept override { return "queue, put"; }
-
-private:
-    bool try_again() noexcept override { return await_ready(); }
 
     basic_queue* queue_;
     T value_;
+    late_waiter<place<&basic_queue::put_is_ready>> waiter_;
 };
 
 template<class T, class Store>
 template<class Result>
-class [[nodiscard("an item is taken only when this is awaited")]] basic_queue<T, Store>::take_awaiter final
-    : public wait_queue::retrying_waiter {
+class [[nodiscard("an item is taken only when this is awaited")]] basic_queue<T, Store>::take_awaiter {
 public:
-    explicit take_awaiter(basic_queue& queue) noexcept : retrying_waiter(queue.getters_), queue_(&queue) {}
+    explicit take_awaiter(basic_queue& queue) noexcept : queue_(&queue) {}
     take_awaiter(take_awaiter&& other) noexcept : take_awaiter(*other.queue_) {}
     take_awaiter& operator=(take_awaiter&&) = delete;
     ~take_awaiter() = default;
 
-    bool await_ready() const noexcept { return !queue_->empty() || queue_->shut_down_; }
+    bool await_ready() const noexcept { return queue_->get_is_ready(); }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        this->enter(awaiting, where);
+        waiter_.enter(awaiting, where, queue_->getters_, "queue, get", *queue_);
     }
     Result await_resume() {
-        if (this->entered()) [[unlikely]]
-            this->leave([this] {
-                if (this->woken() && !queue_->empty()) queue_->getters_.wake_one();
+        if (waiter_.entered()) [[unlikely]] {
+            waiter_->leave([this] {
+                if (waiter_->woken() && !queue_->empty()) queue_->getters_.wake_one();
             });
+        }
         if (queue_->empty()) [[unlikely]] {
             if constexpr (std::is_same_v<Result, T>)
                 queue_->throw_empty();
@@ -232,16 +251,14 @@ public:
         try {
             return queue_->template take<Result>();
         } catch (...) {
-            if (this->entered()) queue_->getters_.wake_one();
+            if (waiter_.entered()) queue_->getters_.wake_one();
             throw;
         }
     }
-    const char* waiting_for() const noexcept override { return "queue, get"; }
 
 private:
-    bool try_again() noexcept override { return await_ready(); }
-
     basic_queue* queue_;
+    late_waiter<place<&basic_queue::get_is_ready>> waiter_;
 };
 
 } // namespace asynchio::detail
