@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/core/ring_buffer.hpp>
+
+#include "support/catch.hpp"
+#include "support/probes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <random>
+#include <utility>
+
+using asynchio::detail::ring_buffer;
+using namespace asynchio_tests;
+
+TEST_CASE("ring_buffer: an empty one holds and allocates nothing") {
+    ring_buffer<int> r;
+    CHECK(r.empty());
+    CHECK(r.size() == 0);
+    r.clear();
+    CHECK(r.empty());
+}
+
+TEST_CASE("ring_buffer: first in, first out, round its end and while it grows") {
+    ring_buffer<int> r;
+    int in = 0;
+    int out = 0;
+    for (int round = 0; round < 50; ++round) {
+        for (int i = 0; i < 7; ++i) r.push_back(in++);
+        for (int i = 0; i < 5; ++i) CHECK(r.pop_front() == out++);
+    }
+    CHECK(r.size() == 100);
+    while (!r.empty()) {
+        CHECK(r.front() == out++);
+        r.drop_front();
+    }
+    CHECK(out == in);
+}
+
+TEST_CASE("ring_buffer: what is pushed to the front comes out first") {
+    ring_buffer<int> r;
+    for (int i = 0; i < 20; ++i) r.push_front(int(i));
+    r.push_back(-1);
+    for (int i = 19; i >= 0; --i) CHECK(r.pop_front() == i);
+    CHECK(r.pop_front() == -1);
+}
+
+TEST_CASE("ring_buffer: takes what can only be moved, and destroys each value once") {
+    counted::reset();
+    {
+        ring_buffer<counted> r;
+        for (int i = 0; i < 100; ++i) r.push_back(counted(i));
+        for (int i = 0; i < 40; ++i) r.drop_front();
+        CHECK(counted::alive == 60);
+        CHECK(counted::copies == 0);
+        r.clear();
+        CHECK(counted::alive == 0);
+        r.push_back(counted(1));
+    }
+    CHECK(counted::alive == 0);
+    ring_buffer<std::unique_ptr<int>> pointers;
+    pointers.push_back(std::make_unique<int>(5));
+    CHECK(*pointers.pop_front() == 5);
+}
+
+TEST_CASE("ring_buffer: moves its contents, and swaps them") {
+    ring_buffer<int> a;
+    for (int i = 0; i < 10; ++i) a.push_back(int(i));
+    ring_buffer<int> b(std::move(a));
+    CHECK(b.size() == 10);
+    a = ring_buffer<int>();
+    CHECK(a.empty());
+    a.push_back(77);
+    a.swap(b);
+    CHECK(a.size() == 10);
+    CHECK(b.pop_front() == 77);
+    b = std::move(a);
+    CHECK(b.front() == 0);
+    CHECK(b.size() == 10);
+}
+
+TEST_CASE("ring_buffer: over-aligned values stand where they must") {
+    struct alignas(64) wide {
+        int value;
+    };
+    ring_buffer<wide> r;
+    for (int i = 0; i < 9; ++i) {
+        r.push_back(wide{i});
+        CHECK(reinterpret_cast<std::uintptr_t>(&r.front()) % 64 == 0);
+    }
+}
+
+TEST_CASE("ring_buffer: a destructor may look at it") {
+    struct looker {
+        ring_buffer<looker>* r;
+        explicit looker(ring_buffer<looker>* which) noexcept : r(which) {}
+        looker(looker&& other) noexcept : r(std::exchange(other.r, nullptr)) {}
+        ~looker() {
+            if (r != nullptr) CHECK(r->size() == 1);
+        }
+    };
+    ring_buffer<looker> r;
+    r.push_back(looker(&r));
+    r.push_back(looker(nullptr));
+    r.drop_front();
+    CHECK(r.size() == 1);
+}
+
+TEST_CASE("ring_buffer: does what a deque does") {
+    std::mt19937 random(1);
+    for (int run = 0; run < 20; ++run) {
+        ring_buffer<int> r;
+        std::deque<int> model;
+        for (int step = 0; step < 500; ++step) {
+            switch (random() % 5) {
+            case 0:
+            case 1:
+                r.push_back(int(step));
+                model.push_back(step);
+                break;
+            case 2:
+                r.push_front(int(step));
+                model.push_front(step);
+                break;
+            default:
+                if (model.empty()) break;
+                REQUIRE(r.pop_front() == model.front());
+                model.pop_front();
+            }
+            REQUIRE(r.size() == model.size());
+            REQUIRE(r.empty() == model.empty());
+        }
+    }
+}

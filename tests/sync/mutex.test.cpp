@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/sync/mutex.hpp>
+
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+#include "support/probes.hpp"
+#include "support/virtual_run.hpp"
+
+#include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/with.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/testing/run_until_idle.hpp>
+
+#include <algorithm>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace aio = asynchio;
+using namespace asynchio_tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Locks, holds it for `time`, unlocks.
+aio::task<> holds(aio::mutex& m, std::string name, trace& log, aio::duration time = 1ms) {
+    co_await m.lock();
+    log.push_back(name);
+    co_await aio::sleep(time);
+    m.unlock();
+}
+
+} // namespace
+
+TEST_CASE("mutex: a free one is locked without yielding", "[LOCK-1][LOCK-9]") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        CHECK(!m.locked());
+        const iterations count;
+        for (int i = 0; i < 100'000; ++i) {
+            co_await m.lock();
+            m.unlock();
+        }
+        co_await m.lock();
+        CHECK(m.locked());
+        CHECK(count.passed() == 0);
+        m.unlock();
+        CHECK(!m.locked());
+    });
+}
+
+TEST_CASE("mutex: try_lock takes a free one only") {
+    aio::mutex m;
+    CHECK(m.try_lock());
+    CHECK(m.locked());
+    CHECK(!m.try_lock());
+    m.unlock();
+    CHECK(m.try_lock());
+    m.unlock();
+}
+
+TEST_CASE("mutex: is served in the order of arrival, an iteration after the unlock", "[LOCK-2][LOCK-3]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        for (const char* name : {"a", "b", "c"}) aio::create_task(holds(m, name, log));
+        co_await aio::yield();
+        m.unlock();
+        log.push_back("unlocked");
+        CHECK(!m.locked());
+        co_await aio::yield();
+        CHECK(m.locked());
+        CHECK(log == trace{"unlocked", "a"});
+        co_await aio::sleep(10ms);
+        CHECK(!m.locked());
+    });
+    CHECK(log == trace{"unlocked", "a", "b", "c"});
+}
+
+TEST_CASE("mutex: nobody overtakes who was woken, neither who unlocked nor a newcomer", "[LOCK-4][LOCK-5]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        auto a = aio::create_task(holds(m, "a", log));
+        co_await aio::yield();
+        m.unlock();
+        CHECK(!m.locked());
+        CHECK(!m.try_lock());
+        co_await m.lock();
+        log.push_back("again");
+        CHECK(a.done());
+        m.unlock();
+    });
+    CHECK(log == trace{"a", "again"});
+}
+
+TEST_CASE("mutex: a cancelled waiter leaves, and the others keep their order", "[LOCK-6]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        std::vector<aio::task_handle<>> all;
+        for (const char* name : {"a", "b", "c"}) all.push_back(aio::create_task(holds(m, name, log)));
+        co_await aio::yield();
+        all[1].cancel();
+        co_await aio::yield();
+        CHECK(all[1].cancelled());
+        CHECK(m.locked());
+        m.unlock();
+        co_await aio::sleep(10ms);
+    });
+    CHECK(log == trace{"a", "c"});
+}
+
+TEST_CASE("mutex: who is cancelled after the wake-up passes it on", "[LOCK-7]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        auto a = aio::create_task(holds(m, "a", log));
+        auto b = aio::create_task(holds(m, "b", log));
+        co_await aio::yield();
+        m.unlock();
+        a.cancel();
+        a.cancel();
+        co_await aio::yield();
+        CHECK(a.cancelled());
+        CHECK(!m.locked());
+        co_await b;
+    });
+    CHECK(log == trace{"b"});
+}
+
+TEST_CASE("mutex: who is cancelled before the unlock of the same iteration does not hold it up", "[LOCK-7][LOCK-14]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        auto a = aio::create_task(holds(m, "a", log));
+        auto b = aio::create_task(holds(m, "b", log));
+        co_await aio::yield();
+        a.cancel();
+        m.unlock(); // the first is on its way out, and wakes b
+        co_await b;
+        CHECK(a.cancelled());
+        co_await m.lock();
+        auto last = aio::create_task(holds(m, "last", log));
+        co_await aio::yield();
+        last.cancel();
+        m.unlock();
+        CHECK(m.try_lock()); // only cancelled ones are in line
+        co_await aio::yield();
+        CHECK(last.cancelled());
+        CHECK(m.locked());
+        m.unlock();
+    });
+    CHECK(log == trace{"b"});
+}
+
+TEST_CASE("mutex: unlocking a free one is misuse", "[LOCK-8]") {
+    aio::mutex m;
+    CHECK_THROWS_AS(m.unlock(), std::logic_error);
+    CHECK(message_of([&] { m.unlock(); }) == "unlock: the mutex is not locked");
+    CHECK(!m.locked());
+    CHECK(m.try_lock());
+    m.unlock();
+}
+
+TEST_CASE("mutex: any task may unlock it; locked twice by one task it waits", "[LOCK-10]") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        auto other = aio::create_task([&]() -> aio::task<> {
+            m.unlock();
+            co_return;
+        });
+        co_await m.lock();
+        CHECK(other.done());
+        CHECK(m.locked());
+        m.unlock();
+    });
+}
+
+TEST_CASE("mutex: with unlocks at the end, at an exception and at a cancellation", "[LOCK-11]") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        auto checks = [&]() -> aio::task<int> {
+            CHECK(m.locked());
+            co_return 4;
+        };
+        const int value = co_await aio::with(m, checks);
+        CHECK(value == 4);
+        CHECK(!m.locked());
+        std::string thrown;
+        auto breaks = [&] { return fails("x"); };
+        try {
+            co_await aio::with(m, breaks);
+        } catch (const boom& e) {
+            thrown = e.what();
+        }
+        CHECK(thrown == "x");
+        CHECK(!m.locked());
+        auto sleeps = [&] { return ends_after(1h); };
+        auto t = aio::create_task(aio::with(m, sleeps));
+        co_await aio::yield();
+        CHECK(m.locked());
+        t.cancel();
+        co_await aio::yield();
+        co_await aio::yield();
+        CHECK(t.cancelled());
+        CHECK(!m.locked());
+    });
+}
+
+TEST_CASE("mutex: a guard unlocks when it goes away, or earlier", "[LOCK-11]") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        {
+            const auto guard = co_await m.scoped_lock();
+            CHECK(guard);
+            CHECK(m.locked());
+        }
+        CHECK(!m.locked());
+        auto guard = co_await m.scoped_lock();
+        guard.unlock();
+        CHECK(!guard);
+        CHECK(!m.locked());
+        guard.unlock();
+        CHECK(!m.locked());
+    });
+}
+
+TEST_CASE("mutex: a guard moves, and one that is replaced unlocks") {
+    STATIC_REQUIRE(!std::is_copy_constructible_v<aio::mutex_guard>);
+    STATIC_REQUIRE(std::is_nothrow_move_constructible_v<aio::mutex_guard>);
+    aio::mutex m;
+    aio::mutex n;
+    aio::mutex_guard empty;
+    CHECK(!empty);
+    CHECK(m.try_lock());
+    CHECK(n.try_lock());
+    aio::mutex_guard a(m);
+    aio::mutex_guard b(std::move(a));
+    CHECK(m.locked());
+    b = aio::mutex_guard(n);
+    CHECK(!m.locked());
+    CHECK(n.locked());
+    b = aio::mutex_guard();
+    CHECK(!n.locked());
+}
+
+TEST_CASE("mutex: a guard leaves alone what was unlocked meanwhile") {
+    aio::mutex m;
+    CHECK(m.try_lock());
+    {
+        const aio::mutex_guard guard(m);
+        m.unlock();
+    }
+    CHECK(!m.locked());
+}
+
+TEST_CASE("mutex: a guard that was waited for is handed over in order", "[LOCK-2]") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        aio::mutex m;
+        auto user = [&](std::string name) -> aio::task<> {
+            const auto guard = co_await m.scoped_lock();
+            log.push_back(name);
+            co_await aio::yield();
+        };
+        std::vector<aio::task_handle<>> all;
+        for (const char* name : {"a", "b", "c"}) all.push_back(aio::create_task(user(name)));
+        all[1].cancel();
+        for (const auto& each : all)
+            while (!each.done()) co_await aio::yield();
+        CHECK(!m.locked());
+    });
+    CHECK(log == trace{"a", "c"});
+}
+
+TEST_CASE("mutex: a lock that comes too late is not taken", "[LOCK-6]") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        co_await m.lock();
+        std::string end = "in time";
+        auto body = [&]() -> aio::task<> { co_await m.lock(); };
+        try {
+            co_await aio::with(aio::timeout(5ms), body);
+        } catch (const aio::timeout_error&) {
+            end = "too late";
+        }
+        CHECK(end == "too late");
+        m.unlock();
+        CHECK(m.try_lock());
+        m.unlock();
+    });
+}
+
+TEST_CASE("mutex: outlives a loop that is closed while tasks hold it and wait for it") {
+    aio::mutex m;
+    trace log;
+    const audited afterwards;
+    {
+        aio::event_loop loop(aio::testing::virtual_clock());
+        loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
+        auto guarded = [&]() -> aio::task<> {
+            const auto guard = co_await m.scoped_lock();
+            co_await aio::sleep(1h);
+        };
+        loop.create_task(guarded());
+        loop.create_task(holds(m, "a", log));
+        loop.create_task(holds(m, "b", log));
+        aio::testing::run_until_idle(loop);
+        CHECK(m.locked());
+    }
+    CHECK(!m.locked());
+    CHECK(m.try_lock());
+    m.unlock();
+}
+
+TEST_CASE("mutex: 100,000 locks that wait") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex m;
+        int inside = 0;
+        int most = 0;
+        int passed = 0;
+        auto user = [&]() -> aio::task<> {
+            for (int i = 0; i < 25'000; ++i) {
+                const auto guard = co_await m.scoped_lock();
+                most = std::max(most, ++inside);
+                co_await aio::yield();
+                --inside;
+                ++passed;
+            }
+        };
+        std::vector<aio::task_handle<>> all;
+        for (int i = 0; i < 4; ++i) all.push_back(aio::create_task(user()));
+        for (const auto& each : all) co_await each;
+        CHECK(most == 1);
+        CHECK(passed == 100'000);
+    });
+}
