@@ -304,7 +304,7 @@ TEST_CASE("wait_queue: reports name what is waited for") {
 }
 
 TEST_CASE("wait_queue: 100,000 times in line, and 100,000 in line at once") {
-    constexpr int count = 100'000;
+    static constexpr int count = 100'000;
     virtual_run([]() -> aio::task<> {
         wait_queue q;
         int passed = 0;
