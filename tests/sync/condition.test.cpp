@@ -368,12 +368,12 @@ TEST_CASE("condition: is destroyed with its loop while tasks wait") {
         for (const char* name : {"a", "b"}) aio::create_task(waits(c, name, log));
         co_await aio::yield();
         co_await notifies(c, 1);
-        co_await c.lock();
+        co_await c.lock(); // a waits for it, b to be notified
         co_await aio::sleep(1h);
     });
     aio::testing::run_until_idle(loop);
     loop.close();
-    CHECK(log == trace{"a"});
+    CHECK(log.empty());
 }
 
 TEST_CASE("condition: 100,000 waits") {

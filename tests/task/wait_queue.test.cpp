@@ -249,6 +249,30 @@ TEST_CASE("wait_queue: one that ends lets those who wait go unresumed, and those
     CHECK(message == "stand: destroyed while a task waited for it");
 }
 
+TEST_CASE("wait_queue: who waits again finds out too that it is gone, or can be cancelled") {
+    trace log;
+    int tokens = 1;
+    virtual_run([&]() -> aio::task<> {
+        auto q = std::make_unique<wait_queue>();
+        auto woken = aio::create_task(takes_token(*q, tokens, "woken", log));
+        auto cancelled = aio::create_task(takes_token(*q, tokens, "cancelled", log));
+        auto waits = aio::create_task(takes_token(*q, tokens, "waits", log));
+        co_await aio::yield();
+        q->wake_one();
+        q->wake_one();
+        cancelled.cancel();
+        q.reset();
+        co_await aio::testing::run_until_idle();
+        CHECK(message_of([&] { woken.result(); }) == "tokens: destroyed while a task waited for it");
+        CHECK(cancelled.cancelled());
+        CHECK(!waits.done());
+        waits.cancel();
+        co_await aio::yield();
+        CHECK(waits.cancelled());
+    });
+    CHECK(log.empty());
+}
+
 TEST_CASE("wait_queue: outlives a loop whose tasks stood in it, and takes those of another", "[LOCK-13]") {
     wait_queue q;
     trace log;

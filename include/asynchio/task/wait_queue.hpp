@@ -229,8 +229,8 @@ inline void wait_queue::leave(waiter& w) noexcept {
 inline void wait_queue::retrying_waiter::run(ready_item& item) noexcept {
     auto& self = static_cast<retrying_waiter&>(item);
     self.queued_ = false;
-    if (self.task()->loop->closing() || self.queue_ == nullptr) return;
-    if (self.interrupted() || self.try_again())
+    if (self.task()->loop->closing()) return;
+    if (self.queue_ == nullptr || self.interrupted() || self.try_again())
         self.run_now();
     else
         self.queue_->enter_again(self);
