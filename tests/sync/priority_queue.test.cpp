@@ -61,7 +61,7 @@ TEST_CASE("priority_queue: with another order", "[Q-13]") {
     aio::priority_queue<std::string, std::greater<std::string>> largest;
     for (const char* item : {"b", "c", "a"}) largest.put_nowait(item);
     CHECK(largest.get_nowait() == "c");
-    const int from = 10;
+    int from = 10;
     auto distance = [&from](int a, int b) { return std::abs(a - from) < std::abs(b - from); };
     aio::priority_queue<int, decltype(distance)> nearest(0, distance);
     for (const int item : {1, 12, 30}) nearest.put_nowait(item);
