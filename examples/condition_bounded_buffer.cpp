@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A condition is a mutex and a line of tasks that wait until somebody has changed what it protects. wait_for looks again
-// at each notification, and gives the mutex up meanwhile. Here: a buffer out of which two items come together.
+// A condition is a mutex and a line of tasks that wait until somebody has changed what it protects. wait_for looks
+// again at each notification, and gives the mutex up meanwhile. Here: a buffer out of which two items come together.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/condition_bounded_buffer.cpp -o condition_bounded_buffer
 //

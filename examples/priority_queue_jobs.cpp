@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A priority_queue gives the smallest item first, by `<` or by an order of your own; equal ones come in the order in which
-// they were put. Jobs may be move-only. A lifo_queue gives the newest first.
+// A priority_queue gives the smallest item first, by `<` or by an order of your own; equal ones come in the order in
+// which they were put. Jobs may be move-only. A lifo_queue gives the newest first.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/priority_queue_jobs.cpp -o priority_queue_jobs
 //

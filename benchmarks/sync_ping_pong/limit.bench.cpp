@@ -12,7 +12,9 @@ struct flag {
     limit::item* waiting = nullptr;
 
     bool await_ready() const noexcept { return up; }
-    void await_suspend(std::coroutine_handle<limit::detached::promise_type> self) noexcept { waiting = &self.promise(); }
+    void await_suspend(std::coroutine_handle<limit::detached::promise_type> self) noexcept {
+        waiting = &self.promise();
+    }
     void await_resume() noexcept { up = false; }
 
     void raise() noexcept {

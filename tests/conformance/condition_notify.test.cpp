@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// notify(n) wakes n tasks in order; one that was woken goes on only when the notifier has unlocked, one at a time; without
-// the mutex it is misuse.
+// notify(n) wakes n tasks in order; one that was woken goes on only when the notifier has unlocked, one at a time;
+// without the mutex it is misuse.
 
 #include <asynchio.hpp>
 

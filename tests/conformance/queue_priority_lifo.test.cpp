@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A priority_queue gives the smallest item, a lifo_queue the newest; with a getter that waits already, the item is chosen
-// when the getter runs, not when it is woken.
+// A priority_queue gives the smallest item, a lifo_queue the newest; with a getter that waits already, the item is
+// chosen when the getter runs, not when it is woken.
 
 #include <asynchio.hpp>
 

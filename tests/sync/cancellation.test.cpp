@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
-// Programs that use every awaitable of the room, alone and in the combinators, cancelled at every point at which they can
-// be: once and twice, in the order of asyncio and in shuffled ones. After each run nothing may be alive, no lock may be
-// held and no permit or item lost, and the request must have arrived.
+// Programs that use every awaitable of the room, alone and in the combinators, cancelled at every point at which they
+// can be: once and twice, in the order of asyncio and in shuffled ones. After each run nothing may be alive, no lock may
+// be held and no permit or item lost, and the request must have arrived.
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -686,7 +686,8 @@ void cancel_everywhere(const scenario& what, std::size_t second_after, std::uint
 
 } // namespace
 
-TEST_CASE("sync: every program survives its cancellation at every step", "[LOCK-6][LOCK-7][EVT-6][CND-6][SEM-6][BAR-7][Q-6][Q-7]") {
+TEST_CASE("sync: every program survives its cancellation at every step",
+          "[LOCK-6][LOCK-7][EVT-6][CND-6][SEM-6][BAR-7][Q-6][Q-7]") {
     for (const scenario& each : scenarios) cancel_everywhere(each, 0, 0);
 }
 
@@ -727,7 +728,7 @@ TEST_CASE("sync: every program can be destroyed with its loop after every iterat
     }
 }
 
-TEST_CASE("sync: a lock, permit, notification or item that was granted is not lost to a cancellation of that iteration") {
+TEST_CASE("sync: what was granted is not lost to a cancellation of the same iteration", "[LOCK-7][CND-8][SEM-7][Q-6]") {
     // The request comes in the step before and after the one that wakes, from another task of the same iteration.
     for (const bool before : {true, false})
         for (int kind = 0; kind < 4; ++kind) {

@@ -294,7 +294,8 @@ struct smaller {
 } // namespace
 
 TEST_CASE("queue: conserves its items", "[Q-6][Q-7][stress]") {
-    for (std::uint64_t seed = 1; seed <= seeds; ++seed) run_random(seed, &conserves_items<aio::queue<std::unique_ptr<int>>>);
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed)
+        run_random(seed, &conserves_items<aio::queue<std::unique_ptr<int>>>);
 }
 
 TEST_CASE("lifo_queue: conserves its items", "[Q-6][Q-7][stress]") {
@@ -417,7 +418,8 @@ TEST_CASE("condition: a bounded buffer loses nothing and comes to its end", "[CN
         });
 }
 
-TEST_CASE("barrier: everybody passes as often as the others, with each index once a cycle", "[BAR-3][BAR-4][BAR-5][stress]") {
+TEST_CASE("barrier: everybody passes as often as the others, with each index once a cycle",
+          "[BAR-3][BAR-4][BAR-5][stress]") {
     for (std::uint64_t seed = 1; seed <= seeds; ++seed)
         run_random(seed, [](dice& d) -> aio::task<> {
             const int parties = 1 + d.below(5);
@@ -445,7 +447,8 @@ TEST_CASE("barrier: everybody passes as often as the others, with each index onc
         });
 }
 
-TEST_CASE("barrier: with members who drop out, are replaced, and an abort and reset, all end", "[BAR-7][BAR-8][BAR-10][stress]") {
+TEST_CASE("barrier: with members who drop out, are replaced, and an abort and reset, all end",
+          "[BAR-7][BAR-8][BAR-10][stress]") {
     for (std::uint64_t seed = 1; seed <= seeds; ++seed)
         run_random(seed, [](dice& d) -> aio::task<> {
             aio::barrier b(3);

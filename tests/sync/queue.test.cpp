@@ -21,7 +21,7 @@
 #include <utility>
 #include <vector>
 
-// covers: detail/basic_queue.hpp
+// covers: sync/detail/basic_queue.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -445,7 +445,8 @@ TEST_CASE("queue: shut down at once, it drops its items and counts them as done"
     CHECK(counted::alive == 0);
 }
 
-TEST_CASE("queue: shut down at once, join may return, and items that were counted done are not counted twice", "[Q-18]") {
+TEST_CASE("queue: shut down at once, join may return, and items that were counted done are not counted twice",
+          "[Q-18]") {
     virtual_run([]() -> aio::task<> {
         aio::queue<int> q;
         q.put_nowait(1);

@@ -14,7 +14,8 @@ namespace asynchio::detail {
 /// Of a type whose moves may throw take a `steady` (core/steady.hpp).
 template<class T>
 class ring_buffer {
-    static_assert(std::is_nothrow_move_constructible_v<T>, "a ring_buffer moves its values when it grows, and loses none");
+    static_assert(std::is_nothrow_move_constructible_v<T>,
+                  "a ring_buffer moves its values when it grows, and loses none");
 
 public:
     ring_buffer() noexcept = default;

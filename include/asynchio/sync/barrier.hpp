@@ -16,8 +16,8 @@ namespace asynchio {
 
 /// A point at which a fixed number of tasks wait for each other.
 ///
-/// Behaviour: the last of `parties` to arrive does not wait; it goes on at once, the others in the next iteration in the
-/// order in which they arrived. Then the barrier can be used again; who arrives while some of the last cycle have not
+/// Behaviour: the last of `parties` to arrive does not wait; it goes on at once, the others in the next iteration, in
+/// order of arrival. Then the barrier can be used again; who arrives while some of the last cycle have not
 /// left yet belongs to the next one.
 /// Threads: the loop's. Lifetime: must outlive those who wait.
 /// Cost: waiting allocates nothing; the last arrival is linear in the number of parties.

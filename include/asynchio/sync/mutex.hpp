@@ -38,8 +38,8 @@ private:
 
 /// One task at a time.
 ///
-/// Behaviour: whoever waits gets the mutex in the order of arrival. unlock() wakes the first, who owns the mutex when it
-/// runs, in the next iteration; nobody can take it in between, although locked() is false then. It is not owned by a
+/// Behaviour: whoever waits gets the mutex in the order of arrival. unlock() wakes the first, who owns it when it runs,
+/// in the next iteration; nobody can take it in between, although locked() is false then. It is not owned by a
 /// task: any may unlock it, and locking it twice in one task waits for ever.
 /// Threads: the loop's; between threads take a std::mutex and hold it across no co_await.
 /// Lifetime: must outlive those who wait.
@@ -124,7 +124,8 @@ private:
     detail::late_waiter<detail::wait_queue::waiter> waiter_;
 };
 
-class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_lock_awaiter final : public lock_awaiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_lock_awaiter final
+    : public lock_awaiter {
 public:
     using lock_awaiter::lock_awaiter;
 

@@ -36,13 +36,13 @@ private:
 
 /// Passes items from tasks that put to tasks that get, oldest first.
 ///
-/// Behaviour: `get()` waits while it is empty, `put()` while it has `maxsize` items; else neither suspends. Who waits is
-/// woken in the order of arrival, one for each item or free place, and runs in the next iteration; the item is taken
-/// then. After `shutdown()` nothing goes in, and what is in can be drained. `join()` waits until every item was taken
-/// and its `task_done()` called.
+/// Behaviour: `get()` waits while it is empty, `put()` while it has `maxsize` items; else neither suspends. Who waits
+/// is woken in the order of arrival, one for each item or free place, and runs in the next iteration; the item is taken
+/// then, unless somebody who came meanwhile was quicker. After `shutdown()` nothing goes in, and what is in can be
+/// drained. `join()` waits until `task_done()` was called for every item.
 /// Threads: the loop's. Lifetime: must outlive those who wait. `T` may be move-only and needs no default.
-/// Cost: no allocation but for room, which grows by doubling and is kept; a type whose moves may throw is kept in a block
-/// of its own, so that nothing is lost.
+/// Cost: no allocation but for room, which grows by doubling and is kept; an item whose moves may throw is kept in a
+/// block of its own, so that nothing is lost.
 /// Differs from Python: `next()`; the items are `T`.
 /// Example: `while (auto job = co_await jobs.next()) { co_await work(*job); jobs.task_done(); }`
 /// See also: lifo_queue, priority_queue, semaphore.

@@ -40,8 +40,8 @@ private:
 
 /// A number of permits: who takes one when there is none waits until one comes back.
 ///
-/// Behaviour: a permit that comes back belongs at once to the first who waits, who runs in the next iteration; a newcomer
-/// cannot overtake. It may be given back more often than it was taken, which adds permits.
+/// Behaviour: a permit that comes back belongs at once to the first who waits, who runs in the next iteration; a
+/// newcomer cannot overtake. It may be given back more often than it was taken, which adds permits.
 /// Threads: the loop's. Lifetime: must outlive those who wait and the guards.
 /// Cost: with a permit there, a few instructions, no allocation, no switch.
 /// Differs from Python: a guard, `auto permit = co_await s.scoped_acquire();`, beside `async with`, which is with.

@@ -107,9 +107,9 @@ public:
     /// Cancellation: leaves the line; the others keep their order.
     event::wait_awaiter join() noexcept { return event::wait_awaiter(finished_, "queue, join"); }
 
-    /// Ends it: nothing goes in any more, who waits to put gets queue_shut_down; what is in can still be taken, then who
-    /// wants more gets queue_shut_down too. `immediate`: what is in is dropped and counts as done; also after an
-    /// earlier shutdown. Does nothing else twice.
+    /// Ends it: nothing goes in any more, who waits to put gets queue_shut_down; what is in can still be taken, then
+    /// who wants more gets queue_shut_down too. Does nothing twice.
+    /// @param immediate what is in is dropped and counts as done, also after an earlier shutdown.
     void shutdown(bool immediate = false) {
         shut_down_ = true;
         limit_ = 0;
