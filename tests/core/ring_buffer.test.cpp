@@ -3,11 +3,13 @@
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
+#include "support/threads.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -89,6 +91,35 @@ TEST_CASE("ring_buffer: over-aligned values stand where they must") {
         r.push_back(wide{i});
         CHECK(reinterpret_cast<std::uintptr_t>(&r.front()) % 64 == 0);
     }
+}
+
+TEST_CASE("ring_buffer: what making a value throws changes nothing") {
+    struct picky {
+        explicit picky(int n) {
+            if (n < 0) throw boom("negative");
+        }
+    };
+    ring_buffer<picky> r;
+    for (int i = 0; i < 8; ++i) r.emplace_back(i);
+    CHECK_THROWS_AS(r.emplace_back(-1), boom);
+    CHECK_THROWS_AS(r.emplace_front(-1), boom);
+    CHECK(r.size() == 8);
+    r.emplace_back(8);
+    CHECK(r.size() == 9);
+}
+
+TEST_CASE("ring_buffer: without memory it takes nothing") {
+    if (sanitized) return; // their allocator would end the program
+    struct enormous {
+        explicit enormous(std::unique_ptr<int>&& from) noexcept : value(std::move(from)) {}
+        std::unique_ptr<int> value;
+        char bytes[std::size_t(1) << 45];
+    };
+    ring_buffer<enormous> r;
+    auto mine = std::make_unique<int>(3);
+    CHECK_THROWS_AS(r.emplace_back(std::move(mine)), std::bad_alloc);
+    CHECK(r.empty());
+    CHECK(mine != nullptr);
 }
 
 TEST_CASE("ring_buffer: a destructor may look at it") {

@@ -251,7 +251,7 @@ TEST_CASE("wait_queue: one that ends lets those who wait go unresumed, and those
 
 TEST_CASE("wait_queue: who waits again finds out too that it is gone, or can be cancelled") {
     trace log;
-    int tokens = 1;
+    int tokens = 0;
     virtual_run([&]() -> aio::task<> {
         auto q = std::make_unique<wait_queue>();
         auto woken = aio::create_task(takes_token(*q, tokens, "woken", log));

@@ -36,17 +36,21 @@ public:
     std::size_t size() const noexcept { return end_ - first_; }
     T& front() noexcept { return at(first_); }
 
-    /// @throws std::bad_alloc: nothing has changed then, `value` neither.
-    void push_back(T&& value) {
+    /// @throws std::bad_alloc, before it looks at the arguments; what making a `T` throws. Nothing has changed then.
+    template<class... Args>
+    void emplace_back(Args&&... args) {
         make_room();
-        new (static_cast<void*>(&at(end_))) T(std::move(value));
+        new (static_cast<void*>(&at(end_))) T(std::forward<Args>(args)...);
         ++end_;
     }
-    void push_front(T&& value) {
+    template<class... Args>
+    void emplace_front(Args&&... args) {
         make_room();
-        new (static_cast<void*>(&at(first_ - 1))) T(std::move(value));
+        new (static_cast<void*>(&at(first_ - 1))) T(std::forward<Args>(args)...);
         --first_;
     }
+    void push_back(T&& value) { emplace_back(std::move(value)); }
+    void push_front(T&& value) { emplace_front(std::move(value)); }
 
     // Only while not empty.
 

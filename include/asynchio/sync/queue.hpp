@@ -19,7 +19,7 @@ template<class T>
 class fifo_store {
 public:
     std::size_t size() const noexcept { return items_.size(); }
-    void push(T&& value) { items_.push_back(steady<T>(std::move(value))); }
+    void push(T&& value) { items_.emplace_back(std::move(value)); }
     template<class R>
     R pop() {
         R taken(std::move(items_.front().get()));
