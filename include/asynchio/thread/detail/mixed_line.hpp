@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A line in which tasks of any loop and blocked threads stand together, first come, first served.
+
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+namespace asynchio::detail {
+
+enum class standing : unsigned char { outside, waiting, served, refused };
+
+/// Somebody's place. Guarded, like the line, by one mutex of whoever has the line; once it is served or refused, it
+/// belongs to the one who waited.
+class line_place : public list_link {
+public:
+    line_place(const line_place&) = delete;
+    line_place& operator=(const line_place&) = delete;
+
+    /// Wakes the one who waits. @return false if nobody will come: its loop is closed.
+    virtual bool wake() noexcept = 0;
+
+    detail::standing standing = detail::standing::outside;
+    void* brought = nullptr; // what whoever serves it takes from it
+
+protected:
+    line_place() noexcept : list_link{nullptr, nullptr} {}
+    ~line_place() = default;
+};
+
+/// All calls under the mutex.
+///
+/// No wake-up is lost: who finds nothing enters under the mutex under which it looked, and who brings something looks
+/// into the line under the same mutex. To wake is to notify a condition variable whose thread gives the mutex up only
+/// by sleeping, or to post to a loop, which mailbox.hpp shows to be seen.
+class mixed_line {
+public:
+    bool empty() const noexcept { return line_.empty(); }
+    line_place* front() const noexcept { return line_.front(); }
+
+    void enter(line_place& place) noexcept {
+        place.standing = standing::waiting;
+        line_.push_back(place);
+    }
+    /// @return false if it does not wait any more.
+    bool leave(line_place& place) noexcept {
+        if (place.standing != standing::waiting) return false;
+        line_.remove(place);
+        place.standing = standing::outside;
+        return true;
+    }
+    /// Takes the first, if any, out of the line and wakes it; it is gone then. @return false if nobody will come.
+    bool dismiss_first(detail::standing with) noexcept {
+        line_place* const first = line_.pop_front();
+        if (first == nullptr) return false;
+        first->standing = with;
+        if (first->wake()) return true;
+        first->standing = standing::outside;
+        return false;
+    }
+    void refuse_all() noexcept {
+        while (!empty()) dismiss_first(standing::refused);
+    }
+
+private:
+    intrusive_list<line_place> line_;
+};
+
+/// A blocked thread's place.
+class thread_place final : public line_place {
+public:
+    thread_place() noexcept = default;
+
+    bool wake() noexcept override {
+        woken_.notify_one(); // under the mutex: `*this` is gone as soon as the thread has that
+        return true;
+    }
+    /// Blocks until it is dismissed, or until `deadline` of the steady clock.
+    void wait(std::unique_lock<std::mutex>& lock, nanoseconds_count deadline) {
+        const auto dismissed = [this] { return standing != detail::standing::waiting; };
+        if (deadline == far_future)
+            woken_.wait(lock, dismissed);
+        else
+            woken_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline)), dismissed);
+    }
+
+private:
+    std::condition_variable woken_;
+};
+
+/// A task's place; base of the awaiters. The awaiter binds, enters the line, and parks.
+class task_place : public line_place, public suspension, private ready_item {
+public:
+    bool wake() noexcept final {
+        event_loop* const loop = box_.get();
+        if (loop == this_thread.running) {
+            if (loop->closing()) return false;
+            loop->schedule(*this);
+            return true;
+        }
+        const loop_ref box = box_; // once posted, the loop may resume and destroy all this
+        return box.post(*this);
+    }
+
+protected:
+    task_place() noexcept : ready_item(&arrived) {}
+    ~task_place() = default;
+
+    void bind() noexcept { box_ = static_cast<event_loop*>(this_thread.running)->ref(); }
+
+private:
+    /// On the loop. A place that was dismissed is not destroyed before, but with the loop.
+    static void arrived(ready_item& item) noexcept {
+        auto& self = static_cast<task_place&>(item);
+        if (!self.box_.get()->closing()) self.run_now();
+    }
+
+    loop_ref box_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What a threadsafe_queue shares with those who wait in it.
+
+#include <asynchio/core/errors.hpp>
+#include <asynchio/core/ring_buffer.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/thread/detail/mixed_line.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// Items, and the two lines. All but `mutex` and `capacity` under the mutex.
+///
+/// Who waits for an item is woken with a claim to one, and takes the first that is there when it runs; items that are
+/// claimed are nobody else's. So nothing is in flight that a cancellation could lose: a claim that is given up passes to
+/// the next in line. Who waits for room leaves its item in its place: whoever makes room takes it in, and wakes it.
+/// In between: getters wait only while every item is claimed, and putters only while there is no room.
+template<class T>
+class threadsafe_queue_core {
+public:
+    /// A type whose move may throw is moved once when it comes and once when it goes, and travels behind a pointer.
+    static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
+    using stored = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+
+    explicit threadsafe_queue_core(std::size_t most) noexcept : capacity(most) {}
+    threadsafe_queue_core(const threadsafe_queue_core&) = delete;
+    threadsafe_queue_core& operator=(const threadsafe_queue_core&) = delete;
+    ~threadsafe_queue_core() = default;
+
+    template<class U>
+    static stored store(U&& item) {
+        if constexpr (boxed)
+            return std::make_unique<T>(std::forward<U>(item));
+        else
+            return T(std::forward<U>(item));
+    }
+
+    std::size_t size() const noexcept { return items_.size(); }
+    bool closed() const noexcept { return closed_; }
+    bool drained() const noexcept { return closed_ && items_.empty(); }
+    bool has_room() const noexcept { return items_.size() < capacity; }
+    bool has_item() const noexcept { return items_.size() > claimed_; }
+    void claim() noexcept { ++claimed_; }
+
+    /// While there is room. @throws std::bad_alloc: nothing has changed then.
+    void insert(stored&& item) {
+        items_.push_back(std::move(item));
+        serve_getters();
+    }
+    template<class U>
+    void insert_from(U&& item) {
+        if constexpr (std::is_same_v<U, stored>)
+            insert(std::move(item));
+        else
+            insert(store(std::forward<U>(item)));
+    }
+    /// While there is an item. `Result` is T or an optional. @throws what moving throws: the item stays.
+    template<class Result>
+    Result take() {
+        if constexpr (boxed) {
+            Result item(std::move(*items_.front()));
+            static_cast<void>(items_.pop_front());
+            taken();
+            return item;
+        } else {
+            Result item(items_.pop_front());
+            taken();
+            return item;
+        }
+    }
+    template<class Result>
+    Result take_claimed() {
+        --claimed_;
+        if constexpr (boxed) {
+            try {
+                return take<Result>();
+            } catch (...) {
+                serve_getters(); // it may be there for somebody else
+                throw;
+            }
+        } else {
+            return take<Result>();
+        }
+    }
+
+    void close() noexcept {
+        closed_ = true;
+        putters.refuse_all();
+        if (items_.empty()) getters.refuse_all();
+    }
+
+    /// Blocks the calling thread until `item` was taken in. @return false when the time is up.
+    static bool put_until(const std::shared_ptr<threadsafe_queue_core>& self, stored& item, nanoseconds_count deadline) {
+        std::shared_ptr<threadsafe_queue_core> kept;
+        std::unique_lock lock(self->mutex);
+        if (self->closed_) throw queue_shut_down();
+        if (self->has_room()) {
+            self->insert(std::move(item));
+            return true;
+        }
+        kept = self; // the queue may end meanwhile
+        switch (wait_in(kept->putters, &item, lock, deadline)) {
+        case standing::served: return true;
+        case standing::refused: throw queue_shut_down();
+        default: return false;
+        }
+    }
+    /// The same for an item. At the end, or when the time is up, gives an empty `Result`, or throws.
+    template<class Result, bool EmptyAtEnd>
+    static Result get_until(const std::shared_ptr<threadsafe_queue_core>& self, nanoseconds_count deadline) {
+        std::shared_ptr<threadsafe_queue_core> kept;
+        std::unique_lock lock(self->mutex);
+        if (self->has_item()) return self->template take<Result>();
+        standing how = standing::refused;
+        if (!self->drained()) {
+            kept = self;
+            how = wait_in(kept->getters, nullptr, lock, deadline);
+            if (how == standing::served) return kept->template take_claimed<Result>();
+        }
+        if constexpr (std::is_default_constructible_v<Result> && !std::is_same_v<Result, T>)
+            if (EmptyAtEnd || how == standing::waiting) return Result();
+        throw queue_shut_down();
+    }
+
+    /// A task gives up: leaves the line, or passes its claim on. @return whether it was still in the line.
+    bool give_up_get(line_place& place) noexcept {
+        const std::lock_guard lock(mutex);
+        if (getters.leave(place)) return true;
+        if (place.standing != standing::served) return false;
+        place.standing = standing::outside;
+        --claimed_;
+        serve_getters();
+        return false;
+    }
+    bool leave_getters(line_place& place) noexcept {
+        const std::lock_guard lock(mutex);
+        return getters.leave(place);
+    }
+    bool leave_putters(line_place& place) noexcept {
+        const std::lock_guard lock(mutex);
+        return putters.leave(place);
+    }
+
+    std::mutex mutex;
+    const std::size_t capacity;
+    mixed_line getters;
+    mixed_line putters;
+
+private:
+    static standing wait_in(mixed_line& line, void* brought, std::unique_lock<std::mutex>& lock, nanoseconds_count deadline) {
+        thread_place place;
+        place.brought = brought;
+        line.enter(place);
+        place.wait(lock, deadline);
+        return line.leave(place) ? standing::waiting : place.standing;
+    }
+
+    /// An item has gone.
+    void taken() noexcept {
+        while (has_room() && !putters.empty()) {
+            // After the first item there is memory for as many as have been there: this cannot throw.
+            items_.push_back(std::move(*static_cast<stored*>(putters.front()->brought)));
+            putters.dismiss_first(standing::served);
+        }
+        serve_getters();
+        if (drained()) getters.refuse_all();
+    }
+    void serve_getters() noexcept {
+        while (has_item() && !getters.empty())
+            if (getters.dismiss_first(standing::served)) claim();
+    }
+
+    ring_buffer<stored> items_;
+    std::size_t claimed_ = 0;
+    bool closed_ = false;
+};
+
+} // namespace asynchio::detail

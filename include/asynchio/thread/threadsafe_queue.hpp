@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The safe way to pass data from threads to a loop, back, and from loop to loop.
+
+#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/task/take.hpp>
+#include <asynchio/thread/detail/threadsafe_queue_awaiters.hpp>
+#include <asynchio/thread/detail/threadsafe_queue_core.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+/// A bounded queue between threads and tasks of any number of loops. Who puts faster than others get, waits.
+///
+/// Behaviour: first in, first out. Tasks and blocked threads wait in one line on each side, first come, first served,
+/// without barging. A task runs in the iteration after it was woken. After close() nothing goes in, those who wait for
+/// room get queue_shut_down, and what is in the queue can still be taken; then getters get queue_shut_down, and next()
+/// and blocking_next() give an empty optional.
+///
+/// Cancellation: a put that is cancelled while it waits puts nothing in; if its item was taken in before the request
+/// came, it stays in. A get that is cancelled takes nothing: its turn passes to the next in line.
+/// Threads: any. A `T` is moved under a lock and must not use the queue meanwhile. Calls named blocking_... throw on a
+/// thread that runs a loop: they would block it. In virtual time a task that waits here does not hold the clock; what
+/// does, is a to_thread job that it waits for as well.
+/// Lifetime: the destructor closes it; those who wait then are woken. Calls must not begin any more.
+/// Cost: a mutex, which a put or get holds for a few instructions; one allocation when it is made, none for each item
+/// (but those of the buffer, which grows up to the capacity, and one for each item whose move may throw); a system call
+/// only to wake a thread or loop that sleeps.
+/// Differs from Python: bounded always; asyncio's Queue belongs to one loop, queue.Queue only blocks.
+/// Example: `while (auto line = co_await lines.next()) handle(*line);`
+/// See also: to_thread, loop_ref::call_soon_threadsafe.
+template<class T>
+class threadsafe_queue {
+    static_assert(std::is_object_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
+                  "what goes through a threadsafe_queue is an object that can be moved");
+    using core = detail::threadsafe_queue_core<T>;
+
+public:
+    using value_type = T;
+
+    /// @param capacity how many items there may be, at least 1. @throws std::invalid_argument for 0.
+    explicit threadsafe_queue(std::size_t capacity) : core_(make(capacity)) {}
+    threadsafe_queue(const threadsafe_queue&) = delete;
+    threadsafe_queue& operator=(const threadsafe_queue&) = delete;
+    ~threadsafe_queue() { close(); }
+
+    // Any thread
+
+    std::size_t capacity() const noexcept { return core_->capacity; }
+    /// How many items there are; other threads may have changed it when it is looked at.
+    std::size_t size() const {
+        const std::lock_guard lock(core_->mutex);
+        return core_->size();
+    }
+    bool closed() const {
+        const std::lock_guard lock(core_->mutex);
+        return core_->closed();
+    }
+
+    /// Nothing goes in any more; what is in comes out. Wakes whoever waits in vain. Does nothing the second time.
+    void close() noexcept {
+        const std::lock_guard lock(core_->mutex);
+        core_->close();
+    }
+
+    /// Puts `item` in if there is room. @return false, and `item` is untouched, if there is none.
+    /// @throws queue_shut_down after close(); what moving or copying throws.
+    bool try_put(T&& item) { return offer(std::move(item)); }
+    bool try_put(const T& item)
+        requires std::is_copy_constructible_v<T>
+    {
+        return offer(item);
+    }
+
+    /// Takes the first item; empty if there is none for a newcomer. @throws queue_shut_down once closed and drained.
+    std::optional<T> try_get() {
+        const std::lock_guard lock(core_->mutex);
+        if (core_->has_item()) return core_->template take<std::optional<T>>();
+        if (core_->drained()) throw queue_shut_down();
+        return std::nullopt;
+    }
+
+    // Tasks
+
+    /// Awaitable: puts `item` (copied, moved or taken in at once) in, when its turn has come and there is room.
+    /// @throws queue_shut_down after close(), also while it waits. Cancellation: see above.
+    template<class U = T>
+    [[nodiscard]] detail::threadsafe_put<T> put(U&& item) {
+        detail::check_awaited_arguments<U>();
+        static_assert(std::is_constructible_v<T, detail::kept_t<U>>, "put: a T cannot be made from what is put");
+        return detail::threadsafe_put<T>(core_, core::store(detail::keep<U>(item)));
+    }
+
+    /// Awaitable: takes the first item when its turn has come and there is one.
+    /// @throws queue_shut_down once closed and drained. Cancellation: see above.
+    [[nodiscard]] detail::threadsafe_get<T, false> get() noexcept { return detail::threadsafe_get<T, false>(core_); }
+
+    /// Awaitable: the same as an optional, which is empty once closed and drained.
+    [[nodiscard]] detail::threadsafe_get<T, true> next() noexcept { return detail::threadsafe_get<T, true>(core_); }
+
+    // Threads without a loop; where one runs they throw std::logic_error
+
+    /// Blocks until `item` is in. @throws queue_shut_down after close(), also while it waits.
+    void blocking_put(T item) {
+        require_no_loop("blocking_put", "put()");
+        auto held = core::store(std::move(item));
+        core::put_until(core_, held, detail::far_future);
+    }
+
+    /// Blocks for at most `limit`. @return false, and `item` is what it was, when the time is up.
+    /// @throws queue_shut_down after close(), also while it waits: `item` is what it was.
+    template<class Rep, class Period>
+    bool blocking_put_for(T&& item, std::chrono::duration<Rep, Period> limit) {
+        require_no_loop("blocking_put_for", "wait_for(put(), ...)");
+        if constexpr (core::boxed) {
+            static_assert(std::is_move_assignable_v<T>, "blocking_put_for: an item that comes back must be assignable");
+            auto held = core::store(std::move(item));
+            try {
+                if (core::put_until(core_, held, deadline(limit))) return true;
+            } catch (...) {
+                item = std::move(*held);
+                throw;
+            }
+            item = std::move(*held);
+            return false;
+        } else {
+            return core::put_until(core_, item, deadline(limit));
+        }
+    }
+    template<class Rep, class Period>
+    bool blocking_put_for(const T& item, std::chrono::duration<Rep, Period> limit)
+        requires std::is_copy_constructible_v<T>
+    {
+        require_no_loop("blocking_put_for", "wait_for(put(), ...)");
+        auto held = core::store(item);
+        return core::put_until(core_, held, deadline(limit));
+    }
+
+    /// Blocks until there is an item. @throws queue_shut_down once closed and drained.
+    T blocking_get() {
+        require_no_loop("blocking_get", "get()");
+        return core::template get_until<T, false>(core_, detail::far_future);
+    }
+
+    /// Blocks until there is an item; empty once closed and drained.
+    std::optional<T> blocking_next() {
+        require_no_loop("blocking_next", "next()");
+        return core::template get_until<std::optional<T>, true>(core_, detail::far_future);
+    }
+
+    /// Blocks for at most `limit`; empty when the time is up. @throws queue_shut_down once closed and drained.
+    template<class Rep, class Period>
+    std::optional<T> blocking_get_for(std::chrono::duration<Rep, Period> limit) {
+        require_no_loop("blocking_get_for", "wait_for(get(), ...)");
+        return core::template get_until<std::optional<T>, false>(core_, deadline(limit));
+    }
+
+private:
+    static std::shared_ptr<core> make(std::size_t capacity) {
+        if (capacity == 0) throw std::invalid_argument("threadsafe_queue: the capacity must be at least 1");
+        return std::make_shared<core>(capacity);
+    }
+    static void require_no_loop(const char* call, const char* instead) {
+        if (detail::this_thread.running == nullptr) return;
+        throw std::logic_error(std::string("threadsafe_queue: ") + call +
+                               " would block the event loop that runs on this thread; use co_await " + instead);
+    }
+    template<class Rep, class Period>
+    static detail::nanoseconds_count deadline(std::chrono::duration<Rep, Period> limit) noexcept {
+        return detail::later(detail::steady_now(), detail::to_nanoseconds(limit));
+    }
+
+    template<class U>
+    bool offer(U&& item) {
+        const std::lock_guard lock(core_->mutex);
+        if (core_->closed()) throw queue_shut_down();
+        if (!core_->has_room()) return false;
+        core_->insert_from(std::forward<U>(item));
+        return true;
+    }
+
+    std::shared_ptr<core> core_;
+};
+
+} // namespace asynchio
