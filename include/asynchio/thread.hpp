@@ -5,8 +5,11 @@
 
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>
+#include <asynchio/thread/loop_group.hpp>
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 #include <asynchio/thread/thread_pool.hpp>
+#include <asynchio/thread/threadsafe_queue.hpp>
 #include <asynchio/thread/to_thread.hpp>
 #include <asynchio/thread/worker_count.hpp>
+#include <asynchio/thread/wrap_future.hpp>

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Starting a task on a loop from another thread, and awaiting on one loop what runs on another.
+// Starting a task on a loop from another thread.
 
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/future.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
-#include <asynchio/thread/detail/held_by_loop.hpp>
 
 #include <exception>
 #include <memory>
@@ -78,40 +76,6 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
         },
         std::move(started), detail::settle_at_end<T>(state));
     return concurrent_future<T>(std::move(state));
-}
-
-/// A future of the running loop that follows a concurrent_future: its result is copied over, through the loop's
-/// mailbox. Cancelling the one cancels the other. A result that comes when this loop is closed, or the future
-/// cancelled, is dropped.
-template<class T>
-future<T> wrap_future(const concurrent_future<T>& source) {
-    const loop_ref here = get_running_loop().ref();
-    future<T> followed;
-    followed.add_done_callback([source](const future<T>& done) {
-        if (done.cancelled()) source.cancel();
-    });
-    auto& held = detail::held_by_loop::make<detail::held_future<T>>(get_running_loop(), followed);
-    source.add_done_callback([here, &held](const concurrent_future<T>& done) {
-        try {
-            here.call_soon_threadsafe([&held, done] {
-                const future<T> target = held.target;
-                held.let_go();
-                if (target.done()) return;
-                try {
-                    if constexpr (std::is_void_v<T>) {
-                        done.get();
-                        target.set_result();
-                    } else {
-                        target.set_result(done.get());
-                    }
-                } catch (...) {
-                    target.set_exception(std::current_exception());
-                }
-            });
-        } catch (const std::logic_error&) { // closed
-        }
-    });
-    return followed;
 }
 
 } // namespace asynchio

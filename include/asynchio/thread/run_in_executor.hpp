@@ -99,7 +99,7 @@ public:
     /// The loop is gone: the result has nowhere to go.
     void orphan() noexcept {
         drop_future();
-        if (core_->withdraw(*this)) return delete this;
+        if (withdraw()) return delete this;
         request_stop();
         if (phase_.exchange(phase::orphaned) == phase::refused) delete this;
     }
@@ -110,6 +110,8 @@ protected:
     virtual void call() noexcept = 0;
     virtual void request_stop() noexcept = 0;
     virtual void deliver(completion& result) noexcept = 0;
+    /// Whether a worker is to see it also when nobody wants its result any more.
+    virtual bool must_run() const noexcept { return false; }
 
 private:
     friend executor_jobs;
@@ -139,12 +141,13 @@ private:
     /// The future was cancelled, or set by somebody else.
     static void settled_early(watcher& who, completion&) noexcept {
         auto& self = static_cast<executor_job&>(who);
-        if (!self.core_->withdraw(self)) return self.request_stop(); // a thread has it
+        if (!self.withdraw()) return self.request_stop(); // a thread has it
         self.leave_loop();
         self.drop_future();
         delete &self;
     }
 
+    bool withdraw() noexcept { return !must_run() && core_->withdraw(*this); }
     void leave_loop() noexcept;
     void drop_future() noexcept {
         future_->unwatch(*this);
@@ -202,6 +205,24 @@ inline void executor_job::leave_loop() noexcept {
     box_.get()->post_arrived();
 }
 
+/// Ends a future<T> with what a worker found.
+template<class T>
+void complete_with(completion& c, outcome<T>& found) noexcept {
+    auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(c));
+    if (found.error()) {
+        state.set_error(found.error(), found.cancelled());
+    } else if constexpr (std::is_void_v<T>) {
+        state.emplace();
+    } else {
+        try {
+            state.emplace(std::move(found).value());
+        } catch (...) { // the result's move constructor
+            state.set_error(std::current_exception(), false);
+        }
+    }
+    state.complete();
+}
+
 template<class F, class... Args>
 class executor_call final : public executor_job {
     using kept_call = thread_call<F, Args...>;
@@ -222,21 +243,7 @@ public:
 private:
     void call() noexcept override { call_.run(outcome_); }
     void request_stop() noexcept override { call_.request_stop(); }
-    void deliver(completion& c) noexcept override {
-        auto& state = static_cast<future_state<result>&>(static_cast<future_base&>(c));
-        if (outcome_.error()) {
-            state.set_error(outcome_.error(), outcome_.cancelled());
-        } else if constexpr (std::is_void_v<result>) {
-            state.emplace();
-        } else {
-            try {
-                state.emplace(std::move(outcome_).value());
-            } catch (...) { // the result's move constructor
-                state.set_error(std::current_exception(), false);
-            }
-        }
-        state.complete();
-    }
+    void deliver(completion& c) noexcept override { complete_with(c, outcome_); }
 
     kept_call call_;
     outcome<result> outcome_;

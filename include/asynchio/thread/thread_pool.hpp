@@ -5,17 +5,16 @@
 
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/thread/detail/signals_blocked.hpp>
 #include <asynchio/thread/worker_count.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <pthread.h>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -119,20 +118,6 @@ public:
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
 private:
-    /// Signals are the loop's business: its thread takes them.
-    struct signals_blocked {
-        signals_blocked() noexcept {
-            sigset_t all;
-            sigfillset(&all);
-            pthread_sigmask(SIG_SETMASK, &all, &before);
-        }
-        signals_blocked(const signals_blocked&) = delete;
-        signals_blocked& operator=(const signals_blocked&) = delete;
-        ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
-
-        sigset_t before;
-    };
-
     void start_thread(const std::shared_ptr<pool_core>& self) {
         const signals_blocked inherited;
         try {
@@ -146,12 +131,7 @@ private:
     }
 
     void work(std::size_t index) noexcept {
-#if defined(__linux__)
-        const std::string name = "asynchio-" + std::to_string(index);
-        pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-#else
-        (void)index;
-#endif
+        name_this_thread(("asynchio-" + std::to_string(index)).substr(0, 15).c_str());
         std::unique_lock lock(mutex_);
         for (;;) {
             if (pool_job* job = jobs_.pop_front()) {

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// One loop per thread: for programs that one thread is not enough for.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/co_invoke.hpp>
+#include <asynchio/task/runner.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/thread/concurrent_future.hpp>
+#include <asynchio/thread/detail/signals_blocked.hpp>
+#include <asynchio/thread/run_coroutine_threadsafe.hpp>
+#include <asynchio/thread/to_thread.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// A number of loops, each on a thread of its own, that share nothing. A task stays on the loop it was given to.
+///
+/// Behaviour: the loops run from the constructor to close(). Each ends as run() does: the tasks that are left are
+/// cancelled and waited for, its thread pool is joined. All are told to end before the first is waited for. The threads
+/// are named "aio-loop-0", "aio-loop-1", ... and take no signals.
+/// Threads: any may submit; the functions that end it belong to the owner.
+/// Lifetime: the destructor ends it, and blocks until it has. A task that swallows its cancellation and never ends
+/// keeps it from returning. A group must not be ended by one of its own tasks.
+/// Cost: a thread and a loop each; to submit, what run_coroutine_threadsafe costs.
+/// Example: `loop_group loops; loops.submit(serve, port).get();`, or inside of a loop `co_await with(loops, body)`.
+/// See also: run_coroutine_threadsafe, wrap_future, threadsafe_queue.
+class loop_group {
+public:
+    /// One for each core.
+    static std::size_t default_size() noexcept { return std::max(1U, std::thread::hardware_concurrency()); }
+
+    /// Starts `number` loops. @param options of each; handle_sigint is the business of who runs the main loop.
+    /// @throws std::invalid_argument for 0; std::system_error when the system has no descriptors or threads left: no
+    /// thread has been left running then.
+    explicit loop_group(std::size_t number = default_size(), const run_options& options = {});
+    loop_group(const loop_group&) = delete;
+    loop_group& operator=(const loop_group&) = delete;
+    ~loop_group() {
+        stop();
+        join();
+    }
+
+    std::size_t size() const noexcept { return members_.size(); }
+
+    /// What any thread may hold of loop number `index`. @throws std::out_of_range.
+    loop_ref loop(std::size_t index) const { return member_at(index).loop; }
+
+    /// Makes a task on loop number `index`: of a task, another awaitable, or `f(args...)`, which is called there with
+    /// arguments that are copied. @return its future; co_await it through wrap_future.
+    /// @throws std::out_of_range; std::logic_error when the group is being closed: nothing was started then.
+    template<class X, class... Args>
+    auto submit(std::size_t index, X&& x, Args&&... args) {
+        member& to = member_at(index);
+        auto work = detail::as_task(std::forward<X>(x), std::forward<Args>(args)...);
+        const std::lock_guard lock(to.entry);
+        if (to.told) throw std::logic_error("submit: the loop_group is closed");
+        return run_coroutine_threadsafe(std::move(work), to.loop);
+    }
+
+    /// The same on the loops in turn.
+    template<class X, class... Args>
+        requires(!std::is_integral_v<std::remove_cvref_t<X>>)
+    auto submit(X&& x, Args&&... args) {
+        const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed) % size();
+        return submit(index, std::forward<X>(x), std::forward<Args>(args)...);
+    }
+
+    /// Ends all loops and waits for their threads. Does nothing the second time.
+    /// @throws std::logic_error on a thread that runs a loop, which it would block: co_await aclose() there.
+    void close() {
+        if (detail::this_thread.running != nullptr)
+            throw std::logic_error("loop_group: close would block the event loop that runs on this thread; use co_await "
+                                   "aclose()");
+        stop();
+        join();
+    }
+
+    /// Awaitable: the same without blocking the running loop. A resource for with.
+    /// Cancellation: delivered when the loops have ended. @throws std::logic_error in a task of the group itself.
+    task<> aclose();
+
+private:
+    /// A loop, and its thread's program. Made, and destroyed when the thread has ended, by the owner.
+    struct member : detail::ready_item {
+        explicit member(const run_options& options)
+            : ready_item(&end), ended_by(options), loop(ended_by.get_loop().ref()) {}
+
+        void work(std::size_t index) noexcept {
+            detail::name_this_thread(("aio-loop-" + std::to_string(index)).substr(0, 15).c_str());
+            event_loop& mine = ended_by.get_loop();
+            while (!ending) mine.run_forever(); // also when somebody else has stopped it
+            ended_by.close();
+        }
+        static void end(ready_item& item) noexcept {
+            auto& self = static_cast<member&>(item);
+            self.ending = true;
+            self.loop.get()->stop();
+        }
+
+        runner ended_by;
+        const loop_ref loop;
+        bool ending = false; // the loop's
+        std::mutex entry;    // what is submitted is posted before the end, or refused
+        bool told = false;
+        std::thread thread;
+    };
+
+    member& member_at(std::size_t index) const {
+        if (index >= members_.size())
+            throw std::out_of_range("loop_group: there is no loop number " + std::to_string(index) + " among " +
+                                    std::to_string(members_.size()));
+        return *members_[index];
+    }
+    void stop() noexcept {
+        for (const auto& each : members_) {
+            const std::lock_guard lock(each->entry);
+            if (!std::exchange(each->told, true)) each->loop.post(*each);
+        }
+    }
+    void join() {
+        const std::lock_guard lock(joining_);
+        for (const auto& each : members_)
+            if (each->thread.joinable()) each->thread.join();
+    }
+
+    std::vector<std::unique_ptr<member>> members_;
+    std::atomic<std::size_t> next_ = 0;
+    std::mutex joining_;
+};
+
+inline loop_group::loop_group(std::size_t number, const run_options& options) {
+    if (number == 0) throw std::invalid_argument("loop_group: the number of loops must be at least 1");
+    members_.reserve(number);
+    while (members_.size() < number) members_.push_back(std::make_unique<member>(options));
+    try {
+        const detail::signals_blocked inherited;
+        for (std::size_t i = 0; i < number; ++i) {
+            member& each = *members_[i];
+            each.thread = std::thread([&each, i] { each.work(i); });
+        }
+    } catch (...) {
+        stop();
+        join();
+        throw;
+    }
+}
+
+inline task<> loop_group::aclose() {
+    const loop_ref here = get_running_loop().ref();
+    for (const auto& each : members_)
+        if (each->loop == here) throw std::logic_error("loop_group: a task of the group cannot close it");
+    stop();
+    co_await to_thread([this] { join(); });
+}
+
+} // namespace asynchio

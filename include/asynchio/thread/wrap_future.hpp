@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Futures that other threads complete, as futures of the running loop.
+
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/task/future.hpp>
+#include <asynchio/thread/concurrent_future.hpp>
+#include <asynchio/thread/default_pool.hpp>
+#include <asynchio/thread/detail/held_by_loop.hpp>
+#include <asynchio/thread/run_in_executor.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+namespace detail {
+
+/// A worker's wait for a std::future or std::shared_future. The source ends on the worker, whatever happens: that of
+/// std::async waits for its thread there.
+template<class Source, class T>
+class std_future_wait final : public executor_job {
+public:
+    explicit std_future_wait(Source&& source) noexcept : source_(std::move(source)) {}
+
+    static future<T> start(event_loop& loop, Source&& source) {
+        if (!source.valid())
+            throw std::logic_error("wrap_future: the std::future is empty: default-constructed, moved from, or asked before");
+        future<T> made(loop);
+        const bool ready = source.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+        auto job = std::make_unique<std_future_wait>(std::move(source));
+        if (ready) {
+            job->call();
+            job->deliver(*made.completion());
+        } else {
+            job->submit(loop, *made.completion(), default_pool::of(loop).core());
+            static_cast<void>(job.release());
+        }
+        return made;
+    }
+
+private:
+    void call() noexcept override {
+        Source source = std::move(source_);
+        if (unwanted_.load(std::memory_order_relaxed)) return;
+        try {
+            if constexpr (std::is_void_v<T>) {
+                source.get();
+                outcome_.emplace();
+            } else {
+                outcome_.emplace(source.get());
+            }
+        } catch (...) {
+            outcome_.set_error(std::current_exception(), is_cancellation(std::current_exception()));
+        }
+    }
+    void request_stop() noexcept override { unwanted_.store(true, std::memory_order_relaxed); }
+    bool must_run() const noexcept override { return true; }
+    void deliver(completion& c) noexcept override { complete_with(c, outcome_); }
+
+    Source source_;
+    outcome<T> outcome_;
+    std::atomic<bool> unwanted_ = false;
+};
+
+} // namespace detail
+
+/// A future of the running loop that follows a concurrent_future: its result is copied over, through the loop's
+/// mailbox. Cancelling the one cancels the other. A result that comes when this loop is closed, or the future
+/// cancelled, is dropped.
+template<class T>
+future<T> wrap_future(const concurrent_future<T>& source) {
+    const loop_ref here = get_running_loop().ref();
+    future<T> followed;
+    followed.add_done_callback([source](const future<T>& done) {
+        if (done.cancelled()) source.cancel();
+    });
+    auto& held = detail::held_by_loop::make<detail::held_future<T>>(get_running_loop(), followed);
+    source.add_done_callback([here, &held](const concurrent_future<T>& done) {
+        try {
+            here.call_soon_threadsafe([&held, done] {
+                const future<T> target = held.target;
+                held.let_go();
+                if (target.done()) return;
+                try {
+                    if constexpr (std::is_void_v<T>) {
+                        done.get();
+                        target.set_result();
+                    } else {
+                        target.set_result(done.get());
+                    }
+                } catch (...) {
+                    target.set_exception(std::current_exception());
+                }
+            });
+        } catch (const std::logic_error&) { // closed
+        }
+    });
+    return followed;
+}
+
+/// A future of the running loop for what a std::future will give. A thread of the loop's default pool waits for it,
+/// unless it is ready: each one that is pending holds a thread. A deferred one runs there.
+///
+/// Cancellation: of the future: at once. The wait itself cannot be interrupted, so the thread stays until the
+/// std::future is ready, and the result is dropped; a wait that was still queued is not begun. To have a cancellation
+/// wait for the result instead: `co_await to_thread(get, std::move(f))` with a function that calls `get()`.
+/// Threads: the loop's. In virtual time the clock stands still until the std::future is ready.
+/// Lifetime: at its end the loop waits for the thread as for every job (run_options::shutdown_timeout).
+/// @throws std::logic_error without a running loop, or for a std::future that is empty.
+/// Cost: two allocations. See also: to_thread.
+template<class T>
+future<T> wrap_future(std::future<T> source) {
+    return detail::std_future_wait<std::future<T>, T>::start(get_running_loop(), std::move(source));
+}
+
+/// The same for a shared one, whose value is copied.
+template<class T>
+future<T> wrap_future(std::shared_future<T> source) {
+    static_assert(std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>,
+                  "wrap_future copies the value of a std::shared_future");
+    return detail::std_future_wait<std::shared_future<T>, T>::start(get_running_loop(), std::move(source));
+}
+
+} // namespace asynchio
