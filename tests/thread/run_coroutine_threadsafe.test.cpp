@@ -3,6 +3,7 @@
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 
 #include "support/catch.hpp"
+#include "support/other_loop.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -29,49 +30,6 @@
 namespace aio = asynchio;
 using namespace asynchio_tests;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// A loop in a thread of its own, until the end of the scope.
-class other_loop {
-public:
-    other_loop()
-        : thread_([this] {
-              aio::run([this]() -> aio::task<> {
-                  aio::future<> until;
-                  ref_ = aio::get_running_loop().ref();
-                  end_ = [until] { until.set_result(); };
-                  ready_.open();
-                  co_await until;
-              });
-          }) {
-        ready_.wait();
-    }
-    other_loop(const other_loop&) = delete;
-    other_loop& operator=(const other_loop&) = delete;
-    ~other_loop() { end(); }
-
-    const aio::loop_ref& ref() const noexcept { return ref_; }
-    void end() {
-        if (!thread_.joinable()) return;
-        ref_.call_soon_threadsafe([this] { end_(); });
-        thread_.join();
-    }
-
-private:
-    gate ready_;
-    aio::loop_ref ref_;
-    std::function<void()> end_;
-    std::thread thread_;
-};
-
-aio::task<int> held_until(gate& release, int value) {
-    const auto wait = [&release] { release.wait(); };
-    co_await aio::to_thread(wait);
-    co_return value;
-}
-
-} // namespace
 
 TEST_CASE("run_coroutine_threadsafe: makes a task on the loop, from a task, an awaitable or a callable", "[TS-4]") {
     const audited afterwards;
@@ -219,120 +177,4 @@ TEST_CASE("run_coroutine_threadsafe: calls of one thread begin in their order", 
     loop.end();
     REQUIRE(order.size() == 1'000);
     CHECK(std::is_sorted(order.begin(), order.end()));
-}
-
-// wrap_future
-
-TEST_CASE("wrap_future: gives what runs on another loop to this one", "[TS-12]") {
-    const audited afterwards;
-    const watchdog guard;
-    const other_loop loop;
-    aio::run([&]() -> aio::task<> {
-        gate release;
-        const auto waiting = aio::wrap_future(aio::run_coroutine_threadsafe(held_until(release, 5), loop.ref()));
-        CHECK_FALSE(waiting.done());
-        release.open();
-        const int five = co_await waiting;
-        CHECK(five == 5);
-        const auto failing = aio::wrap_future(aio::run_coroutine_threadsafe(fails("over there"), loop.ref()));
-        const auto failed = co_await aio::nothrow(failing);
-        CHECK(text_of(failed.error()) == "over there");
-        const auto nothing =
-            aio::wrap_future(aio::run_coroutine_threadsafe([]() -> aio::task<> { co_return; }, loop.ref()));
-        co_await nothing;
-        const auto owned = aio::run_coroutine_threadsafe(
-            []() -> aio::task<std::unique_ptr<int>> { co_return std::make_unique<int>(6); }, loop.ref());
-        const std::unique_ptr<int> six = co_await aio::wrap_future(owned);
-        CHECK(*six == 6);
-    });
-}
-
-TEST_CASE("wrap_future: cancelling the one cancels the other", "[TS-12]") {
-    const audited afterwards;
-    const watchdog guard;
-    const other_loop loop;
-    aio::run([&]() -> aio::task<> {
-        gate begun;
-        gate ended;
-        const auto source = aio::run_coroutine_threadsafe(
-            [&]() -> aio::task<> {
-                const opened_at_end over(ended);
-                begun.open();
-                co_await aio::sleep(1h);
-            },
-            loop.ref());
-        const auto target = aio::wrap_future(source);
-        begun.wait();
-        target.cancel();
-        CHECK_THROWS_AS(co_await target, aio::cancelled_error);
-        co_await aio::testing::run_until_idle();
-        CHECK(source.cancelled());
-        ended.wait();
-
-        const auto second = aio::run_coroutine_threadsafe(ends_after(1h), loop.ref());
-        const auto follows = aio::wrap_future(second);
-        second.cancel();
-        CHECK_THROWS_AS(co_await follows, aio::cancelled_error);
-        CHECK(follows.cancelled());
-    });
-}
-
-TEST_CASE("wrap_future: a result for a cancelled future is dropped", "[TS-13]") {
-    virtual_run([]() -> aio::task<> {
-        aio::future<int> held;
-        const auto waits = [](aio::future<int> from) -> aio::task<int> {
-            const int result = co_await from;
-            co_return result;
-        };
-        const auto source = aio::run_coroutine_threadsafe(waits(held), aio::get_running_loop().ref());
-        const auto target = aio::wrap_future(source);
-        co_await aio::testing::run_until_idle();
-        held.set_result(4);
-        target.cancel(); // in the iteration in which the result is on its way
-        co_await aio::testing::run_until_idle();
-        CHECK(target.cancelled());
-    });
-}
-
-TEST_CASE("wrap_future: a loop that is closed when the result comes drops it", "[TS-14]") {
-    counted::reset();
-    {
-        const audited afterwards;
-        const watchdog guard;
-        other_loop loop;
-        gate release;
-        std::optional<aio::future<counted>> target;
-        const auto source = aio::run_coroutine_threadsafe(
-            [&release]() -> aio::task<counted> {
-                const auto wait = [&release] { release.wait(); };
-                co_await aio::to_thread(wait);
-                co_return counted(1);
-            },
-            loop.ref());
-        {
-            aio::event_loop here;
-            here.call_soon([&] { target.emplace(aio::wrap_future(source)); });
-            aio::testing::run_until_idle(here);
-        }
-        release.open();
-        source.wait();
-        CHECK_FALSE(target->done());
-        loop.end();
-    }
-    CHECK(counted::alive == 0);
-}
-
-TEST_CASE("wrap_future: a result that cannot be copied over is an error, not silence") {
-    fragile::fuse = 0;
-    virtual_run([]() -> aio::task<> {
-        const auto source = aio::run_coroutine_threadsafe([]() -> aio::task<fragile> { co_return fragile(1); },
-                                                          aio::get_running_loop().ref());
-        co_await aio::testing::run_until_idle();
-        const auto target = aio::wrap_future(source);
-        fragile::fuse = 1;
-        const auto ended = co_await aio::nothrow(target);
-        CHECK(text_of(ended.error()) == "copy");
-        fragile::fuse = 0;
-    });
-    CHECK(fragile::alive == 0);
 }
