@@ -84,10 +84,10 @@ std::optional<int> get_somehow(aio::threadsafe_queue<int>& queue, int turn) {
 
 TEST_CASE("stress: four threads and two loops, a million operations, nothing lost or doubled", "[TS-1][TS-4][stress]") {
     // Items go from two threads through one of two loops to two other threads: four operations each.
-    const int items = rounds(200'000);
-    const int calls = rounds(15'000);     // of each thread to each loop
-    const int coroutines = rounds(5'000); // the same
-    const int jobs = rounds(20'000);      // of each loop
+    const int items = 200'000;
+    const int calls = 15'000;     // of each thread to each loop
+    const int coroutines = 5'000; // the same
+    const int jobs = 20'000;      // of each loop
     constexpr int threads = 4;
     constexpr int loops_used = 2;
     const audited afterwards;

@@ -15,6 +15,7 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
@@ -281,28 +282,34 @@ TEST_CASE("wrap_future: a loop that ends while a thread waits cancels the future
 }
 
 TEST_CASE("wrap_future: cancelled at every step") {
-    const auto scenario = []() -> aio::task<> {
-        auto source = std::make_unique<std::promise<std::shared_ptr<int>>>();
-        std::promise<int> other;
-        const auto wrapped = aio::wrap_future(source->get_future());
-        const auto second = aio::wrap_future(other.get_future());
-        const auto job = [&] {
-            source->set_value(std::make_shared<int>(1));
-            source.reset();
-            other.set_value(2);
-        };
-        const auto giver = aio::create_task([&]() -> aio::task<> { co_await aio::to_thread(std::ref(job)); });
-        std::exception_ptr error;
-        try {
-            co_await aio::gather(wrapped, second);
-        } catch (...) {
-            error = std::current_exception();
+    struct giver {
+        std::promise<std::shared_ptr<int>> first;
+        std::promise<int> second;
+        std::thread thread;
+        giver() = default;
+        giver(const giver&) = delete;
+        giver& operator=(const giver&) = delete;
+        ~giver() {
+            if (!thread.joinable()) give();
+            thread.join();
         }
-        while (!giver.done()) static_cast<void>(co_await aio::nothrow(aio::sleep(1ms)));
-        if (error) std::rethrow_exception(error);
+        void give() {
+            thread = std::thread([this] {
+                first.set_value(std::make_shared<int>(1));
+                second.set_value(2);
+            });
+        }
+    };
+    const auto scenario = []() -> aio::task<> {
+        giver other;
+        const auto first = aio::wrap_future(other.first.get_future());
+        const auto second = aio::wrap_future(other.second.get_future());
+        co_await aio::yield();
+        other.give();
+        co_await aio::gather(first, second);
     };
     const auto met = aio::testing::for_each_cancellation(scenario);
-    CHECK(met.points > 2);
+    CHECK(met.points > 1);
 }
 
 TEST_CASE("wrap_future: many std::futures, more than there are threads") {
