@@ -80,6 +80,7 @@ TEST_CASE("loop_group: one that nobody uses ends") {
 }
 
 TEST_CASE("loop_group: when there are no descriptors left, the constructor throws and leaves nothing behind") {
+    if (sanitized) return; // the sanitizers open descriptors of their own
     const audited afterwards;
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);

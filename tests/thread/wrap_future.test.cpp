@@ -199,9 +199,9 @@ TEST_CASE("wrap_future: a wait that was cancelled in the queue is not begun") {
 }
 
 TEST_CASE("wrap_future: a std::async that is given up does not block the loop") {
-    virtual_run([]() -> aio::task<> {
+    gate go; // outlives the run, which waits for the thread
+    virtual_run([&go]() -> aio::task<> {
         aio::set_default_pool(1);
-        gate go;
         const opened_at_end always(go);
         const auto job = [&go] { go.wait(); };
         const auto busy = aio::create_task([&]() -> aio::task<> { co_await aio::to_thread(std::ref(job)); });
