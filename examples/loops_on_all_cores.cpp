@@ -37,9 +37,7 @@ aio::task<int> serve(int client) {
     co_return client;
 }
 
-aio::task<int> served_here() {
-    co_return served;
-}
+aio::task<int> served_here() { co_return served; }
 
 aio::task<> use(aio::loop_group& loops) {
     std::cout << loops.size() << " loops on " << loops.size() << " threads\n";
@@ -62,6 +60,4 @@ aio::task<> amain() {
     std::cout << "left behind: " << (endless.cancelled() ? "cancelled with its loop\n" : "still runs\n");
 }
 
-int main() {
-    aio::run(amain());
-}
+int main() { aio::run(amain()); }

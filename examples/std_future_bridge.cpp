@@ -55,6 +55,4 @@ aio::task<> amain() {
     }
 } // run() waits for the thread that is still looking
 
-int main() {
-    aio::run(amain());
-}
+int main() { aio::run(amain()); }

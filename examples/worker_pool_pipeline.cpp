@@ -78,6 +78,4 @@ aio::task<> pipeline() {
     co_await aio::gather(read_lines(lines), parse_all(lines, requests), merge(requests));
 }
 
-int main() {
-    aio::run(pipeline());
-}
+int main() { aio::run(pipeline()); }

@@ -54,9 +54,7 @@ static void loop_to_thread_asynchio(benchmark::State& state) {
 }
 BENCHMARK(loop_to_thread_asynchio)->Apply(capacities);
 
-static void thread_to_thread_asynchio(benchmark::State& state) {
-    measure_both(state, put_all, get_all);
-}
+static void thread_to_thread_asynchio(benchmark::State& state) { measure_both(state, put_all, get_all); }
 BENCHMARK(thread_to_thread_asynchio)->Apply(capacities);
 
 /// Both ends on one loop: what the lock costs where nobody contends for it.

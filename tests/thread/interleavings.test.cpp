@@ -868,7 +868,8 @@ TEST_CASE("interleavings: a job whose loop closes is freed once") {
     wrong<job_and_closing_loop>(job_and_closing_loop::mutant::reads_then_writes);
 }
 
-TEST_CASE("interleavings: a call whose loop closes is not destroyed under the worker, which is not waited for in vain") {
+TEST_CASE(
+    "interleavings: a call whose loop closes is not destroyed under the worker, which is not waited for in vain") {
     right<call_and_closing_loop>();
     wrong<call_and_closing_loop>(call_and_closing_loop::mutant::says_so_without_lock);
 }

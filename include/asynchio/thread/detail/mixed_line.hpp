@@ -87,7 +87,8 @@ public:
         if (deadline == far_future)
             woken_.wait(lock, dismissed);
         else
-            woken_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline)), dismissed);
+            woken_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline)),
+                              dismissed);
     }
 
 private:

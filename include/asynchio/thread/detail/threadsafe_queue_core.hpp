@@ -97,7 +97,8 @@ public:
     }
 
     /// Blocks the calling thread until `item` was taken in. @return false when the time is up.
-    static bool put_until(const std::shared_ptr<threadsafe_queue_core>& self, stored& item, nanoseconds_count deadline) {
+    static bool put_until(const std::shared_ptr<threadsafe_queue_core>& self, stored& item,
+                          nanoseconds_count deadline) {
         std::shared_ptr<threadsafe_queue_core> kept;
         std::unique_lock lock(self->mutex);
         if (self->closed_) throw queue_shut_down();
@@ -154,7 +155,8 @@ public:
     mixed_line putters;
 
 private:
-    static standing wait_in(mixed_line& line, void* brought, std::unique_lock<std::mutex>& lock, nanoseconds_count deadline) {
+    static standing wait_in(mixed_line& line, void* brought, std::unique_lock<std::mutex>& lock,
+                            nanoseconds_count deadline) {
         thread_place place;
         place.brought = brought;
         line.enter(place);
