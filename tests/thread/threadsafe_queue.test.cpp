@@ -839,6 +839,8 @@ TEST_CASE("threadsafe_queue: blocking calls pass items from thread to thread in 
 }
 
 TEST_CASE("threadsafe_queue: a thread feeds a loop, and a loop a thread") {
+    const audited afterwards; // when the thread has ended: until then it may hold a loop_ref
+    const watchdog guard;
     aio::threadsafe_queue<int> there(2);
     aio::threadsafe_queue<int> back(2);
     const int number = rounds(10'000);
@@ -848,7 +850,7 @@ TEST_CASE("threadsafe_queue: a thread feeds a loop, and a loop a thread") {
     });
     std::int64_t sum = 0;
     int got = 0;
-    virtual_run([&]() -> aio::task<> {
+    const auto feed_and_collect = [&]() -> aio::task<> {
         const auto feed = aio::create_task([&]() -> aio::task<> {
             for (int i = 0; i < number; ++i) co_await there.put(i);
             there.close();
@@ -858,7 +860,8 @@ TEST_CASE("threadsafe_queue: a thread feeds a loop, and a loop a thread") {
             ++got;
         }
         co_await feed;
-    });
+    };
+    aio::run(feed_and_collect(), aio::testing::virtual_clock());
     thread.join();
     CHECK(got == number);
     CHECK(sum == std::int64_t(number) * (number - 1));
