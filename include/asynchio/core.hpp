@@ -7,6 +7,8 @@
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/generator.hpp>
+#include <asynchio/core/generator_exit.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/shared_text.hpp>

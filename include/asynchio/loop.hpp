@@ -6,6 +6,8 @@
 #include <asynchio/loop/busy_interval.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/context.hpp>
+#include <asynchio/loop/context_map.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/exception_context.hpp>
 #include <asynchio/loop/exception_handler.hpp>

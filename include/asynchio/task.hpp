@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room task: tasks, handles, futures, sleep, run.
+// Room task: tasks, handles, futures, sleep, run, context variables, asynchronous generators.
 
+#include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/child_set.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/completion.hpp>
+#include <asynchio/task/context_var.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/done_callback.hpp>
@@ -14,6 +16,7 @@
 #include <asynchio/task/handle_base.hpp>
 #include <asynchio/task/hop.hpp>
 #include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/open_generators.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 #include <asynchio/task/runner.hpp>

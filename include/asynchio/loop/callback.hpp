@@ -4,6 +4,7 @@
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/loop/frame_pool.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/timer_queue.hpp>
@@ -44,7 +45,7 @@ public:
     scheduler* loop;     // null once it ran, was taken back, or the loop is gone
 
 protected:
-    explicit callback(scheduler& owner) noexcept : timer(&run), loop(&owner) {}
+    explicit callback(scheduler& owner) noexcept : timer(&run), loop(&owner), context_(inherited_context()) {}
     virtual ~callback() = default;
 
     virtual void call() = 0;
@@ -55,6 +56,7 @@ private:
         scheduler& owner = *std::exchange(self.loop, nullptr);
         self.pending = false;
         if (!self.cancelled() && !owner.closing()) {
+            const context_scope inside(&self.context_);
             try {
                 self.call();
             } catch (...) {
@@ -65,6 +67,7 @@ private:
         self.release();
     }
 
+    context_slot context_; // what the registering code saw
     std::uint32_t references_ = 1; // the loop's
     bool cancelled_ = false;
 };

@@ -6,6 +6,7 @@
 
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/loop/exception_handler.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/loop_ref.hpp>
@@ -211,8 +212,6 @@ public:
     /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
     detail::intrusive_list<detail::completion>& kept() noexcept { return kept_; }
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
-    /// How close() destroys tasks; set by the room that makes them.
-    void set_task_destroyer(void (*destroy)(event_loop&) noexcept) noexcept { destroy_tasks_ = destroy; }
 
     /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
     void require_usable(const char* what) const {
@@ -237,6 +236,7 @@ public:
     private:
         event_loop& loop_;
         detail::stack_base base_;
+        detail::context_scope outside_{nullptr}; // tasks and calls bring their own
     };
 
 private:
@@ -278,7 +278,6 @@ private:
     detail::shuffled_order order_;
     detail::nanoseconds_count slow_ = 100'000'000;
     std::thread::id thread_;
-    void (*destroy_tasks_)(event_loop&) noexcept = nullptr;
     detail::exception_handler handler_;
     detail::step_observer* observer_ = nullptr;
     detail::service_registry services_;
@@ -391,7 +390,7 @@ inline void event_loop::shut() noexcept {
     drop_ready();
     outside_.timers.expire(detail::far_future, ready_);
     drop_ready();
-    if (destroy_tasks_ != nullptr) destroy_tasks_(*this);
+    if (hooks_ != nullptr) hooks_->destroy(*this);
     services_.destroy();
     drop_ready();
     outside_.timers.clear();

@@ -12,9 +12,14 @@
 #include <source_location>
 #include <utility>
 
+namespace asynchio {
+class event_loop;
+}
+
 namespace asynchio::detail {
 
 class scheduler;
+class context_word;
 struct frame;
 
 /// What one thread knows about the coroutines it runs.
@@ -23,6 +28,7 @@ struct thread_state {
     char* stack_limit = nullptr;   // a transfer from below this address unwinds to the driver first
     void* parked = nullptr;        // the coroutine that such a transfer was to resume
     void* gone = nullptr;          // a child frame that was destroyed before its parent, see destroy_chain
+    context_word* context = nullptr; // of the plain call that runs; null: the task's, or the thread's
     frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
     bool dropping = false;
 };
@@ -68,6 +74,12 @@ private:
     char* before_;
 };
 
+/// What the room that makes tasks tells the loop of them.
+struct task_hooks {
+    void (*destroy)(event_loop& loop) noexcept;                // those that are left when the loop closes
+    context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
+};
+
 /// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.
 class scheduler {
 public:
@@ -88,6 +100,12 @@ public:
     /// The task whose step runs now; null in a plain call and outside.
     ready_item* current() const noexcept { return current_; }
     ready_item* exchange_current(ready_item* task) noexcept { return std::exchange(current_, task); }
+    /// The context of that task; null when there is none.
+    context_word* context_of_current() const noexcept {
+        return current_ != nullptr && hooks_ != nullptr ? hooks_->context(*current_) : nullptr;
+    }
+    /// Set by whoever makes tasks.
+    void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
 
     /// Called by a root at its end: the driver completes it when the coroutine has come to rest.
     void finished(ready_item& root) noexcept { finished_ = &root; }
@@ -120,6 +138,7 @@ protected:
     ready_queue batch_;
     ready_item* current_ = nullptr;
     ready_item* finished_ = nullptr;
+    const task_hooks* hooks_ = nullptr;
     bool closing_ = false;
 };
 

@@ -22,6 +22,9 @@ public:
     virtual void close() noexcept = 0;
     /// Whether the shutdown has ended. When it does, something wakes the loop.
     virtual bool closed() const noexcept = 0;
+    /// Whether its shutdown runs code of the program, which may need the other services: such a one is closed first,
+    /// while everything else is still there, and gets the time it takes.
+    virtual bool runs_code() const noexcept { return false; }
     /// It did not end in time: from now on the destructor does not wait for it.
     virtual void give_up() noexcept {}
 };
@@ -44,18 +47,19 @@ public:
         return nullptr;
     }
 
-    /// Asks all to close, the youngest first.
-    void close() noexcept {
-        for (std::size_t i = services_.size(); i-- > 0;) services_[i].second->close();
+    /// Asks those to close that run code of the program, or the others; the youngest first.
+    void close(bool run_code = false) noexcept {
+        for (std::size_t i = services_.size(); i-- > 0;)
+            if (services_[i].second->runs_code() == run_code) services_[i].second->close();
     }
-    bool closed() const noexcept {
+    bool closed(bool run_code = false) const noexcept {
         for (const auto& each : services_)
-            if (!each.second->closed()) return false;
+            if (each.second->runs_code() == run_code && !each.second->closed()) return false;
         return true;
     }
     void give_up() noexcept {
         for (const auto& each : services_)
-            if (!each.second->closed()) each.second->give_up();
+            if (!each.second->runs_code() && !each.second->closed()) each.second->give_up();
     }
     void destroy() noexcept {
         while (!services_.empty()) services_.pop_back();

@@ -3,6 +3,7 @@
 
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
+#include <asynchio/loop/context.hpp>
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/signals.hpp>
@@ -39,7 +40,8 @@ public:
     };
 
 protected:
-    explicit repeated_call(scheduler& loop) noexcept : ready_item(&run), loop_(loop) {}
+    explicit repeated_call(scheduler& loop) noexcept
+        : ready_item(&run), loop_(loop), context_(inherited_context()) {}
     virtual ~repeated_call() = default;
     virtual void call() = 0;
 
@@ -47,6 +49,7 @@ private:
     static void run(ready_item& item) noexcept {
         auto& self = static_cast<repeated_call&>(item);
         if (!self.removed_ && !self.loop_.closing()) {
+            const context_scope inside(&self.context_);
             try {
                 self.call();
             } catch (...) {
@@ -58,6 +61,7 @@ private:
     }
 
     scheduler& loop_;
+    context_slot context_; // what the registering code saw
     bool queued_ = false;
     bool removed_ = false;
 };

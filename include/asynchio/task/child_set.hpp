@@ -77,7 +77,7 @@ public:
     bool done_before_start() const noexcept { return false; }
 
     void start(child_set& set) noexcept {
-        become_task(*state_, set.loop(), 1, set.child_created());
+        become_task<Branch>(*state_, set.loop(), 1, set.child_created());
         state_->own(set);
         state_->set(flag_gathered);
         if constexpr (Branch) {

@@ -5,9 +5,11 @@
 // the handles that can still ask for it.
 
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/scheduler.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <source_location>
 
@@ -15,6 +17,31 @@ namespace asynchio::detail {
 
 /// What few tasks have, apart from the frame so that it stays small.
 struct task_extra;
+
+/// Where a task keeps its context, and its task_extra if it has one, which holds the context then. One word, and
+/// trivial; whoever frees the task calls drop().
+class task_extra_ptr : private context_word {
+public:
+    task_extra_ptr() noexcept = default;
+
+    bool operator==(std::nullptr_t) const noexcept { return get() == nullptr; }
+    task_extra* operator->() const noexcept { return get(); }
+    /// Takes `made` over, which gets the context; null is ignored. Only once.
+    task_extra_ptr& operator=(task_extra* made) noexcept;
+    /// The task's context.
+    context_word& context() noexcept;
+    /// Frees all.
+    void drop() noexcept {
+        if (!empty()) [[unlikely]]
+            drop_slowly();
+    }
+
+private:
+    task_extra* get() const noexcept {
+        return (bits_ & tags) == 0 ? reinterpret_cast<task_extra*>(bits_) : nullptr;
+    }
+    void drop_slowly() noexcept;
+};
 
 /// Somebody who is told when a completion is done: an awaiting task, a callback, a combinator.
 /// Told inside the completing step, in order of registration; what it makes run, runs in the next iteration.
@@ -60,6 +87,7 @@ enum completion_flag : unsigned short {
     flag_gathered = 4096,  // owned by somebody who takes the result and then frees the coroutine with it
     flag_resting = 8192,   // gathered, done, and nobody else has a handle: the coroutine is still there
     flag_plain = 16384,    // a coroutine whose arguments have trivial destructors: nobody sees when they die
+    flag_generator = 32768, // an async_generator's frame: never a root; it belongs to no parent
 };
 
 /// The shared state of tasks and futures, without the result's type.
@@ -92,7 +120,7 @@ public:
     std::uint32_t references = 0;
     intrusive_list<watcher> watchers;
     scheduler* loop = nullptr; // null once the loop is gone
-    task_extra* extra = nullptr;
+    task_extra_ptr extra;
 
 protected:
     completion() noexcept = default;

@@ -3,6 +3,7 @@
 
 // From a coroutine to a task that runs beside its creator.
 
+#include <asynchio/loop/context.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/task_handle.hpp>
 
@@ -14,10 +15,25 @@
 
 namespace asynchio {
 
-/// What a task can be given beside what it runs. The name is copied.
+/// The context of task_options: refers to a context, which create_task takes hold of.
+class context_choice {
+public:
+    /// None is chosen: the task gets a copy of its creator's.
+    constexpr context_choice() noexcept = default;
+    constexpr context_choice(const context& chosen) noexcept : chosen_(&chosen) {}
+    constexpr const context* get() const noexcept { return chosen_; }
+
+private:
+    const context* chosen_ = nullptr;
+};
+
+/// What a task can be given beside what it runs. Both are only looked at during the call that it is given to.
 struct task_options {
     std::string_view name = {};
+    /// The context that the task runs in, itself and not a copy.
+    context_choice context = {};
 };
+static_assert(std::is_trivially_destructible_v<task_options>, "g++ 12 destroys such temporaries twice in a co_await");
 
 /// Tag: run the task at once, inside create_task, up to its first suspension.
 struct eager_t {
@@ -36,6 +52,10 @@ task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_optio
     task_extra* extra = options.name.empty() ? nullptr : new task_extra{shared_text(options.name), {}};
     task_state<T>& state = *coroutine.release();
     become_task(state, loop, 1, created);
+    if (const context* chosen = options.context.get()) {
+        state.extra.context().drop();
+        state.extra.context().share(chosen->cell());
+    }
     state.extra = extra;
     task_handle<T> handle(&state);
     if (eager && loop.is_running())

@@ -4,6 +4,7 @@
 // A call that is made, through the loop's queue, when a task or future is done.
 
 #include <asynchio/loop/callback.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/task/completion.hpp>
 
 #include <cstdint>
@@ -35,7 +36,7 @@ public:
     virtual ~done_callback() = default;
 
 protected:
-    done_callback() noexcept : watcher(&fire), ready_item(&run) {}
+    done_callback() noexcept : watcher(&fire), ready_item(&run), context_(inherited_context()) {}
     virtual void call(completion& source) = 0;
 
 private:
@@ -54,6 +55,7 @@ private:
         auto& self = static_cast<done_callback&>(item);
         completion& source = *self.source_;
         if (!source.loop->closing()) {
+            const context_scope inside(&self.context_);
             try {
                 self.call(source);
             } catch (...) {
@@ -66,6 +68,7 @@ private:
 
     static inline thread_local std::uint64_t last_id = 0;
     completion* source_ = nullptr;
+    context_slot context_; // what the registering code saw
 };
 
 /// @return how many there were with this id and not yet scheduled.

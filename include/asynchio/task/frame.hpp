@@ -64,15 +64,11 @@ inline void destroy_frame(frame& dead) noexcept {
     handle.destroy();
 }
 
-/// Gives up a frame that nobody will resume. Frames that its destruction drops in turn (tasks among the arguments
-/// of a task) are destroyed by the outermost drop, one after the other, so that no depth of nesting recurses.
-inline void drop_frame(frame& dead) noexcept {
+/// Destroys a frame that nobody will resume. Frames that its destruction discards in turn (tasks among the arguments of
+/// a task, generators in the body of a generator) are destroyed by the outermost call, one after the other, so that no
+/// depth of nesting recurses.
+inline void discard_frame(frame& dead) noexcept {
     thread_state& thread = this_thread;
-    if (thread.gone == dead.handle().address()) { // destroyed already, by destroy_chain
-        thread.gone = nullptr;
-        return;
-    }
-    if (thread.running != nullptr) thread.running->never_awaited(dead.where);
     if (thread.dropping) {
         dead.parent = std::exchange(thread.dropped, &dead);
         return;
@@ -87,15 +83,37 @@ inline void drop_frame(frame& dead) noexcept {
     thread.dropping = false;
 }
 
+/// Gives up a frame that was never awaited, or stood in a chain that destroy_chain destroyed.
+inline void drop_frame(frame& dead) noexcept {
+    thread_state& thread = this_thread;
+    if (thread.gone == dead.handle().address()) { // destroyed already, by destroy_chain
+        thread.gone = nullptr;
+        return;
+    }
+    if (thread.running != nullptr) thread.running->never_awaited(dead.where);
+    discard_frame(dead);
+}
+
+/// Destroys the coroutine, with its arguments, and keeps the block, with the state, for those who refer to it.
+inline void destroy_coroutine(frame& dead) noexcept {
+    const std::coroutine_handle<> coroutine = dead.handle();
+    dead.block_size = frame_pool::hold(coroutine.address(), [coroutine]() noexcept { coroutine.destroy(); });
+}
+
 /// Destroys a suspended chain, from the `leaf` inward, up to and without `root`. Each parent's awaiter finds its
-/// child in `gone` and leaves it alone.
+/// child in `gone` and leaves it alone; a generator's state stays for whoever owns the generator.
 inline void destroy_chain(frame& leaf, const frame& root) noexcept {
     frame* each = &leaf;
     while (each != &root) {
         frame* parent = each->parent;
-        void* address = each->handle().address();
-        destroy_frame(*each);
-        this_thread.gone = address;
+        if (each->has(flag_generator)) {
+            destroy_coroutine(*each);
+            each->set(flag_done);
+        } else {
+            void* address = each->handle().address();
+            destroy_frame(*each);
+            this_thread.gone = address;
+        }
         each = parent;
     }
 }

@@ -126,7 +126,7 @@ public:
         loop = &owner;
         set(flag_future);
         keep(*this);
-        owner.set_task_destroyer(&destroy_tasks);
+        owner.set_task_hooks(hooks_of_tasks);
     }
     future_base(const future_base&) = delete;
     future_base& operator=(const future_base&) = delete;

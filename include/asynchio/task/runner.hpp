@@ -18,9 +18,11 @@ namespace asynchio {
 
 /// Runs several main tasks on one loop; what they leave running pauses in between and goes on in the next run.
 ///
-/// Behaviour: the loop is made by the first run() or get_loop(). close(), which the destructor calls too, cancels what
-/// is left and waits for it, reports what fails meanwhile, shuts the loop's services down (the thread pool is joined),
-/// and closes the loop. A task that swallows its cancellation and never ends keeps close() from returning.
+/// Behaviour: the loop is made by the first run() or get_loop(), which also copies the caller's context: all runs share
+/// that copy. close(), which the destructor calls too, cancels what is left and waits for it, reports what fails
+/// meanwhile, closes the asynchronous generators that stand at a co_yield, shuts the loop's services down (the thread
+/// pool is joined), and closes the loop. A task that swallows its cancellation and never ends keeps close() from
+/// returning.
 /// Threads: one.
 /// See also: run.
 class runner {
@@ -48,7 +50,10 @@ public:
     /// @throws std::logic_error when the runner is closed.
     event_loop& get_loop() {
         if (closed_) throw std::logic_error("Runner is closed");
-        if (!loop_) loop_.emplace(options_);
+        if (!loop_) {
+            context_.emplace(copy_context());
+            loop_.emplace(options_);
+        }
         return *loop_;
     }
 
@@ -64,7 +69,9 @@ private:
     template<class T>
     T run_task(task<T> main) {
         event_loop& loop = get_loop();
-        const task_handle<T> handle = loop.create_task(std::move(main));
+        const task_options in_the_same_context{.context = *context_};
+        const task_handle<T> handle = detail::make_task(loop, std::move(main), in_the_same_context, false,
+                                                        std::source_location::current());
         std::optional<interruptible> guard;
         if (options_.handle_sigint) guard.emplace(loop, handle);
         detail::run_until_done(loop, handle);
@@ -94,6 +101,8 @@ private:
     void close_services() {
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
+        services.close(true);
+        while (!services.closed(true)) loop_->run_once();
         services.close();
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
         while (!services.closed()) {
@@ -128,6 +137,7 @@ private:
 
     run_options options_;
     bool closed_ = false;
+    std::optional<context> context_;
     std::optional<event_loop> loop_;
 };
 

@@ -25,7 +25,28 @@ namespace detail {
 struct task_extra {
     shared_text name;
     shared_text message; // of the first cancellation that is not delivered yet
+    context_slot context = {};
 };
+
+inline task_extra_ptr& task_extra_ptr::operator=(task_extra* made) noexcept {
+    if (made == nullptr) return *this;
+    static_cast<context_word&>(made->context) = static_cast<context_word&>(*this);
+    bits_ = reinterpret_cast<std::uintptr_t>(made);
+    return *this;
+}
+
+inline context_word& task_extra_ptr::context() noexcept {
+    task_extra* extra = get();
+    return extra != nullptr ? static_cast<context_word&>(extra->context) : *this;
+}
+
+[[gnu::noinline]] inline void task_extra_ptr::drop_slowly() noexcept {
+    if (task_extra* extra = get())
+        delete extra;
+    else
+        context_word::drop();
+    bits_ = 0;
+}
 
 inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.running->current()); }
 

@@ -60,7 +60,7 @@ void dispose_future(completion& c) noexcept;
     }
     if (c.has(flag_kept)) static_cast<event_loop&>(*c.loop).kept().remove(c);
     drop_callbacks(c);
-    delete c.extra;
+    c.extra.drop();
     if (c.has(flag_future))
         dispose_future(c);
     else
@@ -86,12 +86,6 @@ void dispose_task(ready_item& item) noexcept {
     const std::size_t size = self.block_size;
     self.~basic_outcome();
     frame_pool::deallocate(block, size);
-}
-
-/// Destroys the coroutine, with its arguments, and keeps the block for those who hold handles.
-inline void destroy_coroutine(frame& task) noexcept {
-    const std::coroutine_handle<> coroutine = task.handle();
-    task.block_size = frame_pool::hold(coroutine.address(), [coroutine]() noexcept { coroutine.destroy(); });
 }
 
 /// The task has come to its end: frees the coroutine and tells everybody who waits.
@@ -120,7 +114,7 @@ void end_detached(task_state<T>& task) noexcept {
     loop.tasks().remove(task);
     loop.exchange_current(nullptr); // destructors of arguments that ask for it find no task
     const std::coroutine_handle<> coroutine = task.handle();
-    delete task.extra;
+    task.extra.drop();
     task.~basic_outcome();
     coroutine.destroy();
 }
@@ -147,7 +141,7 @@ void free_gathered(task_state<T>& task) noexcept {
         return;
     }
     const std::coroutine_handle<> coroutine = task.handle();
-    delete task.extra;
+    task.extra.drop();
     task.~basic_outcome();
     coroutine.destroy();
 }
@@ -204,8 +198,17 @@ inline void destroy_tasks(event_loop& loop) noexcept {
     }
 }
 
-/// Makes `coroutine`, which has not started, a task of `loop`. The loop holds one count and the caller `handles`.
-template<class T>
+/// The context of a task that runs; that of a branch is the awaiting task's.
+inline context_word* context_of_task(ready_item&) noexcept {
+    frame* task = current_task_frame();
+    return task != nullptr ? &task->extra.context() : nullptr;
+}
+
+inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task};
+
+/// Makes `coroutine`, which has not started, a task of `loop`, with a copy of its creator's context, or a branch, which
+/// has none. The loop holds one count and the caller `handles`.
+template<bool Branch = false, class T>
 void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handles, std::source_location created) {
     frame& task = coroutine;
     task.set(flag_root);
@@ -216,7 +219,9 @@ void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handl
     task.resume_point = task.handle().address();
     task.what = ready_item::kind::step;
     loop.tasks().push_back(task);
-    loop.set_task_destroyer(&destroy_tasks);
+    loop.set_task_hooks(hooks_of_tasks);
+    if (context_in_use() && !Branch) [[unlikely]]
+        task.extra.context().inherit(current_context());
 }
 
 /// Runs a task's first step now, inside whatever runs; afterwards that is current again.
@@ -226,6 +231,7 @@ inline void start_now(frame& task) noexcept {
     if (outer != nullptr) static_cast<frame&>(*outer).set(flag_started);
     task.set(flag_started);
     const stack_base base;
+    const context_scope its_own(nullptr);
     loop.step(task);
     loop.exchange_current(outer);
 }

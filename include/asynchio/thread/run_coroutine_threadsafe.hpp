@@ -54,7 +54,7 @@ struct settle_at_end {
 /// `x` is a task, another awaitable, or a callable without arguments, which is called on the loop.
 /// @throws std::logic_error when the loop is closed.
 /// Cancellation: of the future cancels the task; a cancelled task makes the future cancelled.
-/// Threads: any. What is given is moved to the loop's thread, and dropped by whoever closes the loop if that is first.
+/// Threads: any; the task sees the context variables of the thread or task that calls this. What is given is moved to the loop's thread, and dropped by whoever closes the loop if that is first.
 /// Cost: three allocations and a wake-up if the loop sleeps.
 template<class X>
 auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {

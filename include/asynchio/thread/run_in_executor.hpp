@@ -4,6 +4,7 @@
 // A blocking call in a thread of a given pool, as a future.
 
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/default_pool.hpp>
@@ -14,6 +15,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -232,29 +234,44 @@ public:
     template<class G, class... Given>
     explicit executor_call(G&& f, Given&&... args) : call_(std::forward<G>(f), std::forward<Given>(args)...) {}
 
+    /// The call runs in the worker's context, as in asyncio.
     static future<result> start(event_loop& loop, const std::shared_ptr<pool_core>& core, F f, Args... args) {
-        future<result> made(loop);
+        return submitted(loop, core, std::make_unique<executor_call>(std::move(f), std::move(args)...));
+    }
+    /// The call runs in a copy of the caller's context.
+    static future<result> start_in_context(event_loop& loop, const std::shared_ptr<pool_core>& core, F f, Args... args) {
         auto job = std::make_unique<executor_call>(std::move(f), std::move(args)...);
+        job->context_.emplace(inherited_context());
+        return submitted(loop, core, std::move(job));
+    }
+
+private:
+    static future<result> submitted(event_loop& loop, const std::shared_ptr<pool_core>& core,
+                                    std::unique_ptr<executor_call> job) {
+        future<result> made(loop);
         job->submit(loop, *made.completion(), core);
         static_cast<void>(job.release());
         return made;
     }
 
-private:
-    void call() noexcept override { call_.run(outcome_); }
+    void call() noexcept override {
+        const context_scope inside(context_ ? &*context_ : nullptr);
+        call_.run(outcome_);
+    }
     void request_stop() noexcept override { call_.request_stop(); }
     void deliver(completion& c) noexcept override { complete_with(c, outcome_); }
 
     kept_call call_;
     outcome<result> outcome_;
+    std::optional<context_slot> context_;
 };
 
 /// to_thread(abandon_on_cancel, ...): given to the pool when it is awaited.
 template<class F, class... Args>
 task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args) {
     event_loop& loop = get_running_loop();
-    co_return co_await executor_call<F, Args...>::start(loop, default_pool::of(loop).core(), std::move(f),
-                                                        std::move(args)...);
+    co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(), std::move(f),
+                                                                   std::move(args)...);
 }
 
 /// The end of a pool on its way to the loop that waits for it. Frees itself.
@@ -296,7 +313,8 @@ inline task<> close_pool(std::shared_ptr<pool_core> core) {
 ///
 /// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
 /// result dropped.
-/// Threads: called on the loop's thread; the pool must live until its work is done, which its destructor waits for.
+/// Threads: called on the loop's thread; `f` does not see the caller's context variables. The pool must live until its
+/// work is done, which its destructor waits for.
 /// @throws std::logic_error without a running loop, or when the pool was closed.
 /// Cost: two allocations. See also: to_thread.
 template<class F, class... Args>

@@ -5,6 +5,7 @@
 
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/thread/default_pool.hpp>
@@ -55,6 +56,7 @@ public:
         auto& loop = static_cast<event_loop&>(*this_thread.running);
         core_ = default_pool::of(loop).core();
         box_ = loop.ref();
+        context_ = inherited_context();
         core_->submit(*this, core_);
         state_ = state::given;
         loop.expect_post();
@@ -88,7 +90,10 @@ private:
 
     /// On the worker.
     void run() noexcept override {
-        call_->run(outcome_);
+        {
+            const context_scope inside(&context_);
+            call_->run(outcome_);
+        }
         // Once posted, the loop may resume and destroy all this at any moment.
         const loop_ref box = box_;
         const std::shared_ptr<pool_core> core = core_;
@@ -116,6 +121,7 @@ private:
 
     std::optional<call> call_;
     outcome<result> outcome_;
+    context_slot context_; // a copy of the awaiting task's
     shared_text message_;
     std::shared_ptr<pool_core> core_;
     loop_ref box_;
@@ -132,7 +138,8 @@ private:
 ///
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
 /// cancelled_error is thrown, since the job may refer to the awaiting coroutine.
-/// Threads: `f` runs on another thread; what it shares with others is its business.
+/// Threads: `f` runs on another thread, in a copy of the caller's context (see context_var); what it shares with others is
+/// its business.
 /// Cost: no allocation, but one for a stop_token; two system calls on each side where both threads sleep.
 /// Differs from Python: a cancelled call waits for the running job; see abandon_on_cancel.
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A coroutine that gives values one by one, to a plain loop. Built on the standard library alone.
+
+#include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/closure_check.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+template<class T>
+class generator;
+
+namespace detail {
+
+/// How `co_yield` of a `U` becomes an item of type `T`, which is an object or an lvalue reference.
+template<class T, class U>
+consteval bool yields_in_place() {
+    using given = std::remove_reference_t<U>;
+    if constexpr (std::is_reference_v<T>)
+        return std::is_convertible_v<given*, std::remove_reference_t<T>*> &&
+               (std::is_lvalue_reference_v<U> || std::is_const_v<std::remove_reference_t<T>>);
+    else
+        return !std::is_lvalue_reference_v<U> && std::is_same_v<given, T>;
+}
+
+template<class T, class U>
+constexpr void check_yielded() {
+    static_assert(!breaks_in_co_await<U>(),
+                  "g++ before 13 destroys this temporary twice inside co_yield: yield a named object (which is copied) or "
+                  "what a function gives with a constructor, not a braced aggregate or a lambda with captures");
+    static_assert(yields_in_place<T, U>() ||
+                      (std::is_reference_v<T> ? std::is_const_v<std::remove_reference_t<T>> &&
+                                                    std::is_convertible_v<U, std::remove_cvref_t<T>>
+                                              : std::is_convertible_v<U, std::remove_cvref_t<T>>),
+                  "co_yield: this does not convert to the generator's value type (an lvalue is copied: std::move it if "
+                  "it cannot be; a generator of references yields lvalues)");
+}
+
+} // namespace detail
+
+/// `co_yield elements_of(inner())` yields everything that another generator of the same type gives, at the cost of one
+/// loop however deep they nest.
+template<class T>
+class elements_of {
+public:
+    explicit elements_of(generator<T>&& inner) noexcept : inner_(std::move(inner)) {}
+
+private:
+    friend generator<T>;
+    generator<T> inner_;
+};
+
+/// Values from a coroutine, for a range-based for: `generator<int> count() { for (int i = 0;; ++i) co_yield i; }`.
+///
+/// Behaviour: the body runs from one `co_yield` to the next, inside begin() and `++`, and starts with begin(). Dereferenced,
+/// an iterator gives `T&&`, or `T` if that is a reference; a yielded lvalue is copied, anything else is not. An exception
+/// of the body leaves begin() or `++` and ends the generator. An input range: it can be gone through once.
+/// Threads: none of its own; no loop is needed.
+/// Lifetime: owns the body; dropped early, the body's locals are destroyed where it stands. Arguments taken by reference
+/// must live as long.
+/// Cost: one allocation; an item costs a resumption. Recursion through elements_of, of any depth, uses no stack.
+/// Differs from Python: `yield from` is `co_yield elements_of(...)`; there is no send() or throw().
+/// Example: `for (int n : primes() | std::views::take(10)) print(n);`
+/// See also: async_generator, for bodies that wait.
+template<class T>
+class [[nodiscard("a generator does nothing until it is iterated")]] generator {
+    static_assert(!std::is_void_v<T> && !std::is_rvalue_reference_v<T>,
+                  "a generator gives objects or lvalue references");
+
+public:
+    using reference = std::conditional_t<std::is_reference_v<T>, T, T&&>;
+    class promise_type;
+    class iterator;
+
+    generator() noexcept = default;
+    generator(generator&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+    generator& operator=(generator&& other) noexcept {
+        const generator old(std::move(*this));
+        body_ = std::exchange(other.body_, nullptr);
+        return *this;
+    }
+    ~generator();
+
+    /// Runs to the first item. @throws what the body throws; std::logic_error the second time, or when it is empty.
+    iterator begin();
+    static std::default_sentinel_t end() noexcept { return {}; }
+
+    /// Whether it has a body: false once it was moved from.
+    explicit operator bool() const noexcept { return body_ != nullptr; }
+
+private:
+    explicit generator(promise_type& body) noexcept : body_(&body) {}
+
+    promise_type* body_ = nullptr;
+};
+
+template<class T>
+class generator<T>::promise_type {
+    using object = std::remove_cvref_t<T>;
+    using handle = std::coroutine_handle<promise_type>;
+    static constexpr std::align_val_t alignment{64}; // frames do not align their locals beyond what this gives
+
+    /// Keeps what had to be copied or converted.
+    template<class U>
+    class holder {
+    public:
+        explicit holder(U&& given) : value_(std::forward<U>(given)) {}
+        static bool await_ready() noexcept { return false; }
+        void await_suspend(handle body) noexcept { body.promise().root_->item_ = std::addressof(value_); }
+        static void await_resume() noexcept {}
+
+    private:
+        object value_;
+    };
+
+    /// Runs in place of the body that yields it.
+    class nested {
+    public:
+        explicit nested(generator inner) : inner_(std::move(inner)) {
+            if (!inner_ || inner_.body_->begun_)
+                throw std::logic_error("elements_of: the generator is empty, or its iteration has begun");
+        }
+        static bool await_ready() noexcept { return false; }
+        void await_suspend(handle body) noexcept {
+            promise_type& outer = body.promise();
+            promise_type& inner = *inner_.body_;
+            inner.begun_ = true;
+            inner.outer_ = &outer;
+            inner.place_ = this;
+            inner.root_ = outer.root_;
+            outer.root_->leaf_ = &inner;
+        }
+        void await_resume() const {
+            if (inner_.body_->error_) std::rethrow_exception(inner_.body_->error_);
+        }
+        /// Its body was destroyed already.
+        void gone() noexcept { inner_.body_ = nullptr; }
+
+    private:
+        generator inner_;
+    };
+
+public:
+    static void* operator new(std::size_t size) { return ::operator new(size, alignment); }
+    static void operator delete(void* address, std::size_t) noexcept { ::operator delete(address, alignment); }
+
+    generator get_return_object() noexcept { return generator(*this); }
+    static std::suspend_always initial_suspend() noexcept { return {}; }
+    static std::suspend_always final_suspend() noexcept { return {}; }
+    static void return_void() noexcept {}
+    void unhandled_exception() noexcept { error_ = std::current_exception(); }
+
+    template<class U = object>
+    auto yield_value(U&& value) {
+        detail::check_yielded<T, U>();
+        if constexpr (detail::yields_in_place<T, U>()) {
+            root_->item_ = std::addressof(value);
+            return std::suspend_always();
+        } else {
+            return holder<U>(std::forward<U>(value));
+        }
+    }
+    auto yield_value(elements_of<T> all) { return nested(std::move(all.inner_)); }
+
+    template<class A>
+    static std::suspend_never await_transform(A&&) noexcept {
+        static_assert(detail::always_false<A>, "a generator is synchronous: co_await needs an async_generator");
+        return {};
+    }
+
+private:
+    friend generator;
+
+    handle body() noexcept { return handle::from_promise(*this); }
+
+    /// Of the outermost one: runs to the next item. @throws what the body throws.
+    void advance() {
+        item_ = nullptr;
+        do {
+            promise_type& running = *leaf_;
+            running.body().resume();
+            if (item_ != nullptr || &running != leaf_ || !running.body().done()) continue;
+            if (&running == this) {
+                if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+                return;
+            }
+            leaf_ = running.outer_;
+        } while (item_ == nullptr);
+    }
+
+    /// The innermost first, without recursion.
+    void destroy() noexcept {
+        while (leaf_ != this) {
+            promise_type& dead = *leaf_;
+            leaf_ = dead.outer_;
+            dead.place_->gone();
+            dead.body().destroy();
+        }
+        body().destroy();
+    }
+
+    std::remove_reference_t<T>* item_ = nullptr; // of the outermost: what it stands at
+    promise_type* root_ = this;
+    promise_type* leaf_ = this; // of the outermost: which body runs next
+    promise_type* outer_ = nullptr;
+    nested* place_ = nullptr;
+    std::exception_ptr error_;
+    bool begun_ = false;
+};
+
+/// An input iterator. Its end is std::default_sentinel.
+template<class T>
+class generator<T>::iterator {
+public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = std::remove_cvref_t<T>;
+    using difference_type = std::ptrdiff_t;
+
+    iterator() noexcept = default;
+
+    reference operator*() const noexcept { return static_cast<reference>(*body_->item_); }
+    /// @throws what the body throws.
+    iterator& operator++() {
+        body_->advance();
+        return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const noexcept { return body_->body().done(); }
+
+private:
+    friend generator;
+    explicit iterator(promise_type& body) noexcept : body_(&body) {}
+
+    promise_type* body_ = nullptr;
+};
+
+template<class T>
+generator<T>::~generator() {
+    if (body_ != nullptr) body_->destroy();
+}
+
+template<class T>
+typename generator<T>::iterator generator<T>::begin() {
+    if (body_ == nullptr) throw std::logic_error("generator: it is empty: moved from, or never given a body");
+    if (std::exchange(body_->begun_, true)) throw std::logic_error("generator: it can be gone through only once");
+    body_->advance();
+    return iterator(*body_);
+}
+
+} // namespace asynchio

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The exception that an asynchronous generator sees when it is closed.
+
+namespace asynchio {
+
+/// Thrown at the co_yield where an async_generator stands when it is closed, so that its locals are destroyed and its
+/// cleanup runs; caught when it leaves the body. A body that catches it may await, but not yield any more.
+///
+/// It is not a std::exception, as Python's GeneratorExit is not an Exception: `catch (const std::exception&)` does not
+/// keep a generator from being closed.
+class generator_exit final {
+public:
+    generator_exit() noexcept = default;
+    const char* what() const noexcept { return "the generator is being closed"; }
+};
+
+} // namespace asynchio

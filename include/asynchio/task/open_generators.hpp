@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The state of asynchronous generators, and those that a loop has to close: dropped at a co_yield, or there at its end.
+
+#include <asynchio/core/generator_exit.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace asynchio::detail {
+
+class open_generators;
+
+enum class generator_stage : unsigned char {
+    unstarted,
+    yielded, // it stands at a co_yield
+    running, // a request is under way: the body runs, or awaits something
+    finished,
+};
+
+/// Without the items' type. Counted by the generator object, by the request under way, and by who closes it.
+/// The frame is linked in the loop's open_generators while it is neither unstarted nor finished.
+struct generator_state : frame {
+    void* item = nullptr; // what it yielded
+    open_generators* registry = nullptr;
+    generator_stage stage = generator_stage::unstarted;
+    bool closing = false; // generator_exit is thrown when it goes on
+    bool refused = false; // it yielded while being closed: the loop does not try again
+
+    generator_state() noexcept {
+        references = 1;
+        set(flag_generator);
+    }
+
+    /// Hands over to the body on behalf of `asking`.
+    template<class Promise>
+    std::coroutine_handle<> enter(std::coroutine_handle<Promise> asking, const std::source_location& line) {
+        static_assert(std::is_base_of_v<promise_base, Promise>,
+                      "an async_generator can be asked only in a coroutine of this library, such as one that returns "
+                      "task<>");
+        if (registry == nullptr) [[unlikely]]
+            enlist();
+        frame& outer = asking.promise().state();
+        outer.where = line;
+        parent = &outer;
+        stage = generator_stage::running;
+        ++references;
+        return transfer(handle());
+    }
+    /// Back to whoever asked.
+    std::coroutine_handle<> leave(generator_stage now) noexcept {
+        stage = now;
+        return transfer(parent->handle());
+    }
+    /// The exception that ended it, once.
+    void rethrow_error() {
+        if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    }
+    /// In a catch block.
+    void failed_with_current() noexcept {
+        try {
+            throw;
+        } catch (const generator_exit&) {
+            if (!closing) fail(std::current_exception(), outcome_state::error);
+        } catch (...) {
+            fail(std::current_exception(), outcome_state::error);
+        }
+    }
+    /// Whether it has ended. @throws std::logic_error naming the `request` while another one is under way.
+    bool over(const char* request) const {
+        if (stage == generator_stage::running && !done()) [[unlikely]]
+            throw std::logic_error(std::string(request) + ": the asynchronous generator " + where.function_name() +
+                                   " is already running");
+        return stage == generator_stage::finished || done();
+    }
+
+    void enlist();
+    void delist() noexcept;
+};
+
+/// Throws generator_exit at the co_yield and waits until the body has ended.
+class [[nodiscard("aclose() does nothing until it is awaited")]] close_awaiter {
+public:
+    explicit close_awaiter(generator_state* body) noexcept : body_(body) {}
+    close_awaiter(close_awaiter&& other) noexcept : body_(other.body_) {} // only before it is awaited
+    close_awaiter& operator=(close_awaiter&&) = delete;
+    ~close_awaiter();
+
+    bool await_ready() const {
+        if (body_ == nullptr || body_->over("aclose")) return true;
+        if (body_->stage == generator_stage::unstarted) body_->stage = generator_stage::finished;
+        return body_->stage == generator_stage::finished;
+    }
+    template<class Promise>
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
+                                          std::source_location line = std::source_location::current()) {
+        body_->closing = true;
+        entered_ = true;
+        return body_->enter(asking, line);
+    }
+    void await_resume() {
+        if (!entered_) return;
+        body_->closing = false;
+        if (body_->stage == generator_stage::finished) return body_->rethrow_error();
+        body_->refused = true;
+        throw std::logic_error(std::string("aclose: the asynchronous generator ") + body_->where.function_name() +
+                               " ignored generator_exit: it yielded while being closed");
+    }
+
+private:
+    generator_state* body_;
+    bool entered_ = false;
+};
+
+/// A loop's generators that have begun and not ended.
+class open_generators final : public service {
+public:
+    explicit open_generators(event_loop& loop) noexcept : loop_(loop) {}
+    open_generators(const open_generators&) = delete;
+    open_generators& operator=(const open_generators&) = delete;
+    ~open_generators() override {
+        while (generator_state* each = open_.pop_front()) each->registry = nullptr;
+    }
+
+    static open_generators& of(event_loop& loop) {
+        return loop.services().get<open_generators>([&loop] { return std::make_unique<open_generators>(loop); });
+    }
+
+    void add(generator_state& body) noexcept {
+        body.registry = this;
+        open_.push_back(body);
+    }
+    void remove(generator_state& body) noexcept {
+        body.registry = nullptr;
+        open_.remove(body);
+    }
+
+    /// Closes `body`, which nobody refers to any more, in a task of the loop. @return false if that cannot be done.
+    bool adopt(generator_state& body) noexcept {
+        if (loop_.closing() || body.refused) return false;
+        body.references = 2; // one more, so that giving up the task's does not lead here again
+        try {
+            start_closing(body);
+            body.references = 1;
+            return true;
+        } catch (...) { // no memory for the task, or the wrong thread
+            body.references = 0;
+            return false;
+        }
+    }
+
+    // At the end of run.
+    bool runs_code() const noexcept override { return true; }
+    void close() noexcept override {
+        for (generator_state* each = open_.front(); each != nullptr; each = open_.after(*each)) {
+            if (each->stage != generator_stage::yielded) continue;
+            ++each->references;
+            try {
+                start_closing(*each);
+            } catch (...) { // no memory: its owner destroys it
+            }
+        }
+    }
+    bool closed() const noexcept override { return closing_ == 0; }
+
+private:
+    /// One that is being closed; takes over a count. Its end also comes when the task is cancelled before it begins.
+    class job {
+    public:
+        job(open_generators& registry, generator_state& closed) noexcept : body(&closed), registry_(registry) {
+            ++registry_.closing_;
+        }
+        job(job&& other) noexcept : body(std::exchange(other.body, nullptr)), registry_(other.registry_) {
+            ++registry_.closing_;
+        }
+        job& operator=(job&&) = delete;
+        ~job();
+
+        generator_state* body;
+
+    private:
+        open_generators& registry_;
+    };
+
+    /// Gives the count that `body` has for it to the task, also if it throws.
+    void start_closing(generator_state& body) {
+        job counted(*this, body);
+        const std::source_location created = body.where;
+        loop_.create_task(close_one(std::move(counted), loop_), created);
+    }
+
+    static task<> close_one(job closed, event_loop& loop) {
+        try {
+            const generator_stage now = closed.body->stage;
+            if (now == generator_stage::yielded) co_await close_awaiter(closed.body);
+        } catch (const cancelled_error&) {
+            throw;
+        } catch (...) {
+            exception_context context;
+            context.message = "an error occurred during closing of an asynchronous generator";
+            context.exception = std::current_exception();
+            context.source = closed.body->where.function_name();
+            loop.call_exception_handler(context);
+        }
+    }
+
+    event_loop& loop_;
+    intrusive_list<generator_state> open_;
+    std::size_t closing_ = 0;
+};
+
+inline void generator_state::enlist() {
+    open_generators::of(static_cast<event_loop&>(*this_thread.running)).add(*this);
+}
+inline void generator_state::delist() noexcept {
+    if (registry != nullptr) registry->remove(*this);
+}
+
+/// Nobody refers to it any more.
+inline void free_generator(generator_state& body) noexcept {
+    body.delist();
+    if (!body.has(flag_done)) return discard_frame(body);
+    void* block = body.handle().address(); // its loop was closed while a request was under way
+    const std::size_t size = body.block_size;
+    body.~generator_state();
+    frame_pool::deallocate(block, size);
+}
+
+/// Gives up one count; the last one closes it, or destroys it where it stands if there is no loop to close it.
+inline void release_generator(generator_state& body) noexcept {
+    if (--body.references != 0) return;
+    const bool open = !body.has(flag_done) && body.stage == generator_stage::yielded;
+    if (!open || body.registry == nullptr || !body.registry->adopt(body)) free_generator(body);
+}
+
+inline close_awaiter::~close_awaiter() {
+    if (entered_) release_generator(*body_);
+}
+
+inline open_generators::job::~job() {
+    --registry_.closing_;
+    if (body != nullptr) release_generator(*body);
+}
+
+} // namespace asynchio::detail
