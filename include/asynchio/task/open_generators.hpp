@@ -67,10 +67,10 @@ struct generator_state : frame {
     }
     /// In a catch block.
     void failed_with_current() noexcept {
+        if (!closing) return fail(std::current_exception(), outcome_state::error);
         try {
             throw;
         } catch (const generator_exit&) {
-            if (!closing) fail(std::current_exception(), outcome_state::error);
         } catch (...) {
             fail(std::current_exception(), outcome_state::error);
         }
