@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Tasks that end together: structured concurrency. Its children tell it as those of a child_set do.
+// Tasks that end together: structured concurrency. Built on crew.
 
+#include <asynchio/combine/detail/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
-#include <asynchio/task/hop.hpp>
 
-#include <coroutine>
 #include <exception>
-#include <memory>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -31,18 +29,15 @@ namespace asynchio {
 /// Cost: one recycled block of 64 bytes a child beside its task, freed when the child has ended.
 /// Example: `co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> { g.create_task(f()); ... })`
 /// See also: gather.
-class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::hop {
+class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::crew {
 public:
     task_group() = default;
     /// Only before it was entered.
-    task_group(task_group&& other) : group_cancelled_(other.group_cancelled_) {
+    task_group(task_group&& other) : crew(), group_cancelled_(other.group_cancelled_) {
         if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
     }
     task_group& operator=(task_group&&) = delete;
-    ~task_group() override {
-        while (member* each = children_.pop_front()) delete each;
-        while (member* each = ended_.pop_front()) delete each;
-    }
+    ~task_group() override = default;
 
     /// As the free create_task, for a task of this group.
     /// @throws std::logic_error before the block, after its end, and while the group is shutting down; what was given
@@ -67,7 +62,7 @@ public:
     /// Cancels children and body, and ends the block quietly; errors they have are thrown all the same. Does nothing
     /// the second time or at the end; before the block it takes effect as soon as that is entered.
     void cancel() {
-        if (std::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running_ == 0)) return;
+        if (std::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running() == 0)) return;
         abort_with_parent();
     }
 
@@ -88,9 +83,9 @@ public:
         exiting_ = true;
         std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;
         if (error && !aborting_) abort();
-        while (running_ != 0) {
+        while (running() != 0) {
             try {
-                co_await children_end(*this);
+                co_await all_ended(*this, "task_group", false);
             } catch (const cancelled_error&) {
                 if (!aborting_) {
                     cancellation = std::current_exception();
@@ -116,105 +111,33 @@ public:
     }
 
 private:
-    /// A child: told by its task, listed in order of creation while it runs, in order of its end afterwards.
-    class member final : public detail::child_owner, public detail::list_link {
-    public:
-        static void* operator new(std::size_t size) { return detail::frame_pool::allocate(size); }
-        static void operator delete(void* address, std::size_t size) noexcept {
-            detail::frame_pool::deallocate(address, size);
-        }
-
-        explicit member(task_group& g) noexcept : list_link(), group(g) {}
-        member(const member&) = delete;
-        member& operator=(const member&) = delete;
-        ~member() override {
-            if (task == nullptr) return;
-            task->disown();
-            detail::release(*task);
-        }
-        void own() noexcept {
-            created = task->created();
-            task->own(*this);
-        }
-        void child_done(detail::completion&) noexcept override { group.ended(*this); }
-        std::source_location child_created() const noexcept override { return created; }
-
-        task_group& group;
-        detail::frame* task = nullptr;
-        std::source_location created;
-    };
-
-    /// Suspended until the last child has ended.
-    class children_end final : public suspension {
-    public:
-        explicit children_end(task_group& g) noexcept : group_(g) {}
-        children_end(children_end&& other) noexcept : group_(other.group_) {}
-        children_end& operator=(children_end&&) = delete;
-        ~children_end() override {
-            if (group_.waiting_ == this) group_.waiting_ = nullptr;
-        }
-        static bool await_ready() noexcept { return false; }
-        template<class Promise>
-        void await_suspend(std::coroutine_handle<Promise> awaiting,
-                           std::source_location where = std::source_location::current()) noexcept {
-            group_.waiting_ = this;
-            park(awaiting, where);
-        }
-        void await_resume() { resumed(); }
-        const char* waiting_for() const noexcept override { return "task_group"; }
-        cancel_reply cancel(const detail::shared_text&) noexcept override { return cancel_reply::left; }
-
-    private:
-        task_group& group_;
-    };
-
     event_loop& ready_to_adopt() {
         if (!entered_) throw std::logic_error("task_group: create_task: the group has not been entered");
-        if (exiting_ && running_ == 0) throw std::logic_error("task_group: create_task: the group is finished");
+        if (exiting_ && running() == 0) throw std::logic_error("task_group: create_task: the group is finished");
         if (aborting_) throw std::logic_error("task_group: create_task: the group is shutting down");
-        if (spare_ == nullptr) spare_ = std::make_unique<member>(*this);
+        make_room();
         return get_running_loop();
     }
 
     template<class T>
     task_handle<T> adopt(task_handle<T> handle) noexcept {
-        member& child = *spare_.release();
-        child.task = static_cast<detail::frame*>(handle.completion());
-        ++child.task->references;
-        ++running_;
-        children_.push_back(child);
-        if (handle.done())
-            ended(child);
-        else
-            child.own();
+        crew::adopt(*handle.completion());
         return handle;
     }
 
-    void ended(member& child) noexcept {
-        children_.remove(child);
-        ended_.push_back(child);
-        hop_soon();
-    }
-
-    void decide() noexcept override {
-        while (member* first = ended_.pop_front()) {
-            const std::unique_ptr<member> child(first);
-            --running_;
-            if (running_ == 0 && waiting_ != nullptr && waiting_->parked()) waiting_->wake();
-            if (!child->task->failed()) continue;
-            child->task->set(detail::flag_retrieved);
-            try {
-                errors_.push_back(child->task->error());
-            } catch (const std::bad_alloc&) { // the group is aborted all the same
-            }
-            if (!aborting_ && !parent_cancelled_) abort_with_parent();
+    void child_ended(detail::frame& child) noexcept override {
+        if (!child.failed()) return;
+        child.set(detail::flag_retrieved);
+        try {
+            errors_.push_back(child.error());
+        } catch (const std::bad_alloc&) { // the group is aborted all the same
         }
+        if (!aborting_ && !parent_cancelled_) abort_with_parent();
     }
 
     void abort() noexcept {
         aborting_ = true;
-        for (member* each = children_.front(); each != nullptr; each = children_.after(*each))
-            detail::cancel_completion(*each->task, detail::shared_text());
+        cancel_all();
     }
     void abort_with_parent() noexcept {
         abort();
@@ -222,11 +145,6 @@ private:
         detail::cancel_completion(*parent_.completion(), detail::shared_text());
     }
 
-    detail::intrusive_list<member> children_;
-    detail::intrusive_list<member> ended_;
-    std::unique_ptr<member> spare_;
-    std::size_t running_ = 0;
-    children_end* waiting_ = nullptr;
     any_task_handle parent_;
     std::vector<std::exception_ptr> errors_;
     bool entered_ = false;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Where several tasks put results and one async_generator takes them: under merge and map.
+
+#include <asynchio/combine/detail/crew.hpp>
+#include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/task/async_generator.hpp>
+#include <asynchio/task/take.hpp>
+#include <asynchio/task/wait_queue.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <utility>
+
+namespace asynchio::detail {
+
+template<class T>
+inline constexpr bool is_async_generator = false;
+template<class T>
+inline constexpr bool is_async_generator<async_generator<T>> = true;
+
+/// Until something has changed: an item came, or was taken.
+class [[nodiscard]] turn final : public wait_queue::waiter {
+public:
+    turn(wait_queue& queue, const char* what) noexcept : waiter(queue), what_(what) {}
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        enter(awaiting, where);
+    }
+    void await_resume() { leave(); }
+    const char* waiting_for() const noexcept override { return what_; }
+
+private:
+    const char* what_;
+};
+
+/// The tasks, and the places of the items on their way, in the order in which they will be taken. A place gets its item
+/// when it is made, or later. The first task that fails, or is cancelled by somebody, ends it all.
+template<class R>
+class outlet : private crew {
+public:
+    using item_type = R;
+    /// Which place, counted from the first ever.
+    using ticket = std::size_t;
+
+    explicit outlet(const char* name) noexcept : name_(name) {}
+    outlet(const outlet&) = delete;
+    outlet& operator=(const outlet&) = delete;
+    ~outlet() override = default;
+
+    void begin() noexcept { crew::begin(); }
+    /// Runs `work` beside the others.
+    void launch(task<> work) {
+        make_room();
+        adopt(*create_task(std::move(work)).completion());
+    }
+
+    // For the tasks.
+
+    ticket reserve() {
+        places_.emplace_back();
+        return taken_ + places_.size() - 1;
+    }
+    void fill(ticket place, R&& item) {
+        places_[place - taken_].emplace(std::move(item));
+        if (place == taken_) changed_.wake_one();
+    }
+    ticket append(R&& item) {
+        places_.emplace_back(std::move(item));
+        if (places_.size() == 1) changed_.wake_one();
+        return taken_ + places_.size() - 1;
+    }
+    std::size_t taken() const noexcept { return taken_; }
+    /// Awaitable: until an item was taken.
+    turn room() noexcept { return turn(taken_one_, name_); }
+
+    // For the generator.
+
+    /// Whether there is an item, or will be none.
+    bool settled() const noexcept { return ready() || failure_ || running() == 0; }
+    /// Awaitable: until that may have changed.
+    turn change() noexcept { return turn(changed_, name_); }
+    /// Whether there is an item, once settled(). @throws what a task failed with.
+    bool more() const {
+        if (ready()) return true;
+        if (failure_) std::rethrow_exception(failure_);
+        return false;
+    }
+    R pop() {
+        R item(std::move(*places_.front()));
+        places_.pop_front();
+        ++taken_;
+        taken_one_.wake_one();
+        return item;
+    }
+    /// Cancels the tasks and waits for them. A request to cancel that comes meanwhile is passed on to them, and stays
+    /// pending.
+    task<> stop() {
+        stopping_ = true;
+        cancel_all();
+        if (running() != 0) co_await all_ended(*this, name_, true);
+    }
+
+private:
+    bool ready() const noexcept { return !places_.empty() && places_.front().has_value(); }
+
+    void child_ended(frame& child) noexcept override {
+        if (!child.has_value()) {
+            child.set(flag_retrieved);
+            if (!stopping_) {
+                stopping_ = true;
+                failure_ = child.error();
+                cancel_all();
+            }
+        }
+        if (failure_ || running() == 0) changed_.wake_one();
+    }
+
+    const char* name_;
+    std::deque<std::optional<R>> places_;
+    std::size_t taken_ = 0;
+    wait_queue changed_;
+    wait_queue taken_one_;
+    std::exception_ptr failure_;
+    bool stopping_ = false;
+};
+
+/// What `State`, an outlet with its tasks, gives, until its end or until it is closed; then no task is left.
+template<class State>
+async_generator<typename State::item_type> stream_of(std::unique_ptr<State> state) {
+    std::exception_ptr error;
+    try {
+        state->begin();
+        state->start();
+        for (;;) {
+            while (!state->settled()) co_await state->change();
+            const bool more = state->more();
+            if (!more) break;
+            auto item = state->pop();
+            co_yield take(item);
+        }
+    } catch (...) {
+        error = std::current_exception();
+    }
+    co_await state->stop();
+    if (!error) co_return;
+    if (is_cancellation(error)) current_root().clear(flag_must_cancel); // it delivers the later request as well
+    std::rethrow_exception(error);
+}
+
+} // namespace asynchio::detail

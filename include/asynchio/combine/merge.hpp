@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Several streams of values as one.
+
+#include <asynchio/combine/detail/outlet.hpp>
+#include <asynchio/combine/with.hpp>
+#include <asynchio/task/async_generator.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+namespace detail {
+
+template<class T>
+class merging final : public outlet<std::remove_cvref_t<T>> {
+public:
+    merging(std::vector<async_generator<T>> sources, std::size_t buffer) noexcept
+        : outlet<std::remove_cvref_t<T>>("merge"), sources_(std::move(sources)), buffer_(buffer) {}
+
+    void start() {
+        for (async_generator<T>& each : sources_) this->launch(pump(each));
+    }
+
+private:
+    /// Goes on when its item is among the first `buffer_` that wait, or was taken.
+    task<> pump(async_generator<T>& source) {
+        auto body = [this, &source]() -> task<> {
+            while (auto item = co_await source.next()) {
+                std::remove_cvref_t<T> kept(std::move(*item)); // a reference to const, or the optional's own, is copied
+                const std::size_t place = this->append(std::move(kept));
+                while (place >= this->taken() + buffer_) co_await this->room();
+            }
+        };
+        co_await with(source, body);
+    }
+
+    std::vector<async_generator<T>> sources_;
+    std::size_t buffer_;
+};
+
+template<class R>
+concept generator_range = requires(R& r) {
+    requires is_async_generator<std::remove_cvref_t<decltype(*std::begin(r))>>;
+    std::end(r);
+};
+
+} // namespace detail
+
+/// One async_generator of what several give, as it comes: `auto all = merge(std::move(a), std::move(b));`
+///
+/// Behaviour: begins with the first next(). Each source then runs in a task of its own, up to one item ahead, and further
+/// while fewer than `buffer` items wait. It ends when all have ended. The first failure of a source cancels the others;
+/// what came before it is still given, then next() throws it.
+/// Cancellation: of a task that waits in next() ends it: the sources are cancelled, closed and waited for. So does
+/// aclose(): leave it through `with`, and nothing of it runs any more.
+/// Lifetime: owns the sources. What their bodies refer to must live until it has ended.
+/// Cost: a task for each source, an item passes a queue. Items of sources of references are copied.
+/// Differs from Python: not in asyncio; in the literature of streams it is called merge everywhere.
+/// Example: `while (auto tick = co_await all.next()) show(*tick);`
+/// See also: map_unordered, async_generator.
+/// @param sources a range of async_generators, which is moved from.
+/// @param buffer how many items may wait beyond one for each source.
+template<detail::generator_range Range>
+auto merge(Range&& sources, std::size_t buffer = 0) {
+    using source = std::remove_cvref_t<decltype(*std::begin(sources))>;
+    using T = typename source::value_type;
+    std::vector<source> all;
+    for (auto& each : sources) all.push_back(std::move(each));
+    return detail::stream_of(std::make_unique<detail::merging<T>>(std::move(all), buffer));
+}
+
+/// The same for `merge(a, b, ...)` of one type, given up with std::move; `buffer` may stand last.
+template<class T, class... Rest>
+auto merge(async_generator<T>&& first, Rest&&... rest) {
+    std::vector<async_generator<T>> all;
+    std::size_t buffer = 0;
+    all.push_back(std::move(first));
+    const auto add = [&]<class X>(X&& x) {
+        using given = std::remove_cvref_t<X>;
+        if constexpr (std::is_integral_v<given>) {
+            buffer = static_cast<std::size_t>(x);
+        } else {
+            static_assert(std::is_same_v<given, async_generator<T>>,
+                          "merge takes async_generators of one type, and the size of the buffer behind them");
+            static_assert(!std::is_lvalue_reference_v<X>, "merge takes its sources over: write std::move(source)");
+            all.push_back(std::forward<X>(x));
+        }
+    };
+    (add(std::forward<Rest>(rest)), ...);
+    return detail::stream_of(std::make_unique<detail::merging<T>>(std::move(all), buffer));
+}
+
+} // namespace asynchio
