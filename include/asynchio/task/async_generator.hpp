@@ -182,11 +182,8 @@ public:
         if (entered_) detail::release_generator(*body_);
     }
 
-    bool await_ready() const {
-        if (body_ == nullptr) [[unlikely]]
-            throw std::logic_error("next: the asynchronous generator is empty: it was moved from");
-        return body_->over("next");
-    }
+    /// Misuse is told by await_resume, where nothrow looks.
+    bool await_ready() const noexcept { return body_ == nullptr || body_->busy() || body_->over(); }
 
     template<class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
@@ -197,6 +194,8 @@ public:
     }
 
     item_type await_resume() {
+        if (!entered_) [[unlikely]]
+            return nothing();
         if (body_->stage == detail::generator_stage::yielded) [[likely]] {
             auto* item = static_cast<std::remove_reference_t<T>*>(body_->item);
             if constexpr (std::is_reference_v<T>)
@@ -209,6 +208,12 @@ public:
     }
 
 private:
+    item_type nothing() const {
+        if (body_ == nullptr) throw std::logic_error("next: the asynchronous generator is empty: it was moved from");
+        body_->require_idle("next");
+        return item_type();
+    }
+
     detail::generator_state* body_;
     bool entered_ = false;
 };

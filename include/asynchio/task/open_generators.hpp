@@ -75,12 +75,14 @@ struct generator_state : frame {
             fail(std::current_exception(), outcome_state::error);
         }
     }
-    /// Whether it has ended. @throws std::logic_error naming the `request` while another one is under way.
-    bool over(const char* request) const {
-        if (stage == generator_stage::running && !done()) [[unlikely]]
-            throw std::logic_error(std::string(request) + ": the asynchronous generator " + where.function_name() +
-                                   " is already running");
-        return stage == generator_stage::finished || done();
+    bool busy() const noexcept { return stage == generator_stage::running && !done(); }
+    bool over() const noexcept { return stage == generator_stage::finished || done(); }
+    /// @throws std::logic_error naming the `request` while another one is under way.
+    void require_idle(const char* request) const {
+        if (busy()) throw std::logic_error(std::string(request) + ": " + description() + " is already running");
+    }
+    std::string description() const {
+        return std::string("the asynchronous generator at ") + where.file_name() + ":" + std::to_string(where.line());
     }
 
     void enlist();
@@ -95,10 +97,11 @@ public:
     close_awaiter& operator=(close_awaiter&&) = delete;
     ~close_awaiter();
 
-    bool await_ready() const {
-        if (body_ == nullptr || body_->over("aclose")) return true;
+    /// Misuse is told by await_resume, where nothrow looks.
+    bool await_ready() const noexcept {
+        if (body_ == nullptr || body_->busy()) return true;
         if (body_->stage == generator_stage::unstarted) body_->stage = generator_stage::finished;
-        return body_->stage == generator_stage::finished;
+        return body_->over();
     }
     template<class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
@@ -108,11 +111,14 @@ public:
         return body_->enter(asking, line);
     }
     void await_resume() {
-        if (!entered_) return;
+        if (!entered_) {
+            if (body_ != nullptr) body_->require_idle("aclose");
+            return;
+        }
         body_->closing = false;
         if (body_->stage == generator_stage::finished) return body_->rethrow_error();
         body_->refused = true;
-        throw std::logic_error(std::string("aclose: the asynchronous generator ") + body_->where.function_name() +
+        throw std::logic_error("aclose: " + body_->description() +
                                " ignored generator_exit: it yielded while being closed");
     }
 
@@ -208,7 +214,7 @@ private:
             exception_context context;
             context.message = "an error occurred during closing of an asynchronous generator";
             context.exception = std::current_exception();
-            context.source = closed.body->where.function_name();
+            context.source = closed.body->description();
             loop.call_exception_handler(context);
         }
     }
