@@ -5,9 +5,11 @@
 
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/core/awaitable.hpp>
 #include <asynchio/task/async_generator.hpp>
 
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -81,7 +83,7 @@ auto merge(async_generator<T>&& first, Rest&&... rest) {
     std::vector<async_generator<T>> all;
     std::size_t buffer = 0;
     all.push_back(std::move(first));
-    const auto add = [&]<class X>(X&& x) {
+    [[maybe_unused]] const auto add = [&]<class X>(X&& x) {
         using given = std::remove_cvref_t<X>;
         if constexpr (std::is_integral_v<given>) {
             buffer = static_cast<std::size_t>(x);
@@ -94,6 +96,13 @@ auto merge(async_generator<T>&& first, Rest&&... rest) {
     };
     (add(std::forward<Rest>(rest)), ...);
     return detail::stream_of(std::make_unique<detail::merging<T>>(std::move(all), buffer));
+}
+
+/// Refuses to take from a name without being told.
+template<class T, class... Rest>
+async_generator<T> merge(async_generator<T>&, Rest&&...) {
+    static_assert(detail::always_false<T>, "merge takes its sources over: write std::move(source)");
+    return {};
 }
 
 } // namespace asynchio

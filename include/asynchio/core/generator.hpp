@@ -37,8 +37,9 @@ consteval bool yields_in_place() {
 template<class T, class U>
 constexpr void check_yielded() {
     static_assert(!breaks_in_co_await<U>(),
-                  "g++ before 13 destroys this temporary twice inside co_yield: yield a named object (which is copied) or "
-                  "what a function gives with a constructor, not a braced aggregate or a lambda with captures");
+                  "g++ before 13 destroys this temporary twice inside co_yield: a braced aggregate or a lambda with "
+                  "captures must be named first and yielded as `name` (copied), or in an async_generator as "
+                  "`aio::take(name)` (moved)");
     static_assert(yields_in_place<T, U>() ||
                       (std::is_reference_v<T> ? std::is_const_v<std::remove_reference_t<T>> &&
                                                     std::is_convertible_v<U, std::remove_cvref_t<T>>
