@@ -179,11 +179,11 @@ public:
     next_awaiter(next_awaiter&& other) noexcept : body_(other.body_) {}
     next_awaiter& operator=(next_awaiter&&) = delete;
     ~next_awaiter() {
-        if (entered_) detail::release_generator(*body_);
+        if (entered_) detail::leave_generator(*body_);
     }
 
     /// Misuse is told by await_resume, where nothrow looks.
-    bool await_ready() const noexcept { return body_ == nullptr || body_->busy() || body_->over(); }
+    bool await_ready() const noexcept { return body_ == nullptr || !body_->can_go_on(); }
 
     template<class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
@@ -194,24 +194,22 @@ public:
     }
 
     item_type await_resume() {
-        if (!entered_) [[unlikely]]
-            return nothing();
-        if (body_->stage == detail::generator_stage::yielded) [[likely]] {
+        if (body_ != nullptr && body_->stage == detail::generator_stage::yielded) [[likely]] {
             auto* item = static_cast<std::remove_reference_t<T>*>(body_->item);
             if constexpr (std::is_reference_v<T>)
                 return item;
             else
                 return item_type(std::in_place, std::move(*item));
         }
-        body_->rethrow_error();
+        require_end();
         return item_type();
     }
 
 private:
-    item_type nothing() const {
+    [[gnu::noinline]] void require_end() const {
         if (body_ == nullptr) throw std::logic_error("next: the asynchronous generator is empty: it was moved from");
         body_->require_idle("next");
-        return item_type();
+        body_->rethrow_error();
     }
 
     detail::generator_state* body_;

@@ -27,8 +27,9 @@ enum class generator_stage : unsigned char {
     finished,
 };
 
-/// Without the items' type. Counted by the generator object, by the request under way, and by who closes it.
-/// The frame is linked in the loop's open_generators while it is neither unstarted nor finished.
+/// Without the items' type. Counted by the generator object and by whoever closes it for the loop; when the last of them
+/// goes during a request, whoever asked frees it after that. Linked in the loop's open_generators while it is neither
+/// unstarted nor finished.
 struct generator_state : frame {
     void* item = nullptr; // what it yielded
     open_generators* registry = nullptr;
@@ -43,7 +44,8 @@ struct generator_state : frame {
 
     /// Hands over to the body on behalf of `asking`.
     template<class Promise>
-    std::coroutine_handle<> enter(std::coroutine_handle<Promise> asking, const std::source_location& line) {
+    [[gnu::always_inline]] std::coroutine_handle<> enter(std::coroutine_handle<Promise> asking,
+                                                         std::source_location line) {
         static_assert(std::is_base_of_v<promise_base, Promise>,
                       "an async_generator can be asked only in a coroutine of this library, such as one that returns "
                       "task<>");
@@ -53,7 +55,6 @@ struct generator_state : frame {
         outer.where = line;
         parent = &outer;
         stage = generator_stage::running;
-        ++references;
         return transfer(handle());
     }
     /// Back to whoever asked.
@@ -76,7 +77,7 @@ struct generator_state : frame {
         }
     }
     bool busy() const noexcept { return stage == generator_stage::running && !done(); }
-    bool over() const noexcept { return stage == generator_stage::finished || done(); }
+    bool can_go_on() const noexcept { return stage <= generator_stage::yielded; }
     /// @throws std::logic_error naming the `request` while another one is under way.
     void require_idle(const char* request) const {
         if (busy()) throw std::logic_error(std::string(request) + ": " + description() + " is already running");
@@ -99,9 +100,9 @@ public:
 
     /// Misuse is told by await_resume, where nothrow looks.
     bool await_ready() const noexcept {
-        if (body_ == nullptr || body_->busy()) return true;
+        if (body_ == nullptr) return true;
         if (body_->stage == generator_stage::unstarted) body_->stage = generator_stage::finished;
-        return body_->over();
+        return !body_->can_go_on();
     }
     template<class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
@@ -241,15 +242,26 @@ inline void free_generator(generator_state& body) noexcept {
     frame_pool::deallocate(block, size);
 }
 
-/// Gives up one count; the last one closes it, or destroys it where it stands if there is no loop to close it.
-inline void release_generator(generator_state& body) noexcept {
-    if (--body.references != 0) return;
+/// Nobody counts it any more, and no request is under way: closes it, or destroys it where it stands if there is no loop
+/// to close it.
+[[gnu::noinline]] inline void end_generator(generator_state& body) noexcept {
     const bool open = !body.has(flag_done) && body.stage == generator_stage::yielded;
     if (!open || body.registry == nullptr || !body.registry->adopt(body)) free_generator(body);
 }
 
+/// Gives up one count.
+inline void release_generator(generator_state& body) noexcept {
+    if (--body.references == 0 && !body.busy()) end_generator(body);
+}
+
+/// A request is over.
+inline void leave_generator(generator_state& body) noexcept {
+    if (body.references == 0) [[unlikely]]
+        end_generator(body);
+}
+
 inline close_awaiter::~close_awaiter() {
-    if (entered_) release_generator(*body_);
+    if (entered_) leave_generator(*body_);
 }
 
 inline open_generators::job::~job() {
