@@ -104,3 +104,56 @@ TEST_CASE("services: a runner closes the youngest first and waits until all have
     CHECK(trace == "ab!b!a~b~a");
     CHECK(aio::testing::audit().clean());
 }
+
+namespace {
+
+/// Ends at once, but runs code of the program, so it is asked before the others.
+class running_code final : public aio::detail::service {
+public:
+    running_code() { trace += 'r'; }
+    ~running_code() override { trace += "~r"; }
+    bool runs_code() const noexcept override { return true; }
+    void close() noexcept override {
+        trace += "!r";
+        aio::get_running_loop().call_soon([this] {
+            trace += '.';
+            closed_ = true;
+        });
+    }
+    bool closed() const noexcept override { return closed_; }
+    void give_up() noexcept override { trace += "?r"; }
+
+private:
+    bool closed_ = false;
+};
+
+} // namespace
+
+TEST_CASE("services: those that run code of the program are closed, to the end, before the others are asked") {
+    trace.clear();
+    {
+        aio::runner runner(aio::testing::virtual_clock());
+        runner.run([]() -> aio::task<> {
+            auto& services = aio::get_running_loop().services();
+            services.get<running_code>([] { return std::make_unique<running_code>(); });
+            services.get<first>([] { return std::make_unique<first>(1); });
+            co_return;
+        });
+        trace += '|';
+    }
+    CHECK(trace == "ra|!r.!a~a~r");
+}
+
+TEST_CASE("services: giving up leaves those that run code alone") {
+    trace.clear();
+    {
+        aio::detail::service_registry registry;
+        registry.get<running_code>([] { return std::make_unique<running_code>(); });
+        registry.get<first>([] { return std::make_unique<first>(1); });
+        CHECK(!registry.closed(true));
+        CHECK(!registry.closed());
+        registry.give_up();
+        registry.destroy();
+    }
+    CHECK(trace == "ra?a~a~r");
+}
