@@ -13,8 +13,8 @@
 //   28 ms: outside 4.5
 //   30 ms: inside 20.7
 //   enough
-//   outside is off
 //   inside is off
+//   outside is off
 //
 // Read next: map_with_limit.cpp
 

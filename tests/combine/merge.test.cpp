@@ -265,6 +265,30 @@ TEST_CASE("merge: a second request while it waits for its sources interrupts the
     });
 }
 
+TEST_CASE("merge: requests that come while it waits for its sources are delivered once, with the first") {
+    virtual_run([]() -> aio::task<> {
+        const auto goes_on = []() -> aio::task<int> {
+            bool cancelled = false;
+            try {
+                co_await all_of(aio::merge(ticks(0, 9, 1h)));
+            } catch (const aio::cancelled_error&) {
+                cancelled = true;
+            }
+            CHECK(cancelled);
+            co_await aio::sleep(1s); // nothing is left to be delivered
+            co_return 1;
+        };
+        const auto task = aio::create_task(goes_on());
+        co_await aio::sleep(1s);
+        task.cancel();
+        co_await aio::yield(); // the source has begun its cleanup
+        co_await aio::yield();
+        task.cancel();
+        const int went_on = co_await task;
+        CHECK(went_on == 1);
+    });
+}
+
 namespace {
 
 aio::task<> consume() {

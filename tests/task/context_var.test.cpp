@@ -477,6 +477,10 @@ TEST_CASE("context_var: run copies the caller's values, and keeps to itself what
         var.set("apart");
         return aio::run([]() -> aio::task<std::string> { co_return co_await aio::create_task(sees()); });
     }) == "apart");
+    CHECK(apart.run([] {
+        aio::run(sets("inside"));
+        return var.get();
+    }) == "apart");
     CHECK(var.get() == "thread");
     var.reset(token);
     CHECK(var.get() == "default");

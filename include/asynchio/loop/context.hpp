@@ -38,7 +38,7 @@ public:
     /// The values; null when there are none.
     const context_map* map() const noexcept { return has_cell() ? cell_of(bits_)->map.get() : map_of(bits_); }
 
-    /// The cell, made now if there is none yet. @throws std::bad_alloc.
+    /// The cell, made now if there is none yet. @throws std::bad_alloc when there is no memory for it.
     context_cell_ptr cell() {
         if (!has_cell()) {
             auto* made = new context_cell(context_map_ptr());

@@ -124,9 +124,7 @@ class async_generator<T>::promise_type : public detail::promise_base {
     struct at_end {
         static bool await_ready() noexcept { return false; }
         static std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> body) noexcept {
-            detail::generator_state& ended = body.promise().state();
-            ended.delist();
-            return ended.leave(detail::generator_stage::finished);
+            return body.promise().state().leave(detail::generator_stage::finished);
         }
         static void await_resume() noexcept {}
     };

@@ -28,8 +28,8 @@ enum class generator_stage : unsigned char {
 };
 
 /// Without the items' type. Counted by the generator object and by whoever closes it for the loop; when the last of them
-/// goes during a request, whoever asked frees it after that. Linked in the loop's open_generators while it is neither
-/// unstarted nor finished.
+/// goes during a request, whoever asked frees it after that. Linked in the loop's open_generators from the first request
+/// on.
 struct generator_state : frame {
     void* item = nullptr; // what it yielded
     open_generators* registry = nullptr;
@@ -128,7 +128,7 @@ private:
     bool entered_ = false;
 };
 
-/// A loop's generators that have begun and not ended.
+/// A loop's generators that have begun.
 class open_generators final : public service {
 public:
     explicit open_generators(event_loop& loop) noexcept : loop_(loop) {}
