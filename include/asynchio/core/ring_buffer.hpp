@@ -35,6 +35,9 @@ public:
     bool empty() const noexcept { return first_ == end_; }
     std::size_t size() const noexcept { return end_ - first_; }
     T& front() noexcept { return at(first_); }
+    const T& front() const noexcept { return block_[first_ & (capacity_ - 1)]; }
+    /// The element that `index` others stand before.
+    T& operator[](std::size_t index) noexcept { return at(first_ + index); }
 
     /// @throws std::bad_alloc, before it looks at the arguments; what making a `T` throws. Nothing has changed then.
     template<class... Args>

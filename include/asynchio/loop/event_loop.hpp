@@ -364,11 +364,12 @@ inline void event_loop::run_watched(detail::ready_item& item) noexcept {
 
 // Errors and the end
 
-inline void event_loop::callback_failed() noexcept {
+inline void event_loop::callback_failed() noexcept try {
     exception_context context;
     context.message = "Exception in callback";
     context.exception = std::current_exception();
     call_exception_handler(context);
+} catch (...) { // no memory for a report
 }
 
 inline void event_loop::never_awaited(const std::source_location& function) noexcept {

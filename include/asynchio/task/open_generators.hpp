@@ -134,9 +134,7 @@ public:
     explicit open_generators(event_loop& loop) noexcept : loop_(loop) {}
     open_generators(const open_generators&) = delete;
     open_generators& operator=(const open_generators&) = delete;
-    ~open_generators() override {
-        while (generator_state* each = open_.pop_front()) each->registry = nullptr;
-    }
+    ~open_generators() override;
 
     static open_generators& of(event_loop& loop) {
         return loop.services().get<open_generators>([&loop] { return std::make_unique<open_generators>(loop); });
@@ -145,36 +143,33 @@ public:
     void add(generator_state& body) noexcept {
         body.registry = this;
         open_.push_back(body);
+        if (deferred_) [[unlikely]]
+            retry();
     }
     void remove(generator_state& body) noexcept {
         body.registry = nullptr;
         open_.remove(body);
     }
 
-    /// Closes `body`, which nobody refers to any more, in a task of the loop. @return false if that cannot be done.
+    /// Closes `body`, which nobody refers to any more, in a task of the loop; without memory for one, later. Its tasks
+    /// may run still, so it is not destroyed while the loop is there. @return false if the loop goes, or gives it up.
     bool adopt(generator_state& body) noexcept {
         if (loop_.closing() || body.refused) return false;
         body.references = 2; // one more, so that giving up the task's does not lead here again
-        try {
-            start_closing(body);
-            body.references = 1;
-            return true;
-        } catch (...) { // no memory for the task, or the wrong thread
-            body.references = 0;
-            return false;
-        }
+        const bool closing = start_closing(body);
+        body.references = closing ? 1 : 0;
+        deferred_ = deferred_ || !closing;
+        return true;
     }
 
     // At the end of run.
     bool runs_code() const noexcept override { return true; }
     void close() noexcept override {
+        retry();
         for (generator_state* each = open_.front(); each != nullptr; each = open_.after(*each)) {
-            if (each->stage != generator_stage::yielded) continue;
+            if (each->stage != generator_stage::yielded || each->references == 0) continue;
             ++each->references;
-            try {
-                start_closing(*each);
-            } catch (...) { // no memory: its owner destroys it
-            }
+            start_closing(*each);
         }
     }
     bool closed() const noexcept override { return closing_ == 0; }
@@ -198,11 +193,21 @@ private:
         open_generators& registry_;
     };
 
-    /// Gives the count that `body` has for it to the task, also if it throws.
-    void start_closing(generator_state& body) {
+    /// Gives the count that `body` has for it to the task. @return false, the count given up, without memory for one.
+    bool start_closing(generator_state& body) noexcept {
         job counted(*this, body);
         const std::source_location created = body.where;
-        loop_.create_task(close_one(std::move(counted), loop_), created);
+        try {
+            loop_.create_task(close_one(std::move(counted), loop_), created);
+            return true;
+        } catch (...) {
+            return false;
+        }
+    }
+    void retry() noexcept {
+        deferred_ = false;
+        for (generator_state* each = open_.front(); each != nullptr; each = open_.after(*each))
+            if (each->references == 0 && each->stage == generator_stage::yielded) adopt(*each);
     }
 
     static task<> close_one(job closed, event_loop& loop) {
@@ -223,6 +228,7 @@ private:
     event_loop& loop_;
     intrusive_list<generator_state> open_;
     std::size_t closing_ = 0;
+    bool deferred_ = false; // some could not be closed when they were dropped
 };
 
 inline void generator_state::enlist() {
@@ -240,6 +246,13 @@ inline void free_generator(generator_state& body) noexcept {
     const std::size_t size = body.block_size;
     body.~generator_state();
     frame_pool::deallocate(block, size);
+}
+
+inline open_generators::~open_generators() {
+    while (generator_state* each = open_.pop_front()) {
+        each->registry = nullptr;
+        if (each->references == 0) free_generator(*each);
+    }
 }
 
 /// Nobody counts it any more, and no request is under way: closes it, or destroys it where it stands if there is no loop

@@ -5,13 +5,13 @@
 
 #include <asynchio/combine/detail/crew.hpp>
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
 #include <coroutine>
 #include <cstddef>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -66,7 +66,7 @@ public:
     // For the tasks.
 
     ticket reserve() {
-        places_.emplace_back();
+        places_.push_back(std::nullopt);
         return taken_ + places_.size() - 1;
     }
     void fill(ticket place, R&& item) {
@@ -74,7 +74,7 @@ public:
         if (place == taken_) changed_.wake_one();
     }
     ticket append(R&& item) {
-        places_.emplace_back(std::move(item));
+        places_.push_back(std::optional<R>(std::move(item)));
         if (places_.size() == 1) changed_.wake_one();
         return taken_ + places_.size() - 1;
     }
@@ -95,19 +95,20 @@ public:
         return false;
     }
     R pop() {
-        R item(std::move(*places_.front()));
-        places_.pop_front();
+        std::optional<R> item = places_.pop_front();
         ++taken_;
         taken_one_.wake_one();
-        return item;
+        return std::move(*item);
     }
-    /// Cancels the tasks and waits for them. A request to cancel that comes meanwhile is passed on to them, and stays
-    /// pending.
-    task<> stop() {
+    /// Cancels the tasks. @return whether there is one to be waited for.
+    bool stop() noexcept {
         stopping_ = true;
         cancel_all();
-        if (running() != 0) co_await all_ended(*this, name_, true);
+        return running() != 0;
     }
+    /// Awaitable, once stopped: until they have ended. A request to cancel that comes meanwhile is passed on to them, and
+    /// stays pending.
+    all_ended stopped() noexcept { return all_ended(*this, name_, true); }
 
 private:
     bool ready() const noexcept { return !places_.empty() && places_.front().has_value(); }
@@ -125,7 +126,7 @@ private:
     }
 
     const char* name_;
-    std::deque<std::optional<R>> places_;
+    ring_buffer<std::optional<R>> places_;
     std::size_t taken_ = 0;
     wait_queue changed_;
     wait_queue taken_one_;
@@ -150,7 +151,8 @@ async_generator<typename State::item_type> stream_of(std::unique_ptr<State> stat
     } catch (...) {
         error = std::current_exception();
     }
-    co_await state->stop();
+    const bool some_run = state->stop(); // allocates nothing
+    if (some_run) co_await state->stopped();
     if (!error) co_return;
     if (is_cancellation(error)) current_root().clear(flag_must_cancel); // it delivers the later request as well
     std::rethrow_exception(error);
