@@ -68,6 +68,4 @@ aio::task<> find(std::string wanted) {
     co_await aio::with(stream, search);
 }
 
-int main() {
-    aio::run(find("cyd"));
-}
+int main() { aio::run(find("cyd")); }

@@ -34,18 +34,14 @@ using namespace std::chrono_literals;
 
 const aio::context_var<std::string> request("request", "-");
 
-void log(std::string_view what) {
-    std::cout << '[' << request.get() << "] " << what << '\n';
-}
+void log(std::string_view what) { std::cout << '[' << request.get() << "] " << what << '\n'; }
 
 aio::task<> store() {
     co_await aio::sleep(1ms);
     log("stored by a child task");
 }
 
-void hash() {
-    log("hashed in a thread");
-}
+void hash() { log("hashed in a thread"); }
 
 aio::task<> handle(int number, aio::duration arrives) {
     request.set("request " + std::to_string(number)); // seen by this task and what it starts, by nobody else
@@ -62,6 +58,4 @@ aio::task<> serve() {
     log("server ends");
 }
 
-int main() {
-    aio::run(serve());
-}
+int main() { aio::run(serve()); }

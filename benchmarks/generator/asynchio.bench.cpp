@@ -32,9 +32,7 @@ static task<> consume() {
     generator_problem::check(sum);
 }
 
-static void async_generator_asynchio(benchmark::State& state) {
-    bench::measure_task(state, n, consume);
-}
+static void async_generator_asynchio(benchmark::State& state) { bench::measure_task(state, n, consume); }
 BENCHMARK(async_generator_asynchio);
 
 static task<> begin_and_end() {
@@ -45,7 +43,5 @@ static task<> begin_and_end() {
 }
 
 /// One generator for each item: made, begun, ended.
-static void async_generator_asynchio_one_item(benchmark::State& state) {
-    bench::measure_task(state, n, begin_and_end);
-}
+static void async_generator_asynchio_one_item(benchmark::State& state) { bench::measure_task(state, n, begin_and_end); }
 BENCHMARK(async_generator_asynchio_one_item);

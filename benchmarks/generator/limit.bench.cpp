@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "generator/problem.hpp"
 #include "support/limit.hpp"
+#include "generator/problem.hpp"
 
 using generator_problem::n;
 
@@ -31,9 +31,7 @@ struct async_stream {
     struct promise_type : limit::promise_base {
         const long* item = nullptr;
 
-        async_stream get_return_object() noexcept {
-            return {std::coroutine_handle<promise_type>::from_promise(*this)};
-        }
+        async_stream get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
         struct hand_over {
             bool await_ready() const noexcept { return false; }
             std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> self) const noexcept {

@@ -9,8 +9,6 @@
 namespace generator_problem {
 
 inline constexpr long n = 1'000'000;
-inline void check(long sum) {
-    bench::check(sum == n * (n - 1) / 2, "generator");
-}
+inline void check(long sum) { bench::check(sum == n * (n - 1) / 2, "generator"); }
 
 } // namespace generator_problem

@@ -167,8 +167,7 @@ TEST_CASE("map: takes streams, containers, views and arrays") {
         const auto doubled = co_await all_of(aio::map_ordered(texts, twice, 2));
         CHECK(doubled == std::vector<std::string>{"aa", "bb"});
         CHECK(texts == std::vector<std::string>{"a", "b"});
-        const auto mapped_again =
-            co_await all_of(aio::map_ordered(aio::map_unordered(fixed, negate, 1), negate, 1));
+        const auto mapped_again = co_await all_of(aio::map_ordered(aio::map_unordered(fixed, negate, 1), negate, 1));
         CHECK(mapped_again == std::vector<int>{1, 2});
     });
 }
@@ -235,7 +234,8 @@ TEST_CASE("map: a slow consumer holds up the calls at the limit, and the source 
                 for (;;) co_yield ++count;
             };
             const auto quick = [](int item) -> aio::task<int> { co_return item; };
-            auto stream = ordered ? aio::map_ordered(endless(asked), quick, 3) : aio::map_unordered(endless(asked), quick, 3);
+            auto stream =
+                ordered ? aio::map_ordered(endless(asked), quick, 3) : aio::map_unordered(endless(asked), quick, 3);
             co_await stream.next();
             co_await aio::testing::run_until_idle();
             CHECK(asked == 4); // one was taken

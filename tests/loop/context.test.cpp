@@ -80,10 +80,12 @@ TEST_CASE("context: is a handle; equal is who refers to the same") {
 
 TEST_CASE("context: run sets values in it, which stay there") {
     const aio::context ctx;
-    CHECK(ctx.run([](std::string given) {
-        var.set(given);
-        return var.get() + "!";
-    }, "inside") == "inside!");
+    CHECK(ctx.run(
+              [](std::string given) {
+                  var.set(given);
+                  return var.get() + "!";
+              },
+              "inside") == "inside!");
     CHECK(var.get() == "default");
     CHECK(ctx.run([] { return var.get(); }) == "inside");
     CHECK(ctx.size() == 1);

@@ -126,7 +126,8 @@ void destroyed() {
     {
         std::optional<aio::event_loop> loop(std::in_place);
         outlives = descend(depth, leaf::returns);
-        loop->run_until_complete([](aio::async_generator<int>& stream) -> aio::task<> { co_await stream.next(); }(outlives));
+        loop->run_until_complete(
+            [](aio::async_generator<int>& stream) -> aio::task<> { co_await stream.next(); }(outlives));
         loop.reset();
         require(alive == depth + 1, "a generator that stands at a co_yield outlives its loop");
         outlives = {};

@@ -221,7 +221,9 @@ TEST_CASE("async_generator: of what can only be moved, of what converts, and of 
         REQUIRE(null.has_value());
         CHECK(*null == nullptr);
 
-        const auto texts = []() -> aio::async_generator<std::string> { co_yield "a text that is longer than a small string"; };
+        const auto texts = []() -> aio::async_generator<std::string> {
+            co_yield "a text that is longer than a small string";
+        };
         auto strings = texts();
         const auto text = co_await strings.next();
         CHECK(*text == "a text that is longer than a small string");
@@ -530,8 +532,7 @@ TEST_CASE("async_generator: an exception of the cleanup comes out of aclose()", 
         const auto swallows_it = []() -> aio::async_generator<int> {
             try {
                 co_yield 1;
-            } catch (const aio::generator_exit&) {
-            }
+            } catch (const aio::generator_exit&) {}
         };
         auto quiet = swallows_it();
         co_await quiet.next();
@@ -825,8 +826,7 @@ TEST_CASE("async_generator: an error of its closing goes to the exception handle
         for (;;) {
             try {
                 co_yield 1;
-            } catch (const aio::generator_exit&) {
-            }
+            } catch (const aio::generator_exit&) {}
         }
     };
     aio::async_generator<int> never_closed;

@@ -97,7 +97,8 @@ TEST_CASE("context_var: a token is used once, for its variable, in its context")
         const aio::context_var<int> other("other");
         auto token = number.set(1);
         CHECK_THROWS_AS(other.reset(token), std::invalid_argument);
-        CHECK(message_of([&] { other.reset(token); }) == "context_var 'other': reset: the token belongs to another variable");
+        CHECK(message_of([&] { other.reset(token); }) ==
+              "context_var 'other': reset: the token belongs to another variable");
         auto elsewhere = [&]() -> aio::task<> {
             CHECK_THROWS_AS(number.reset(token), std::invalid_argument);
             CHECK(message_of([&] { number.reset(token); }) ==
@@ -164,7 +165,8 @@ TEST_CASE("context_var: a value that cannot be copied in leaves all as it was") 
 TEST_CASE("context_var: a hundred of them, set, changed and reset in any order") {
     virtual_run([]() -> aio::task<> {
         std::vector<std::unique_ptr<aio::context_var<int>>> all;
-        for (int i = 0; i < 100; ++i) all.push_back(std::make_unique<aio::context_var<int>>("v" + std::to_string(i), -1));
+        for (int i = 0; i < 100; ++i)
+            all.push_back(std::make_unique<aio::context_var<int>>("v" + std::to_string(i), -1));
         std::vector<int> model(100, -1);
         std::uint64_t seed = 12345;
         for (int step = 0; step < 5'000; ++step) {
@@ -295,7 +297,8 @@ TEST_CASE("context_var: a task with a context given runs in that itself", "[CTX-
         var.set("main");
         const std::string first = co_await aio::create_task(aio::task_options{.context = shared}, sees());
         CHECK(first == "default");
-        const std::string second = co_await aio::create_task(aio::task_options{.name = "second", .context = shared}, sets("in it"));
+        const std::string second =
+            co_await aio::create_task(aio::task_options{.name = "second", .context = shared}, sets("in it"));
         CHECK(second == "in it");
         const std::string third = co_await aio::create_task(aio::task_options{.context = shared}, sees());
         CHECK(third == "in it");
@@ -400,8 +403,8 @@ TEST_CASE("context_var: calls, timers and done-callbacks see what the registerin
         co_await aio::testing::run_until_idle();
         log.push_back("main sees " + var.get());
     });
-    CHECK(log == trace{"call sees registered", "future sees registered", "post sees registered", "timer sees registered",
-                       "task sees registered", "main sees later"});
+    CHECK(log == trace{"call sees registered", "future sees registered", "post sees registered",
+                       "timer sees registered", "task sees registered", "main sees later"});
 }
 
 TEST_CASE("context_var: a call that makes tasks and calls hands its values on", "[CTX-1][CTX-4]") {

@@ -45,8 +45,9 @@ auto as_stream(Source&& source) {
                       "map_ordered and map_unordered take a stream over: write std::move(source)");
         return given(std::move(source));
     } else {
-        static_assert(requires(given& range) { std::begin(range), std::end(range); },
-                      "map_ordered and map_unordered take an async_generator or a range");
+        static_assert(
+            requires(given & range) { std::begin(range), std::end(range); },
+            "map_ordered and map_unordered take an async_generator or a range");
         using V = std::remove_cvref_t<decltype(*std::begin(std::declval<given&>()))>;
         return elements<V>(std::make_unique<given>(std::forward<Source>(source)));
     }
@@ -54,8 +55,9 @@ auto as_stream(Source&& source) {
 
 template<class F, class V>
 struct mapped {
-    static_assert(std::is_invocable_v<F&, V>, "the function of map_ordered or map_unordered is called with one item, as an "
-                                              "rvalue");
+    static_assert(std::is_invocable_v<F&, V>,
+                  "the function of map_ordered or map_unordered is called with one item, as an "
+                  "rvalue");
     static_assert(starts_with<F&, V>, "the function of map_ordered or map_unordered must return a task or another "
                                       "awaitable; for a plain blocking call use to_thread inside it");
     using awaited = started_result_t<F&, V>;
@@ -123,7 +125,8 @@ auto map(Source&& source, F&& f, std::size_t limit) {
     require_callable(f, name);
     auto stream = as_stream(std::forward<Source>(source));
     using T = typename decltype(stream)::value_type;
-    return stream_of(std::make_unique<mapping<Ordered, T, std::decay_t<F>>>(std::move(stream), std::forward<F>(f), limit));
+    return stream_of(
+        std::make_unique<mapping<Ordered, T, std::decay_t<F>>>(std::move(stream), std::forward<F>(f), limit));
 }
 
 } // namespace detail

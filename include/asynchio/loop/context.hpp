@@ -76,9 +76,7 @@ protected:
 
     bool has_cell() const noexcept { return (bits_ & cell_tag) != 0; }
     static context_map* map_of(std::uintptr_t bits) noexcept { return reinterpret_cast<context_map*>(bits & ~tags); }
-    static context_cell* cell_of(std::uintptr_t bits) noexcept {
-        return reinterpret_cast<context_cell*>(bits & ~tags);
-    }
+    static context_cell* cell_of(std::uintptr_t bits) noexcept { return reinterpret_cast<context_cell*>(bits & ~tags); }
 
     std::uintptr_t bits_ = 0;
 

@@ -129,9 +129,7 @@ public:
     /// Whether reset() can still take it.
     explicit operator bool() const noexcept { return static_cast<bool>(cell_); }
     /// The value before, if there was one. Null once it was used.
-    const T* old_value() const noexcept {
-        return before_ ? &static_cast<const held*>(before_.get())->value : nullptr;
-    }
+    const T* old_value() const noexcept { return before_ ? &static_cast<const held*>(before_.get())->value : nullptr; }
 
 private:
     friend context_var;

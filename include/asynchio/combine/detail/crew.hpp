@@ -62,9 +62,7 @@ private:
     class member final : public child_owner, public list_link {
     public:
         static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
-        static void operator delete(void* address, std::size_t size) noexcept {
-            frame_pool::deallocate(address, size);
-        }
+        static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
 
         explicit member(crew& c) noexcept : list_link(), all(c) {}
         member(const member&) = delete;
