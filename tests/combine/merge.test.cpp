@@ -364,13 +364,15 @@ TEST_CASE("merge: of what can only be moved; references are copied") {
         int sum = 0;
         while (auto item = co_await pointers.next()) sum += **item;
         CHECK(sum == 3);
-        const auto references = [](std::string text) -> aio::async_generator<const std::string&> {
+        const auto references = [](std::string text) -> aio::async_generator<std::string&> {
+            const std::string before = text;
             co_yield text;
+            CHECK(text == before);
             text = "overwritten";
         };
-        auto texts = aio::merge(references("a"), references("b"));
+        auto texts = aio::merge(references("a text that is longer than a small string"), references("b"));
         std::string joined;
         while (auto item = co_await texts.next()) joined += *item;
-        CHECK(joined == "ab");
+        CHECK(joined == "a text that is longer than a small stringb");
     });
 }

@@ -733,6 +733,25 @@ TEST_CASE("async_generator: dropped, whenever its consumer is cancelled", "[AGN-
     }
 }
 
+TEST_CASE("async_generator: requests that are gathered, whenever the gathering task is cancelled", "[AGN-7]") {
+    counted::reset();
+    const auto report = aio::testing::for_each_cancellation([]() -> aio::task<> {
+        const auto body = [](aio::duration pause) -> aio::async_generator<int> {
+            const counted local;
+            for (int i = 0; i < 2; ++i) {
+                co_await aio::sleep(pause);
+                co_yield i;
+            }
+        };
+        auto a = body(1ms);
+        auto b = body(2ms);
+        for (int i = 0; i < 2; ++i) co_await aio::gather(a.next(), b.next());
+    });
+    CHECK(report.points > 3);
+    CHECK(report.cancelled == report.points);
+    CHECK(counted::alive == 0);
+}
+
 // Lifetime
 
 TEST_CASE("async_generator: dropped before its start frees its arguments without a word") {

@@ -89,7 +89,7 @@ private:
                 if (!item) co_return;
                 ++begun_;
                 const std::size_t place = Ordered ? this->reserve() : 0;
-                this->launch(apply(V(std::move(*item)), place));
+                this->launch(apply(own_item<T>(item), place));
             }
         };
         co_await with(source_, body);

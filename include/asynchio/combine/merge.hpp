@@ -34,8 +34,7 @@ private:
     task<> pump(async_generator<T>& source) {
         auto body = [this, &source]() -> task<> {
             while (auto item = co_await source.next()) {
-                std::remove_cvref_t<T> kept(std::move(*item)); // a reference to const, or the optional's own, is copied
-                const std::size_t place = this->append(std::move(kept));
+                const std::size_t place = this->append(own_item<T>(item));
                 while (place >= this->taken() + buffer_) co_await this->room();
             }
         };

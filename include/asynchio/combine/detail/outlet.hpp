@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <type_traits>
 #include <utility>
 
 namespace asynchio::detail {
@@ -24,6 +25,15 @@ template<class T>
 inline constexpr bool is_async_generator = false;
 template<class T>
 inline constexpr bool is_async_generator<async_generator<T>> = true;
+
+/// What next() of an async_generator<T> gave, as a value: moved out, or copied if it refers to what the source has.
+template<class T>
+std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
+    if constexpr (std::is_reference_v<T>)
+        return std::as_const(*item);
+    else
+        return std::move(*item);
+}
 
 /// Until something has changed: an item came, or was taken.
 class [[nodiscard]] turn final : public wait_queue::waiter {
