@@ -80,7 +80,7 @@ public:
     /// The exception, a cancelled_error if cancelled(), or null.
     const std::exception_ptr& error() const noexcept { return error_; }
     /// Throws the exception again; does nothing if there is none.
-    void rethrow() const {
+    [[gnu::always_inline]] void rethrow() const {
         if (error_) std::rethrow_exception(error_);
     }
 

@@ -86,7 +86,7 @@ public:
     static constexpr std::size_t granule = 64;
 
     /// @throws std::bad_alloc when the system has no memory.
-    static void* allocate(std::size_t size) {
+    [[gnu::always_inline]] static void* allocate(std::size_t size) {
         cache& mine = frame_memory::local;
         ++mine.live;
         const std::size_t index = class_of(size);

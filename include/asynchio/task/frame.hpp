@@ -17,8 +17,10 @@ namespace asynchio::detail {
 /// Base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
 /// handle may ask for the result, or whether there is one, when the coroutine and its arguments are long gone.
 struct promise_base {
-    static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
-    static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
+    [[gnu::always_inline]] static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+    [[gnu::always_inline]] static void operator delete(void* address, std::size_t size) noexcept {
+        frame_pool::deallocate(address, size);
+    }
 };
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.

@@ -204,6 +204,10 @@ inline context_word* context_of_task(ready_item&) noexcept {
     return task != nullptr ? &task->extra.context() : nullptr;
 }
 
+[[gnu::noinline]] inline void inherit_context(frame& task) noexcept {
+    task.extra.context().inherit(current_context());
+}
+
 inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task};
 
 /// Makes `coroutine`, which has not started, a task of `loop`, with a copy of its creator's context, or a branch, which
@@ -220,8 +224,8 @@ void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handl
     task.what = ready_item::kind::step;
     loop.tasks().push_back(task);
     loop.set_task_hooks(hooks_of_tasks);
-    if (context_in_use() && !Branch) [[unlikely]]
-        task.extra.context().inherit(current_context());
+    if (!Branch && context_in_use()) [[unlikely]]
+        inherit_context(task);
 }
 
 /// Runs a task's first step now, inside whatever runs; afterwards that is current again.
