@@ -6,6 +6,7 @@
 #include <asynchio/combine/detail/crew.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/ring_buffer.hpp>
+#include <asynchio/core/steady.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/wait_queue.hpp>
@@ -38,7 +39,7 @@ std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
 /// Until something has changed: an item came, or was taken.
 class [[nodiscard]] turn final : public wait_queue::waiter {
 public:
-    turn(wait_queue& queue, const char* what) noexcept : waiter(queue), what_(what) {}
+    using waiter::waiter;
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
@@ -46,10 +47,6 @@ public:
         enter(awaiting, where);
     }
     void await_resume() { leave(); }
-    const char* waiting_for() const noexcept override { return what_; }
-
-private:
-    const char* what_;
 };
 
 /// The tasks, and the places of the items on their way, in the order in which they will be taken. A place gets its item
@@ -84,7 +81,7 @@ public:
         if (place == taken_) changed_.wake_one();
     }
     ticket append(R&& item) {
-        places_.push_back(std::optional<R>(std::move(item)));
+        places_.push_back(std::optional<steady<R>>(std::move(item)));
         if (places_.size() == 1) changed_.wake_one();
         return taken_ + places_.size() - 1;
     }
@@ -105,10 +102,10 @@ public:
         return false;
     }
     R pop() {
-        std::optional<R> item = places_.pop_front();
+        std::optional<steady<R>> item = places_.pop_front();
         ++taken_;
         taken_one_.wake_one();
-        return std::move(*item);
+        return std::move(item->get());
     }
     /// Cancels the tasks. @return whether there is one to be waited for.
     bool stop() noexcept {
@@ -136,7 +133,7 @@ private:
     }
 
     const char* name_;
-    ring_buffer<std::optional<R>> places_;
+    ring_buffer<std::optional<steady<R>>> places_;
     std::size_t taken_ = 0;
     wait_queue changed_;
     wait_queue taken_one_;
