@@ -79,6 +79,7 @@ public:
     }
 
     /// Waits for the children. @return whether the body's exception is suppressed: after cancel().
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<bool> async_exit(std::exception_ptr error) {
         exiting_ = true;
         std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;

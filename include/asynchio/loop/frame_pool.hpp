@@ -26,27 +26,51 @@ namespace frame_memory {
 
 inline constexpr std::size_t frame_classes = 17; // index 1 to 16; 0 is unused
 
-/// A free block. The first of a full magazine links to the next one in the depot.
+/// A free block. It counts itself and those below it, down to one of the two ends.
 struct block {
     block* next;
-    block* next_magazine;
+    std::size_t depth;
+    block* next_magazine; // of the first of a magazine in the depot
 };
-/// A class of blocks that its thread has not used yet: the first block given back takes the slow path.
-inline constexpr std::size_t untouched = std::size_t(1) << 32;
+inline constexpr std::size_t magazine_size = 1024;
+/// The end of every magazine; it alone has no next.
+inline constinit block end{nullptr, 0, nullptr};
+/// The end of a class of blocks that its thread has not used yet: the first block given back takes the slow path.
+inline constinit block untouched{nullptr, magazine_size - 1, nullptr};
 
+/// Blocks on top of each other.
 struct magazine {
-    block* first = nullptr;
-    std::size_t count = untouched;
+    block* first;
+
+    bool empty() const noexcept { return first->next == nullptr; }
+    std::size_t size() const noexcept { return empty() ? 0 : first->depth; }
+    void push(void* address) noexcept { first = new (address) block{first, first->depth + 1, nullptr}; }
+    /// Takes it into use: after this it ends as the others do.
+    void touch() noexcept {
+        if (first == &untouched) {
+            first = &end;
+        } else if (first->next == &untouched) {
+            first->next = &end;
+            first->depth = 1;
+        }
+    }
 };
 struct cache {
     void* held = nullptr;
     std::size_t held_size = 0;
-    std::ptrdiff_t live = 0;
+    std::ptrdiff_t blocks = 0; // carved or taken from the depot, minus given to it: in use, or in the magazines
     magazine loaded[frame_classes];
     magazine spare[frame_classes];
     char* slab = nullptr;
     char* slab_end = nullptr;
     bool closed = false; // the thread is ending: blocks go to the depot at once
+
+    constexpr cache() noexcept {
+        for (std::size_t index = 0; index < frame_classes; ++index) {
+            loaded[index].first = &untouched;
+            spare[index].first = &end;
+        }
+    }
 };
 /// What threads share. Slabs are linked so that leak checkers see them as reachable.
 struct depot {
@@ -87,15 +111,13 @@ public:
 
     /// @throws std::bad_alloc when the system has no memory.
     [[gnu::always_inline]] static void* allocate(std::size_t size) {
-        cache& mine = frame_memory::local;
-        ++mine.live;
         const std::size_t index = class_of(size);
         if (!pool_frames || index >= classes) [[unlikely]]
             return allocate_large(size);
-        magazine& loaded = mine.loaded[index];
-        if (block* first = loaded.first) [[likely]] {
-            loaded.first = first->next;
-            --loaded.count;
+        magazine& loaded = frame_memory::local.loaded[index];
+        block* first = loaded.first;
+        if (block* rest = first->next) [[likely]] {
+            loaded.first = rest;
             return first;
         }
         return refill(index);
@@ -108,13 +130,12 @@ public:
             mine.held_size = size;
             return;
         }
-        --mine.live;
         const std::size_t index = class_of(size);
         if (!pool_frames || index >= classes) [[unlikely]]
             return deallocate_large(address);
         magazine& loaded = mine.loaded[index];
-        loaded.first = new (address) block{loaded.first, nullptr};
-        if (++loaded.count >= magazine_size) [[unlikely]]
+        loaded.push(address);
+        if (loaded.first->depth >= magazine_size) [[unlikely]]
             rotate(index);
     }
 
@@ -130,13 +151,16 @@ public:
 
     /// Blocks taken minus blocks given back, by the calling thread and by those that have ended.
     static std::ptrdiff_t live() noexcept {
+        const cache& mine = frame_memory::local;
+        std::size_t free = 0;
+        for (std::size_t index = 1; index < classes; ++index) free += mine.loaded[index].size() + mine.spare[index].size();
         const depot::guard lock(frame_memory::shared);
-        return frame_memory::local.live + frame_memory::shared.live;
+        return frame_memory::shared.live + mine.blocks - static_cast<std::ptrdiff_t>(free);
     }
 
 private:
     static constexpr std::size_t classes = frame_memory::frame_classes;
-    static constexpr std::size_t magazine_size = 1024;
+    static constexpr std::size_t magazine_size = frame_memory::magazine_size;
     static constexpr std::size_t slab_size = std::size_t(64) * 1024;
 
     using block = frame_memory::block;
@@ -155,7 +179,9 @@ private:
                 give(index, frame_memory::local.spare[index]);
             }
             for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
-                magazine rest{new (frame_memory::local.slab) block{nullptr, nullptr}, 1};
+                magazine rest{&frame_memory::end};
+                rest.push(frame_memory::local.slab);
+                ++frame_memory::local.blocks;
                 give(1, rest);
             }
         }
@@ -164,20 +190,15 @@ private:
     static constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule - 1) / granule; }
 
     [[gnu::noinline]] static void* allocate_large(std::size_t size) {
-        struct undo {
-            bool armed = true;
-            ~undo() {
-                if (armed) --frame_memory::local.live;
-            }
-        } undo;
         empty_at_exit();
         void* address = ::operator new(size, std::align_val_t(granule));
-        undo.armed = false;
+        ++frame_memory::local.blocks;
         return address;
     }
 
     [[gnu::noinline]] static void deallocate_large(void* address) noexcept {
         empty_at_exit();
+        --frame_memory::local.blocks;
         if (frame_memory::local.closed) settle();
         ::operator delete(address, std::align_val_t(granule));
     }
@@ -185,21 +206,19 @@ private:
     [[gnu::noinline]] static void* refill(std::size_t index) {
         empty_at_exit();
         magazine& loaded = frame_memory::local.loaded[index];
-        if (frame_memory::local.spare[index].first != nullptr) {
+        loaded.touch();
+        if (!frame_memory::local.spare[index].empty()) {
             std::swap(loaded, frame_memory::local.spare[index]);
         } else {
             const depot::guard lock(frame_memory::shared);
             if (block* first = frame_memory::shared.full[index]) {
                 frame_memory::shared.full[index] = first->next_magazine;
-                loaded = {first, 0};
-                for (block* each = first; each != nullptr; each = each->next) ++loaded.count;
+                loaded.first = first;
+                frame_memory::local.blocks += static_cast<std::ptrdiff_t>(first->depth);
             }
         }
-        if (loaded.first == nullptr) return carve(index);
-        block* first = loaded.first;
-        loaded.first = first->next;
-        --loaded.count;
-        return first;
+        if (loaded.empty()) return carve(index);
+        return std::exchange(loaded.first, loaded.first->next);
     }
 
     static void empty_at_exit() noexcept {
@@ -211,54 +230,51 @@ private:
         const std::size_t size = index * granule;
         if (static_cast<std::size_t>(frame_memory::local.slab_end - frame_memory::local.slab) < size) {
             for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) { // the rest serves small frames
-                magazine& small = frame_memory::local.loaded[1];
-                small.first = new (frame_memory::local.slab) block{small.first, nullptr};
-                ++small.count;
+                frame_memory::local.loaded[1].touch();
+                frame_memory::local.loaded[1].push(frame_memory::local.slab);
+                ++frame_memory::local.blocks;
             }
-            char* slab = nullptr;
-            try {
-                slab = static_cast<char*>(::operator new(slab_size, std::align_val_t(granule)));
-            } catch (...) {
-                --frame_memory::local.live;
-                throw;
-            }
+            char* slab = static_cast<char*>(::operator new(slab_size, std::align_val_t(granule)));
             const depot::guard lock(frame_memory::shared);
-            frame_memory::shared.slabs = new (slab) block{frame_memory::shared.slabs, nullptr};
+            frame_memory::shared.slabs = new (slab) block{frame_memory::shared.slabs, 0, nullptr};
             frame_memory::local.slab = slab + granule;
             frame_memory::local.slab_end = slab + slab_size;
         }
+        ++frame_memory::local.blocks;
         return std::exchange(frame_memory::local.slab, frame_memory::local.slab + size);
     }
 
     [[gnu::noinline]] static void rotate(std::size_t index) noexcept {
         if (frame_memory::local.closed) return give_last(index);
         magazine& loaded = frame_memory::local.loaded[index];
-        if (loaded.count > frame_memory::untouched) {
+        if (loaded.first->next == &frame_memory::untouched) {
             empty_at_exit();
-            loaded.count -= frame_memory::untouched;
+            loaded.touch();
             return;
         }
         give(index, frame_memory::local.spare[index]);
-        frame_memory::local.spare[index] = std::exchange(loaded, magazine{nullptr, 0});
+        frame_memory::local.spare[index] = std::exchange(loaded, magazine{&frame_memory::end});
     }
 
     /// The thread is ending: nothing stays here, and every block that is given back still comes this way.
     static void give_last(std::size_t index) noexcept {
+        frame_memory::local.loaded[index].touch();
         give(index, frame_memory::local.loaded[index]);
-        frame_memory::local.loaded[index].count = magazine_size - 1;
+        frame_memory::local.loaded[index].first = &frame_memory::untouched;
         settle();
     }
 
     static void settle() noexcept {
         const depot::guard lock(frame_memory::shared);
-        frame_memory::shared.live += std::exchange(frame_memory::local.live, 0);
+        frame_memory::shared.live += std::exchange(frame_memory::local.blocks, 0);
     }
 
     static void give(std::size_t index, magazine& full) noexcept {
-        if (full.first == nullptr) return;
+        if (full.empty()) return;
+        frame_memory::local.blocks -= static_cast<std::ptrdiff_t>(full.size());
         const depot::guard lock(frame_memory::shared);
         full.first->next_magazine = frame_memory::shared.full[index];
-        frame_memory::shared.full[index] = std::exchange(full, magazine{nullptr, 0}).first;
+        frame_memory::shared.full[index] = std::exchange(full.first, &frame_memory::end);
     }
 };
 

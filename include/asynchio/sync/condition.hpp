@@ -49,6 +49,7 @@ public:
     /// Waits for a notification. @throws std::logic_error unless the mutex is locked.
     /// Cancellation: locks the mutex first, however long that takes and whatever is requested meanwhile, and then
     /// throws; a notification that it may have had passes to the next.
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> wait();
 
     /// Waits until `predicate()` is true, and gives what it returned. Does not wait if it is true at once.
@@ -115,7 +116,8 @@ private:
     detail::wait_queue::waiter waiter_;
 };
 
-inline task<> condition::wait() {
+template<class>
+task<> condition::wait() {
     require_locked("wait");
     line_.require_own_loop("condition");
     unlock();

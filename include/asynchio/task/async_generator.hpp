@@ -130,7 +130,7 @@ class async_generator<T>::promise_type : public detail::promise_base {
     };
 
 public:
-    promise_type() noexcept { new (bytes_) detail::generator_state(); }
+    promise_type() noexcept { new (bytes_) detail::generator_state; }
 
     detail::generator_state& state() noexcept {
         return *std::launder(reinterpret_cast<detail::generator_state*>(bytes_));

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <source_location>
 
 namespace asynchio::detail {
@@ -117,14 +118,27 @@ public:
     }
 
     unsigned short flags = 0;
-    std::uint32_t references = 0;
-    intrusive_list<watcher> watchers;
-    scheduler* loop = nullptr; // null once the loop is gone
-    task_extra_ptr extra;
+    // What a frame that is awaited inline does without: set by begin().
+    std::uint32_t references;
+    union {
+        intrusive_list<watcher> watchers;
+    };
+    scheduler* loop; // null once the loop is gone
+    union {
+        task_extra_ptr extra;
+    };
 
 protected:
-    completion() noexcept = default;
+    completion() noexcept {}
     ~completion() = default;
+
+    /// Makes it something that handles can refer to, held by `count` of them.
+    void begin(scheduler& owner, std::uint32_t count) noexcept {
+        references = count;
+        new (&watchers) intrusive_list<watcher>;
+        loop = &owner;
+        new (&extra) task_extra_ptr;
+    }
 };
 
 } // namespace asynchio::detail

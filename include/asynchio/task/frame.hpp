@@ -25,16 +25,28 @@ struct promise_base {
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    unsigned short cancels = 0; // requests to cancel that nobody has taken back: cancelling()
-    std::uint32_t id = 0;       // "Task-<id>" unless it has a name
+    unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
+    std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
     union {
         frame* parent;                 // who awaits this frame inline
         child_owner* owner;            // of a root with flag_owned: who is told first when it is done
         std::source_location made_at;  // of another root: the call that made it a task
     };
-    std::source_location where; // the line it is suspended at; at first its function
+    union {
+        std::source_location where; // the line it is suspended at; at first its function
+    };
 
-    frame() noexcept : parent(nullptr) {}
+    frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
+
+    /// Makes it a root of `owner`.
+    void become_root(scheduler& owner, std::uint32_t count, std::uint32_t number) noexcept {
+        begin(owner, count);
+        set(flag_root);
+        cancels = 0;
+        id = number;
+        resume_point = handle().address();
+        what = ready_item::kind::step;
+    }
 
     /// Of a root: the call that made it a task.
     std::source_location created() const noexcept { return has(flag_owned) ? owner->child_created() : made_at; }

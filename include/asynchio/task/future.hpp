@@ -84,9 +84,7 @@ public:
 private:
     static detail::completion* make(event_loop& loop) {
         loop.require_usable("future");
-        auto* made = new state(loop);
-        made->references = 1;
-        return made;
+        return new state(loop);
     }
     state& pending(const char* what) const {
         detail::completion& c = get(what);

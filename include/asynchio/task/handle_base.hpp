@@ -123,7 +123,7 @@ namespace detail {
 class future_base : public completion {
 public:
     explicit future_base(event_loop& owner) noexcept {
-        loop = &owner;
+        begin(owner, 1);
         set(flag_future);
         keep(*this);
         owner.set_task_hooks(hooks_of_tasks);

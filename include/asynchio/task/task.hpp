@@ -50,13 +50,13 @@ template<class T>
 class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
 public:
     task_promise() noexcept {
-        new (bytes_) task_state<T>();
+        new (bytes_) task_state<T>;
         state().set(flag_plain);
     }
     /// Sees the coroutine's arguments, those taken by reference as what they refer to.
     template<class... Args>
     explicit task_promise(const Args&...) noexcept {
-        new (bytes_) task_state<T>();
+        new (bytes_) task_state<T>;
         if constexpr ((dies_silently<Args> && ...)) state().set(flag_plain);
     }
 

@@ -215,13 +215,8 @@ inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task};
 template<bool Branch = false, class T>
 void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handles, std::source_location created) {
     frame& task = coroutine;
-    task.set(flag_root);
-    task.loop = &loop;
-    task.references = 1 + handles;
-    task.id = loop.next_task_id();
+    task.become_root(loop, 1 + handles, loop.next_task_id());
     task.made_at = created.line() != 0 ? created : task.where;
-    task.resume_point = task.handle().address();
-    task.what = ready_item::kind::step;
     loop.tasks().push_back(task);
     loop.set_task_hooks(hooks_of_tasks);
     if (!Branch && context_in_use()) [[unlikely]]

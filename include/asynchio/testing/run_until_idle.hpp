@@ -21,7 +21,8 @@ inline std::size_t run_until_idle(event_loop& loop) {
 }
 
 /// In a coroutine: lets all other tasks run until each waits for something that is not there yet. Time does not pass.
-inline task<> run_until_idle() {
+template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+task<> run_until_idle() {
     do
         co_await yield();
     while (!get_running_loop().nothing_else_ready());

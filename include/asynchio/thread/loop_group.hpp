@@ -91,6 +91,7 @@ public:
 
     /// Awaitable: the same without blocking the running loop. A resource for with.
     /// Cancellation: delivered when the loops have ended. @throws std::logic_error in a task of the group itself.
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> aclose();
 
 private:
@@ -159,7 +160,8 @@ inline loop_group::loop_group(std::size_t number, const run_options& options) {
     }
 }
 
-inline task<> loop_group::aclose() {
+template<class>
+task<> loop_group::aclose() {
     const loop_ref here = get_running_loop().ref();
     for (const auto& each : members_)
         if (each->loop == here) throw std::logic_error("loop_group: a task of the group cannot close it");

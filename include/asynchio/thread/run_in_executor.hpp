@@ -296,7 +296,8 @@ private:
     held_future<void>& waiting_;
 };
 
-inline task<> close_pool(std::shared_ptr<pool_core> core) {
+template<class = void>
+task<> close_pool(std::shared_ptr<pool_core> core) {
     event_loop& loop = get_running_loop();
     const future<> ended;
     auto watcher = std::make_unique<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
@@ -334,8 +335,9 @@ auto run_in_executor(F&& f, Args&&... args) {
         loop, detail::default_pool::of(loop).core(), std::forward<F>(f), std::forward<Args>(args)...);
 }
 
-inline task<> thread_pool::aclose() {
-    return detail::close_pool(core_);
+template<class>
+task<> thread_pool::aclose() {
+    return detail::close_pool<>(core_);
 }
 
 } // namespace asynchio

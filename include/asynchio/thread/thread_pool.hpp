@@ -225,6 +225,7 @@ public:
 
     /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
     /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<void> aclose(); // thread/run_in_executor.hpp
 
     const std::shared_ptr<detail::pool_core>& core() const noexcept { return core_; }
