@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// 1,000,000 tasks that wait for one event, mutex or queue, and 50,000 at others: woken, cancelled, and destroyed with
-// their loop, in a time that grows with their number, and on a small stack.
+// 1,000,000 tasks that wait for one event, mutex or queue: woken, and destroyed with their loop; for one event also
+// cancelled; 50,000 of what else takes an exception each. In a time that grows with their number, and on a small stack.
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/sync/barrier.hpp>
@@ -44,6 +44,7 @@ public:
 /// What is waited for, closed at first; open() lets `count` pass.
 struct by_event {
     static constexpr int crowd = million;
+    static constexpr int cancelled = million;
     aio::event e;
     aio::task<> pass() {
         const witness here;
@@ -55,6 +56,7 @@ struct by_event {
 
 struct by_mutex {
     static constexpr int crowd = million;
+    static constexpr int cancelled = fewer;
     aio::mutex m;
     by_mutex() { require(m.try_lock(), "a new mutex is locked"); }
     aio::task<> pass() {
@@ -67,6 +69,7 @@ struct by_mutex {
 
 struct by_semaphore {
     static constexpr int crowd = fewer;
+    static constexpr int cancelled = fewer;
     aio::semaphore s{0};
     aio::task<> pass() {
         const witness here;
@@ -80,6 +83,7 @@ struct by_semaphore {
 
 struct by_get {
     static constexpr int crowd = million;
+    static constexpr int cancelled = fewer;
     aio::queue<int> q;
     aio::task<> pass() {
         const witness here;
@@ -93,6 +97,7 @@ struct by_get {
 
 struct by_put {
     static constexpr int crowd = fewer;
+    static constexpr int cancelled = fewer;
     aio::queue<std::unique_ptr<witness>> q{1};
     by_put() { q.put_nowait(nullptr); }
     aio::task<> pass() {
@@ -111,6 +116,7 @@ struct by_put {
 
 struct by_barrier {
     static constexpr int crowd = fewer;
+    static constexpr int cancelled = fewer;
     aio::barrier b{crowd + 1};
     aio::task<> pass() {
         const witness here;
@@ -144,7 +150,7 @@ aio::task<> cancelled() {
     Way way;
     passed = 0;
     std::vector<aio::task_handle<>> all;
-    for (int i = 0; i < fewer; ++i) all.push_back(aio::create_task(way.pass()));
+    for (int i = 0; i < Way::cancelled; ++i) all.push_back(aio::create_task(way.pass()));
     co_await aio::yield();
     for (std::size_t i = 0; i < all.size(); i += 2) all[i].cancel(); // from the front
     for (std::size_t i = all.size(); i > 0; i -= 2) all[i - 1].cancel(); // from the back
