@@ -43,20 +43,30 @@ inline constexpr eager_t eager{};
 
 namespace detail {
 
+[[gnu::noinline]] inline task_extra* make_named(const task_options& options) {
+    return new task_extra{shared_text(options.name), {}};
+}
+/// What few tasks are given.
+[[gnu::noinline]] inline void give(frame& task, const task_options& options, task_extra* extra) noexcept {
+    if (const context* chosen = options.context.get()) {
+        task.extra.context().drop();
+        task.extra.context().share(chosen->cell());
+    }
+    task.extra = extra;
+}
+
+/// Inline, so that a call without options makes nothing of them.
 template<class T>
-task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
-                         std::source_location created) {
+[[gnu::always_inline]] inline task_handle<T> make_task(event_loop& loop, task<T>&& coroutine,
+                                                       const task_options& options, bool eager,
+                                                       std::source_location created) {
     loop.require_usable("create_task");
-    if (!coroutine)
+    if (!coroutine) [[unlikely]]
         throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
-    task_extra* extra = options.name.empty() ? nullptr : new task_extra{shared_text(options.name), {}};
+    task_extra* extra = options.name.empty() ? nullptr : make_named(options);
     task_state<T>& state = *coroutine.release();
     become_task(state, loop, 1, created);
-    if (const context* chosen = options.context.get()) {
-        state.extra.context().drop();
-        state.extra.context().share(chosen->cell());
-    }
-    state.extra = extra;
+    if (extra != nullptr || options.context.get() != nullptr) give(state, options, extra);
     task_handle<T> handle(&state);
     if (eager && loop.is_running())
         start_now(state);
