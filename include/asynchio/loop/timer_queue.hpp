@@ -92,6 +92,7 @@ private:
         put(hole, e);
     }
 
+    /// Down to the bottom, since that is where `e` comes from, and then up again (Wegener's bottom-up heapsort, 1993).
     void sift_down(std::size_t hole, const entry e) noexcept {
         for (;;) {
             const std::size_t first = hole * arity + 1;
@@ -100,11 +101,10 @@ private:
             std::size_t least = first;
             for (std::size_t child = first + 1; child < end; ++child)
                 if (heap_[child].before(heap_[least])) least = child;
-            if (!heap_[least].before(e)) break;
             put(hole, heap_[least]);
             hole = least;
         }
-        put(hole, e);
+        sift_up(hole, e);
     }
 
     std::vector<entry> heap_;

@@ -38,9 +38,9 @@ struct frame : completion, ready_item {
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
 
-    /// Makes it a root of `owner`.
-    void become_root(scheduler& owner, std::uint32_t count, std::uint32_t number) noexcept {
-        begin(owner, count);
+    /// Makes it a root of `of_loop`.
+    void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
+        begin(of_loop, count);
         set(flag_root);
         cancels = 0;
         id = number;
