@@ -126,6 +126,40 @@ TEST_CASE("frame_pool: destructors at the end of a thread may still give back", 
     give_back(mine, 704);
 }
 
+TEST_CASE("frame_pool: destructors at the end of a thread may still take, and nothing stays there", "[time]") {
+    struct late {
+        ~late() {
+            for (const std::size_t size : {832U, 1088U}) give_back(take(3, size), size);
+        }
+    };
+    const std::ptrdiff_t before = frame_pool::live();
+    const auto slabs = [] {
+        std::size_t count = 0;
+        for (const auto* each = asynchio::detail::frame_memory::shared.slabs; each != nullptr; each = each->next)
+            ++count;
+        return count;
+    };
+    std::size_t after_first = 0;
+    for (int round = 0; round < 20; ++round) {
+        std::thread([] {
+            static thread_local late keeper; // destroyed after the pool forgot the thread
+            static_cast<void>(&keeper);
+            give_back(take(10, 832), 832);
+        }).join();
+        REQUIRE(frame_pool::live() == before);
+        if (round == 0) after_first = slabs();
+    }
+    CHECK(slabs() == after_first);
+}
+
+TEST_CASE("frame_pool: what an ended thread kept counts as given back, in every class", "[time]") {
+    const std::ptrdiff_t before = frame_pool::live();
+    for (std::size_t size = 64; size <= 1088; size += 64) {
+        std::thread([size] { give_back(take(2500, size), size); }).join(); // both magazines and the depot have some
+        REQUIRE(frame_pool::live() == before);
+    }
+}
+
 TEST_CASE("frame_pool: a held block stays when its coroutine goes") {
     const std::ptrdiff_t before = frame_pool::live();
     void* outer = frame_pool::allocate(100);

@@ -153,7 +153,8 @@ public:
     static std::ptrdiff_t live() noexcept {
         const cache& mine = frame_memory::local;
         std::size_t free = 0;
-        for (std::size_t index = 1; index < classes; ++index) free += mine.loaded[index].size() + mine.spare[index].size();
+        for (std::size_t index = 1; index < classes; ++index)
+            free += mine.loaded[index].size() + mine.spare[index].size();
         const depot::guard lock(frame_memory::shared);
         return frame_memory::shared.live + mine.blocks - static_cast<std::ptrdiff_t>(free);
     }
@@ -174,16 +175,7 @@ private:
         reaper& operator=(const reaper&) = delete;
         ~reaper() {
             frame_memory::local.closed = true;
-            for (std::size_t index = 1; index < classes; ++index) {
-                give_last(index);
-                give(index, frame_memory::local.spare[index]);
-            }
-            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
-                magazine rest{&frame_memory::end};
-                rest.push(frame_memory::local.slab);
-                ++frame_memory::local.blocks;
-                give(1, rest);
-            }
+            give_all();
         }
     };
 
@@ -193,6 +185,7 @@ private:
         empty_at_exit();
         void* address = ::operator new(size, std::align_val_t(granule));
         ++frame_memory::local.blocks;
+        if (frame_memory::local.closed) settle();
         return address;
     }
 
@@ -217,8 +210,9 @@ private:
                 frame_memory::local.blocks += static_cast<std::ptrdiff_t>(first->depth);
             }
         }
-        if (loaded.empty()) return carve(index);
-        return std::exchange(loaded.first, loaded.first->next);
+        void* const taken = loaded.empty() ? carve(index) : std::exchange(loaded.first, loaded.first->next);
+        if (frame_memory::local.closed) give_all();
+        return taken;
     }
 
     static void empty_at_exit() noexcept {
@@ -261,6 +255,21 @@ private:
         frame_memory::local.loaded[index].touch();
         give(index, frame_memory::local.loaded[index]);
         frame_memory::local.loaded[index].first = &frame_memory::untouched;
+        settle();
+    }
+
+    /// The same with all that is here, also what is not carved yet.
+    static void give_all() noexcept {
+        for (std::size_t index = 1; index < classes; ++index) {
+            give(index, frame_memory::local.spare[index]);
+            give_last(index);
+        }
+        magazine rest{&frame_memory::end};
+        for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
+            rest.push(frame_memory::local.slab);
+            ++frame_memory::local.blocks;
+        }
+        give(1, rest);
         settle();
     }
 
