@@ -202,6 +202,28 @@ TEST_CASE("dump_tasks: a task without a name has its number, a done one is not l
     });
 }
 
+TEST_CASE("dump_tasks: a task that runs another one's first step is running, wherever it was suspended before") {
+    virtual_run([]() -> aio::task<> {
+        std::string text;
+        const auto begins = [](std::string& out) -> aio::task<> {
+            out = dump();
+            co_return;
+        };
+        const auto starter = [&]() -> aio::task<> {
+            co_await aio::co_invoke([]() -> aio::task<> { co_await aio::sleep(1s); }); // a frame that is gone then
+            aio::create_task(aio::eager, begins(text));
+            co_await aio::sleep(1s);
+        };
+        const auto handle = aio::create_task(starter(), "starter");
+        co_await aio::sleep(1500ms);
+        const lines then = about("starter", text);
+        REQUIRE(then.size() == 2);
+        CHECK(then[0] == "starter: running");
+        CHECK(about("starter")[0] == "starter: waiting for sleep");
+        co_await handle;
+    });
+}
+
 TEST_CASE("dump_tasks: in order of creation") {
     virtual_run([]() -> aio::task<> {
         for (const char* name : {"one", "two", "three"}) aio::create_task(leaf(), name);

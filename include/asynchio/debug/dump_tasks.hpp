@@ -59,10 +59,8 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
 /// Threads: the loop's; between its iterations, from a task, or when it has stopped.
 /// Cost: nothing until it is called.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
-    const asynchio::detail::frame* current =
-        loop.current() == nullptr ? nullptr : static_cast<asynchio::detail::frame*>(loop.current());
     for (asynchio::detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each))
-        detail::print_task(out, *each, each == current);
+        detail::print_task(out, *each, loop.runs(*each));
 }
 
 /// Of the running loop. @throws std::logic_error when there is none.

@@ -119,6 +119,21 @@ public:
             done.run(done);
         }
     }
+    /// The same inside of what runs; afterwards that is current again.
+    void step_inside(ready_item& task) noexcept {
+        const interrupted_step here{current_, interrupted_};
+        interrupted_ = &here;
+        step(task);
+        interrupted_ = here.outer;
+        current_ = here.task;
+    }
+    /// Whether a step of `task` runs now, be it that another one runs inside of it.
+    bool runs(const ready_item& task) const noexcept {
+        if (current_ == &task) return true;
+        for (const interrupted_step* each = interrupted_; each != nullptr; each = each->outer)
+            if (each->task == &task) return true;
+        return false;
+    }
 
     /// Whether the loop is closed or closing: what stands in the queue is dropped, not run.
     bool closing() const noexcept { return closing_; }
@@ -134,9 +149,15 @@ protected:
     scheduler() = default;
     ~scheduler() = default;
 
+    struct interrupted_step {
+        ready_item* task;
+        const interrupted_step* outer;
+    };
+
     ready_queue ready_;
     ready_queue batch_;
     ready_item* current_ = nullptr;
+    const interrupted_step* interrupted_ = nullptr; // the innermost
     ready_item* finished_ = nullptr;
     const task_hooks* hooks_ = nullptr;
     bool closing_ = false;

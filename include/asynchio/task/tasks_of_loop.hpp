@@ -226,13 +226,11 @@ void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handl
 /// Runs a task's first step now, inside whatever runs; afterwards that is current again.
 inline void start_now(frame& task) noexcept {
     scheduler& loop = *task.loop;
-    ready_item* outer = loop.current();
-    if (outer != nullptr) static_cast<frame&>(*outer).set(flag_started);
+    if (ready_item* outer = loop.current()) static_cast<frame&>(*outer).set(flag_started);
     task.set(flag_started);
     const stack_base base;
     const context_scope its_own(nullptr);
-    loop.step(task);
-    loop.exchange_current(outer);
+    loop.step_inside(task);
 }
 
 } // namespace asynchio::detail
