@@ -44,10 +44,10 @@ private:
     void drop_slowly() noexcept;
 };
 
-/// Somebody who is told when a completion is done: an awaiting task, a callback, a combinator.
-/// Told inside the completing step, in order of registration; what it makes run, runs in the next iteration.
 class completion;
 
+/// Somebody who is told when a completion is done: an awaiting task, a callback, a combinator.
+/// Told inside the completing step, in order of registration; what it makes run, runs in the next iteration.
 struct watcher : list_link {
     using function = void (*)(watcher&, completion&) noexcept;
     function completed;
