@@ -461,6 +461,29 @@ TEST_CASE("queue: shut down at once, join may return, and items that were counte
     });
 }
 
+TEST_CASE("queue: shut down at once, it may end with the items that it drops", "[Q-18]") {
+    virtual_run([]() -> aio::task<> {
+        struct job {
+            std::shared_ptr<aio::queue<job>> owner;
+        };
+        auto owner = std::shared_ptr<aio::queue<job>>(new aio::queue<job>(1)); // its memory goes with it
+        aio::queue<job>& q = *owner;
+        const std::weak_ptr<aio::queue<job>> watched = owner;
+        q.put_nowait(job{std::move(owner)});
+        auto puts_one = [&q]() -> aio::task<> {
+            job waiting{nullptr};
+            co_await q.put(aio::take(waiting));
+        };
+        const auto putter = aio::create_task(puts_one());
+        co_await aio::yield();
+        CHECK_FALSE(watched.expired());
+        q.shutdown(true);
+        CHECK(watched.expired());
+        const auto end = co_await aio::nothrow(putter);
+        CHECK(end.error());
+    });
+}
+
 TEST_CASE("queue: next gives the items, and then nothing once it is shut down and drained", "[Q-17]") {
     virtual_run([]() -> aio::task<> {
         aio::queue<parcel> q;

@@ -113,8 +113,9 @@ public:
     void shutdown(bool immediate = false) {
         shut_down_ = true;
         limit_ = 0;
+        decltype(items_.take_all()) dropped; // whose end may be that of the queue: they go last
         if (immediate) {
-            const auto dropped = items_.take_all();
+            dropped = items_.take_all();
             unfinished_ -= dropped.size() < unfinished_ ? dropped.size() : unfinished_;
             if (unfinished_ == 0) finished_.set();
         }
