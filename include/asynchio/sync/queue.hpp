@@ -40,7 +40,8 @@ private:
 /// is woken in the order of arrival, one for each item or free place, and runs in the next iteration; the item is taken
 /// then, unless somebody who came meanwhile was quicker. After `shutdown()` nothing goes in, and what is in can be
 /// drained. `join()` waits until `task_done()` was called for every item.
-/// Threads: the loop's. Lifetime: must outlive those who wait. `T` may be move-only and needs no default.
+/// Threads: the loop's. Lifetime: must outlive those who wait. `T` may be move-only and needs no default; its destructor
+/// must not use the queue that it is in.
 /// Cost: no allocation but for room, which grows by doubling and is kept; an item whose moves may throw is kept in a
 /// block of its own, so that nothing is lost.
 /// Differs from Python: `next()`; the items are `T`.

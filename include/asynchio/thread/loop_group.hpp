@@ -129,7 +129,7 @@ private:
     void stop() noexcept {
         for (const auto& each : members_) {
             const std::lock_guard lock(each->entry);
-            if (!std::exchange(each->told, true)) each->loop.post(*each);
+            if (!std::exchange(each->told, true) && each->thread.joinable()) each->loop.post(*each);
         }
     }
     void join() {

@@ -75,7 +75,7 @@ private:
 
 /// A future of the running loop that follows a concurrent_future: its result is copied over, through the loop's
 /// mailbox. Cancelling the one cancels the other. A result that comes when this loop is closed, or the future
-/// cancelled, is dropped.
+/// cancelled, is dropped. Virtual time does not wait for it.
 template<class T>
 future<T> wrap_future(const concurrent_future<T>& source) {
     const loop_ref here = get_running_loop().ref();
