@@ -3,6 +3,7 @@
 
 // What tests with threads share: a gate to hold a thread at, and counts that a sanitizer's pace allows.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -25,6 +26,13 @@ inline constexpr bool sanitized = false;
 
 /// `count`, or a twentieth of it under a sanitizer.
 constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count; }
+
+/// Busy for some twenty nanoseconds times `length`. Not a yield: on a loaded machine that gives milliseconds away.
+inline void linger(int length) noexcept {
+    std::atomic<int> left = 4 * length;
+    while (left.fetch_sub(1, std::memory_order_relaxed) > 0) {
+    }
+}
 
 /// Threads wait in front of it until it is opened, which happens once.
 class gate {

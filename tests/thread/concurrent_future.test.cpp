@@ -336,12 +336,12 @@ TEST_CASE("concurrent_future: callbacks that are never called are freed") {
 
 TEST_CASE("concurrent_future: no end is missed by a thread that is about to wait", "[stress]") {
     // settle() sets done_ and notifies under the mutex under which wait() looks at done_ before it sleeps.
-    const int times = rounds(20'000);
+    const int times = rounds(4'000);
     std::atomic<int> right = 0;
     beside_a_loop([&](const aio::loop_ref& loop) {
         for (int i = 0; i < times; ++i) {
             const auto future = aio::run_coroutine_threadsafe(gives(i), loop);
-            for (int pause = 0; pause < i % 32; ++pause) std::this_thread::yield();
+            linger(i % 32);
             if (future.get() == i) ++right;
         }
     });
@@ -349,14 +349,14 @@ TEST_CASE("concurrent_future: no end is missed by a thread that is about to wait
 }
 
 TEST_CASE("concurrent_future: cancel and the task's end race, and one of them counts", "[stress]") {
-    const int times = rounds(10'000);
+    const int times = rounds(4'000);
     std::atomic<int> cancelled = 0;
     std::atomic<int> done = 0;
     std::atomic<int> wrong = 0;
     beside_a_loop([&](const aio::loop_ref& loop) {
         for (int i = 0; i < times; ++i) {
             const auto future = aio::run_coroutine_threadsafe(gives(i), loop);
-            for (int pause = 0; pause < i % 8; ++pause) std::this_thread::yield();
+            linger(i % 8);
             const bool first = future.cancel();
             try {
                 if (future.get() != i || first) ++wrong;

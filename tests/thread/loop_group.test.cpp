@@ -347,7 +347,7 @@ TEST_CASE("loop_group: what is submitted while it closes runs, is cancelled, or 
             }
         });
         begun.wait();
-        for (int pause = 0; pause < i % 64; ++pause) std::this_thread::yield();
+        linger(i % 64);
         loops->close();
         user.join();
         REQUIRE(taken == ended);

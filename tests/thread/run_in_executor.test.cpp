@@ -350,7 +350,7 @@ TEST_CASE("run_in_executor: the end of a job races with the end of its loop", "[
                 co_return;
             });
             aio::testing::run_until_idle(loop);
-            for (int pause = 0; pause < i % 64; ++pause) std::this_thread::yield();
+            linger(i % 64);
         }
     }
     CHECK(shared_counted::alive == 0);
