@@ -670,11 +670,13 @@ TEST_CASE("threadsafe_queue: cancelled at every step, producers and consumers co
 }
 
 TEST_CASE("threadsafe_queue: cancelled at every step while a thread is at the other end") {
-    /// Sends back what it gets until the end of the scope.
+    /// Sends back what it gets, from begin() to the end of the scope.
     struct echo {
         aio::threadsafe_queue<int> there{2};
         aio::threadsafe_queue<int> back{2};
+        std::shared_ptr<std::atomic<bool>> begun = std::make_shared<std::atomic<bool>>(false);
         std::thread thread{[this] {
+            begun->wait(false);
             try {
                 while (const auto item = there.blocking_next()) back.blocking_put(*item);
             } catch (const aio::queue_shut_down&) {}
@@ -682,7 +684,12 @@ TEST_CASE("threadsafe_queue: cancelled at every step while a thread is at the ot
         echo() = default;
         echo(const echo&) = delete;
         echo& operator=(const echo&) = delete;
+        static void begin(const std::shared_ptr<std::atomic<bool>>& which) {
+            *which = true;
+            which->notify_all();
+        }
         ~echo() {
+            begin(begun);
             there.close();
             back.close();
             thread.join();
@@ -692,6 +699,8 @@ TEST_CASE("threadsafe_queue: cancelled at every step while a thread is at the ot
         echo other;
         // A loop that waits only for a plain thread looks stuck.
         const auto tick = aio::get_running_loop().call_later(1h, [] {});
+        // When the task waits for its first item, however quick the thread is.
+        aio::get_running_loop().call_soon([begun = other.begun] { echo::begin(begun); });
         for (int i = 0; i < 4; ++i) {
             co_await other.there.put(i);
             const int item = co_await other.back.get();
