@@ -37,7 +37,8 @@ def rows(build: pathlib.Path, problem: str, repetitions: int) -> dict:
     program = build / "benchmarks" / problem
     print(f"{problem} ...", file=sys.stderr, flush=True)
     filters = ["."]
-    if problem == "memory":  # a row would reuse what the one before it freed
+    if problem == "memory":  # what a run takes is only seen once in a process
+        repetitions = 1
         listed = subprocess.run([program, "--benchmark_list_tests"], check=True, capture_output=True, text=True)
         filters = [f"^{name}$" for name in listed.stdout.split()]
     runs = []

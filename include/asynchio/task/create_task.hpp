@@ -55,11 +55,9 @@ namespace detail {
     task.extra = extra;
 }
 
-/// Inline, so that a call without options makes nothing of them.
 template<class T>
-[[gnu::always_inline]] inline task_handle<T> make_task(event_loop& loop, task<T>&& coroutine,
-                                                       const task_options& options, bool eager,
-                                                       std::source_location created) {
+task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
+                         std::source_location created) {
     loop.require_usable("create_task");
     if (!coroutine) [[unlikely]]
         throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
