@@ -10,6 +10,7 @@
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/task/context_var.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -18,6 +19,8 @@
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -375,4 +378,13 @@ TEST_CASE("merge: of what can only be moved; references are copied") {
         while (auto item = co_await texts.next()) joined += *item;
         CHECK(joined == "a text that is longer than a small stringb");
     });
+}
+
+TEST_CASE("merge: a buffer as large as can be is a buffer without a bound") {
+    const auto found = virtual_run([]() -> aio::task<std::vector<int>> {
+        auto all = aio::merge(ticks(0, 4, 1ms), std::numeric_limits<std::size_t>::max());
+        auto collected = all_of(std::move(all));
+        co_return co_await aio::wait_for(std::move(collected), 1s);
+    });
+    CHECK(found == std::vector<int>{0, 1, 2, 3});
 }

@@ -35,7 +35,7 @@ private:
         auto body = [this, &source]() -> task<> {
             while (auto item = co_await source.next()) {
                 const std::size_t place = this->append(own_item<T>(item));
-                while (place >= this->taken() + buffer_) co_await this->room();
+                while (place >= this->taken() && place - this->taken() >= buffer_) co_await this->room();
             }
         };
         co_await with(source, body);
