@@ -459,3 +459,26 @@ TEST_CASE("map: a model: every item once, in order, never more calls than the li
             aio::testing::shuffled_order(seed));
     }
 }
+
+TEST_CASE("map: a source that swallows the request to end, and gives an item, does not hold up aclose()") {
+    virtual_run([]() -> aio::task<> {
+        int calls = 0;
+        auto body = [](int* called) -> aio::async_generator<int> {
+            co_yield 1;
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {}
+            for (int i = 2;; ++i) co_yield int(*called + i);
+        };
+        auto count = [&calls](int item) -> aio::task<int> {
+            ++calls;
+            co_return item;
+        };
+        auto all = aio::map_ordered(body(&calls), count, 1);
+        const auto first = co_await all.next();
+        CHECK(first == 1);
+        co_await aio::sleep(1ms);
+        co_await all.aclose();
+        CHECK(calls == 1);
+    });
+}

@@ -56,6 +56,22 @@ aio::async_generator<int> fails_later(aio::duration after) {
     co_yield 0;
 }
 
+/// Gives one more item when it is cancelled, and then as many as are asked for.
+aio::async_generator<int> gives_when_cancelled(trace& log) {
+    try {
+        co_yield 1;
+        try {
+            co_await aio::sleep(1h);
+        } catch (const aio::cancelled_error&) {
+            log.push_back("cancelled");
+        }
+        for (int i = 2;; ++i) co_yield int(i);
+    } catch (const aio::generator_exit&) {
+        log.push_back("closed");
+        throw;
+    }
+}
+
 aio::task<std::vector<int>> all_of(aio::async_generator<int> stream) {
     std::vector<int> found;
     while (auto item = co_await stream.next()) found.push_back(*item);
@@ -387,4 +403,16 @@ TEST_CASE("merge: a buffer as large as can be is a buffer without a bound") {
         co_return co_await aio::wait_for(std::move(collected), 1s);
     });
     CHECK(found == std::vector<int>{0, 1, 2, 3});
+}
+
+TEST_CASE("merge: a source that swallows the request to end, and gives an item, does not hold up aclose()") {
+    virtual_run([]() -> aio::task<> {
+        trace log;
+        auto all = aio::merge(gives_when_cancelled(log));
+        const auto first = co_await all.next();
+        CHECK(first == 1);
+        co_await aio::sleep(1ms);
+        co_await all.aclose();
+        CHECK(log == trace{"cancelled", "closed"});
+    });
 }

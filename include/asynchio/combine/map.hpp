@@ -86,7 +86,7 @@ private:
             for (;;) {
                 while (begun_ - this->taken() >= limit_) co_await this->room();
                 auto item = co_await source_.next();
-                if (!item) co_return;
+                if (!item || this->stopping()) co_return;
                 ++begun_;
                 const std::size_t place = Ordered ? this->reserve() : 0;
                 this->launch(apply(own_item<T>(item), place));

@@ -35,6 +35,7 @@ private:
         auto body = [this, &source]() -> task<> {
             while (auto item = co_await source.next()) {
                 const std::size_t place = this->append(own_item<T>(item));
+                if (this->stopping()) co_return; // its item came in spite of the request to end
                 while (place >= this->taken() && place - this->taken() >= buffer_) co_await this->room();
             }
         };

@@ -86,6 +86,8 @@ public:
         return taken_ + places_.size() - 1;
     }
     std::size_t taken() const noexcept { return taken_; }
+    /// Whether it ends: nobody will take another item of a task that goes on in spite of that.
+    bool stopping() const noexcept { return stopping_; }
     /// Awaitable: until an item was taken.
     turn room() noexcept { return turn(taken_one_, name_); }
 
