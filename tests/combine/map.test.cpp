@@ -482,3 +482,26 @@ TEST_CASE("map: a source that swallows the request to end, and gives an item, do
         CHECK(calls == 1);
     });
 }
+
+TEST_CASE("map: what the cleanup of the source throws comes out of aclose()") {
+    virtual_run([]() -> aio::task<> {
+        auto body = []() -> aio::async_generator<int> {
+            try {
+                for (int i = 1;; ++i) co_yield int(i);
+            } catch (const aio::generator_exit&) {}
+            co_await aio::sleep(1ms);
+            throw boom("the cleanup failed");
+        };
+        auto same = [](int item) -> aio::task<int> { co_return item; };
+        auto all = aio::map_unordered(body(), same, 2);
+        const auto first = co_await all.next();
+        CHECK(first == 1);
+        std::string said;
+        try {
+            co_await all.aclose();
+        } catch (const boom& e) {
+            said = e.what();
+        }
+        CHECK(said == "the cleanup failed");
+    });
+}

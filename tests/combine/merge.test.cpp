@@ -72,6 +72,14 @@ aio::async_generator<int> gives_when_cancelled(trace& log) {
     }
 }
 
+aio::async_generator<int> fails_in_cleanup() {
+    try {
+        for (int i = 1;; ++i) co_yield int(i);
+    } catch (const aio::generator_exit&) {}
+    co_await aio::sleep(1ms);
+    throw boom("the cleanup failed");
+}
+
 aio::task<std::vector<int>> all_of(aio::async_generator<int> stream) {
     std::vector<int> found;
     while (auto item = co_await stream.next()) found.push_back(*item);
@@ -414,5 +422,20 @@ TEST_CASE("merge: a source that swallows the request to end, and gives an item, 
         co_await aio::sleep(1ms);
         co_await all.aclose();
         CHECK(log == trace{"cancelled", "closed"});
+    });
+}
+
+TEST_CASE("merge: what the cleanup of a source throws comes out of aclose()") {
+    virtual_run([]() -> aio::task<> {
+        auto all = aio::merge(fails_in_cleanup(), ticks(10, 5, 1h));
+        const auto first = co_await all.next();
+        CHECK(first == 1);
+        std::string said;
+        try {
+            co_await all.aclose();
+        } catch (const boom& e) {
+            said = e.what();
+        }
+        CHECK(said == "the cleanup failed");
     });
 }

@@ -60,7 +60,8 @@ concept generator_range = requires(R& r) {
 /// while fewer than `buffer` items wait. It ends when all have ended. The first failure of a source cancels the others;
 /// what came before it is still given, then next() throws it.
 /// Cancellation: of a task that waits in next() ends it: the sources are cancelled, closed and waited for. So does
-/// aclose(): leave it through `with`, and nothing of it runs any more.
+/// aclose(): leave it through `with`, and nothing of it runs any more. It throws a failure that next() has not thrown,
+/// also of a source's cleanup.
 /// Lifetime: owns the sources. What their bodies refer to must live until it has ended.
 /// Cost: a task for each source, an item passes a queue. Items of sources of references are copied.
 /// Differs from Python: not in asyncio; in the literature of streams it is called merge everywhere.

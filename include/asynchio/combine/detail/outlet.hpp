@@ -118,6 +118,8 @@ public:
     /// Awaitable, once stopped: until they have ended. A request to cancel that comes meanwhile is passed on to them, and
     /// stays pending.
     all_ended stopped() noexcept { return all_ended(*this, name_, true); }
+    /// What a task failed with, if that was no cancellation; once stopped(), of their cleanup too.
+    std::exception_ptr failure() const { return is_cancellation(failure_) ? nullptr : failure_; }
 
 private:
     bool ready() const noexcept { return !places_.empty() && places_.front().has_value(); }
@@ -129,6 +131,8 @@ private:
                 stopping_ = true;
                 failure_ = child.error();
                 cancel_all();
+            } else if (!failure_ && child.failed()) {
+                failure_ = child.error();
             }
         }
         if (failure_ || running() == 0) changed_.wake_one();
@@ -147,6 +151,7 @@ private:
 template<class State>
 async_generator<typename State::item_type> stream_of(std::unique_ptr<State> state) {
     std::exception_ptr error;
+    bool closed = false;
     try {
         state->begin();
         state->start();
@@ -157,12 +162,16 @@ async_generator<typename State::item_type> stream_of(std::unique_ptr<State> stat
             auto item = state->pop();
             co_yield take(item);
         }
+    } catch (const generator_exit&) {
+        error = std::current_exception();
+        closed = true;
     } catch (...) {
         error = std::current_exception();
     }
     const bool some_run = state->stop(); // allocates nothing
     if (some_run) co_await state->stopped();
     if (!error) co_return;
+    if (closed && state->failure()) error = state->failure();           // as when the cleanup of one stream fails
     if (is_cancellation(error)) current_root().clear(flag_must_cancel); // it delivers the later request as well
     std::rethrow_exception(error);
 }
