@@ -27,8 +27,8 @@ namespace asynchio {
 /// last one.
 /// Lifetime: usually a global. A value lives as long as any context holds it, also when the variable is gone.
 /// Cost: get and set look for the current task and then search the variables that have a value, of which there are few;
-/// set allocates twice. Tasks and calls pay one test of a flag at creation until the first variable is set, and inherit
-/// without an allocation afterwards.
+/// set allocates twice, and once more the first time in a context. Tasks and calls pay one test of a flag at creation
+/// until the first variable is set, and inherit without an allocation afterwards.
 /// Differs from Python: get() without a value and a default throws std::out_of_range where Python raises LookupError.
 /// Example: `const context_var<int> request("request", 0); ... request.set(7); log(request.get());`
 /// See also: context, copy_context, task_options.
