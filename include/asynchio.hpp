@@ -7,6 +7,7 @@
 #include <asynchio/core.hpp>
 #include <asynchio/debug.hpp>
 #include <asynchio/loop.hpp>
+#include <asynchio/net.hpp>
 #include <asynchio/sync.hpp>
 #include <asynchio/task.hpp>
 #include <asynchio/testing.hpp>

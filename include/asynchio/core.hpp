@@ -10,6 +10,7 @@
 #include <asynchio/core/generator.hpp>
 #include <asynchio/core/generator_exit.hpp>
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/core/read_errors.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/shared_text.hpp>
 #include <asynchio/core/steady.hpp>

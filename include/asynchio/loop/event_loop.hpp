@@ -165,6 +165,8 @@ public:
 
     // For the rooms above
 
+    void attach(detail::edge_watch& watch) { outside_.attach(watch); }
+    void detach(detail::edge_watch& watch) noexcept { outside_.descriptors.detach(watch); }
     /// A copyable reference that other threads may hold.
     loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
     detail::service_registry& services() noexcept { return services_; }
@@ -361,8 +363,6 @@ inline void event_loop::run_watched(detail::ready_item& item) noexcept {
     std::fprintf(stderr, "asynchio: executing a %s took %.3f seconds\n", is_call ? "call" : "step of a task",
                  static_cast<double>(took) * 1e-9);
 }
-
-// Errors and the end
 
 inline void event_loop::callback_failed() noexcept try {
     exception_context context;

@@ -24,13 +24,18 @@ enum class poller_kind : unsigned char { automatic, epoll, poll };
 
 namespace detail {
 
-/// What somebody waits for on one descriptor. Level-triggered: reported in every wait while it lasts.
+/// What somebody waits for on one descriptor. Level-triggered: what is wanted is reported in every wait while it lasts.
+/// Edge-triggered: reported when it becomes so; `wanted` may then be changed at any time without telling the poller, and
+/// what nobody wants may go unreported.
 struct fd_watch {
     static constexpr unsigned char readable = 1;
     static constexpr unsigned char writable = 2;
+    /// Only told to an edge-triggered watch: nothing more will come than what is there to be read.
+    static constexpr unsigned char hung_up = 4;
 
     int fd = -1;
     unsigned char wanted = 0;
+    bool edge = false;
     /// Called by the loop with what is ready; errors and hang-ups count as both.
     void (*ready)(fd_watch&, unsigned char) noexcept = nullptr;
 };
@@ -77,7 +82,8 @@ public:
         std::erase(watches_, nullptr);
         try {
             polled_.clear();
-            for (const fd_watch* each : watches_) polled_.push_back({each->fd, events(each->wanted), 0});
+            for (const fd_watch* each : watches_) // a negative descriptor is passed over
+                polled_.push_back({each->wanted != 0 ? each->fd : -1, events(*each), 0});
         } catch (const std::bad_alloc&) {
             return; // asked again in the next iteration
         }
@@ -90,14 +96,26 @@ public:
             unsigned char ready = 0;
             if (got & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) ready |= fd_watch::readable;
             if (got & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= fd_watch::writable;
-            watches_[i]->ready(*watches_[i], ready);
+            fd_watch& watch = *watches_[i];
+            if (watch.edge) {
+                if (got & (POLLHUP | POLLERR | read_hang_up)) ready |= fd_watch::readable | fd_watch::hung_up;
+                watch.wanted = static_cast<unsigned char>(watch.wanted & ~ready);
+            }
+            watch.ready(watch, ready);
         }
     }
 
 private:
-    static short events(unsigned char wanted) noexcept {
-        return static_cast<short>(((wanted & fd_watch::readable) ? POLLIN : 0) |
-                                  ((wanted & fd_watch::writable) ? POLLOUT : 0));
+#if defined(POLLRDHUP)
+    static constexpr unsigned read_hang_up = POLLRDHUP;
+#else
+    static constexpr unsigned read_hang_up = 0;
+#endif
+    static short events(const fd_watch& watch) noexcept {
+        unsigned wanted = 0;
+        if (watch.wanted & fd_watch::readable) wanted |= watch.edge ? POLLIN | read_hang_up : unsigned(POLLIN);
+        if (watch.wanted & fd_watch::writable) wanted |= POLLOUT;
+        return static_cast<short>(wanted);
     }
     std::vector<fd_watch*> watches_; // null: removed since the last wait
     std::vector<pollfd> polled_;
@@ -118,8 +136,12 @@ public:
         const auto place = static_cast<std::size_t>(watch.fd);
         if (place >= watches_.size()) watches_.resize(place + 1);
         epoll_event event{};
-        event.events = ((watch.wanted & fd_watch::readable) ? std::uint32_t(EPOLLIN) : 0) |
-                       ((watch.wanted & fd_watch::writable) ? std::uint32_t(EPOLLOUT) : 0);
+        if (watch.edge) {
+            event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        } else {
+            event.events = ((watch.wanted & fd_watch::readable) ? std::uint32_t(EPOLLIN) : 0) |
+                           ((watch.wanted & fd_watch::writable) ? std::uint32_t(EPOLLOUT) : 0);
+        }
         event.data.fd = watch.fd;
         if (watch.wanted == 0) {
             watches_[place] = nullptr;
@@ -129,7 +151,8 @@ public:
         const int operation = before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
         // Not known to be there: a descriptor that was closed and opened again under its old number.
         if (::epoll_ctl(epoll_, operation, watch.fd, &event) != 0 &&
-            (operation == EPOLL_CTL_ADD || errno != ENOENT || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, watch.fd, &event) != 0))
+            (operation == EPOLL_CTL_ADD || errno != ENOENT ||
+             ::epoll_ctl(epoll_, EPOLL_CTL_ADD, watch.fd, &event) != 0))
             fail("watch", watch.fd);
         watches_[place] = &watch;
     }
@@ -144,6 +167,7 @@ public:
             unsigned char ready = 0;
             if (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) ready |= fd_watch::readable;
             if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= fd_watch::writable;
+            if (watch->edge && (event.events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) ready |= fd_watch::hung_up;
             watch->ready(*watch, ready);
         }
     }

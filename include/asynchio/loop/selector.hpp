@@ -40,6 +40,8 @@ public:
         descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
     }
 
+    void attach(edge_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }
+
     /// Something is ready: asks clock and poller only now and then; always if `thoroughly`.
     void look(ready_queue& ready, bool thoroughly) noexcept {
         if (has_posts()) mailbox->take(ready);

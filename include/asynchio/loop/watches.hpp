@@ -4,6 +4,7 @@
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
 #include <asynchio/loop/context.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/signals.hpp>
@@ -40,8 +41,7 @@ public:
     };
 
 protected:
-    explicit repeated_call(scheduler& loop) noexcept
-        : ready_item(&run), loop_(loop), context_(inherited_context()) {}
+    explicit repeated_call(scheduler& loop) noexcept : ready_item(&run), loop_(loop), context_(inherited_context()) {}
     virtual ~repeated_call() = default;
     virtual void call() = 0;
 
@@ -114,11 +114,34 @@ private:
     std::map<int, repeated_call_ptr> calls_;
 };
 
-/// The descriptors that one loop watches: a reader and a writer each.
+/// A descriptor that is registered once, edge-triggered, with both directions.
+struct edge_watch : fd_watch, list_link {
+    edge_watch() noexcept : list_link{nullptr, nullptr} { edge = true; }
+    /// False again when the loop has been closed.
+    bool attached() const noexcept { return next != nullptr; }
+};
+
+/// The descriptors that one loop watches: a reader and a writer each, or an edge_watch.
 class descriptor_watches {
 public:
     bool active() const noexcept { return poller_ != nullptr; }
-    std::size_t size() const noexcept { return watches_.size(); }
+    std::size_t size() const noexcept { return watches_.size() + attached_; }
+
+    /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
+    void attach(edge_watch& edge, poller_kind kind, const mailbox& box) {
+        if (poller_ == nullptr) start(kind, box);
+        edge.wanted = fd_watch::readable | fd_watch::writable;
+        poller_->update(edge, 0);
+        edges_.push_back(edge);
+        ++attached_;
+    }
+    /// Before the descriptor is closed. Does nothing if it is not attached.
+    void detach(edge_watch& edge) noexcept {
+        if (!edge.attached()) return;
+        forget(edge);
+        edge.wanted = 0;
+        poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
+    }
 
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
     void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
@@ -159,10 +182,16 @@ public:
 
     void clear() noexcept {
         watches_.clear();
+        while (edge_watch* each = edges_.front()) forget(*each);
         poller_.reset();
     }
 
 private:
+    void forget(edge_watch& edge) noexcept {
+        edges_.remove(edge);
+        --attached_;
+    }
+
     struct watch : fd_watch {
         explicit watch(int descriptor) noexcept {
             fd = descriptor;
@@ -195,6 +224,8 @@ private:
     wake_watch wake_;
     std::unique_ptr<poller> poller_;
     std::map<int, std::unique_ptr<watch>> watches_;
+    intrusive_list<edge_watch> edges_;
+    std::size_t attached_ = 0;
 };
 
 } // namespace asynchio::detail

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Room net: connections, servers, processes, signals, and whatever else the system makes ready.
+
+#include <asynchio/net/address.hpp>
+#include <asynchio/net/bytes.hpp>
+#include <asynchio/net/stream.hpp>
+#include <asynchio/net/system_calls.hpp>

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What is behind a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
+
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/net/address.hpp>
+#include <asynchio/net/detail/byte_buffer.hpp>
+#include <asynchio/net/detail/descriptor.hpp>
+#include <asynchio/net/detail/readiness.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <sys/uio.h>
+
+namespace asynchio::detail {
+
+/// How a call ended: with so many bytes, or with an error (EAGAIN: it would block).
+struct io_result {
+    std::size_t count;
+    int error;
+
+    static io_result of(ssize_t result) noexcept {
+        if (result >= 0) return {static_cast<std::size_t>(result), 0};
+        return {0, errno == EWOULDBLOCK ? EAGAIN : errno};
+    }
+};
+
+class channel;
+
+/// Who counts channels: told once when one has been closed or ends.
+class channel_owner {
+public:
+    virtual void released(channel& c) noexcept = 0;
+
+protected:
+    ~channel_owner() = default;
+};
+
+class channel : public readiness, public list_link {
+public:
+    /// How much a call reads or writes ahead at most, and how much an operation reads in one iteration.
+    static constexpr std::size_t first_chunk = 4096;
+    static constexpr std::size_t largest_chunk = 65'536;
+    static constexpr std::size_t most_in_a_turn = 262'144;
+
+    channel() noexcept : list_link{nullptr, nullptr} {}
+    ~channel() override { release(); }
+
+    // What carries the bytes. None of these blocks.
+
+    virtual io_result receive(void* into, std::size_t size) noexcept = 0;
+    virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
+    /// Sends a file's bytes without copying them; EINVAL where that cannot be.
+    virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
+    /// @return errno or 0.
+    virtual int end_sending() noexcept = 0;
+    /// @param abort without sending what the system still holds.
+    virtual void shut(bool abort) noexcept = 0;
+    /// Of the other side, for messages.
+    virtual std::string name() const = 0;
+    virtual address local() const { return {}; }
+    virtual address peer() const { return {}; }
+    virtual int descriptor() const noexcept { return -1; }
+    /// Whether a call that gave less than it was asked for has emptied what it read from.
+    virtual bool short_means_empty() const noexcept { return true; }
+
+    // Reading
+
+    byte_buffer& buffer() noexcept { return buffer_; }
+    const byte_buffer& buffer() const noexcept { return buffer_; }
+    bool at_end() const noexcept { return eof_ || closed_; }
+    /// No more will come: the end, or an error.
+    bool ended() const noexcept { return at_end() || error_ != 0; }
+
+    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended(). @throws std::bad_alloc.
+    std::size_t fill() {
+        char* to = buffer_.prepare(chunk_);
+        const std::size_t room = buffer_.room();
+        const std::size_t got = received(receive(to, room), room);
+        buffer_.commit(got);
+        if (got == room && chunk_ < largest_chunk) chunk_ *= 2;
+        if (got == 0 && buffer_.empty()) {
+            buffer_.release();
+            chunk_ = first_chunk;
+        }
+        return got;
+    }
+    /// Keeps account of a call that was asked for `size` bytes.
+    std::size_t received(io_result t, std::size_t size) noexcept {
+        if (t.error == EAGAIN)
+            blocked(direction::read);
+        else if (t.error != 0)
+            fail(t.error, "read from");
+        else if (t.count == 0)
+            eof_ = true;
+        else if (t.count < size && short_means_empty())
+            drained();
+        return t.count;
+    }
+
+    // Writing
+
+    std::uint64_t written() const noexcept { return written_; }
+    std::size_t sent(io_result t) noexcept {
+        if (t.error == EAGAIN)
+            blocked(direction::write);
+        else if (t.error != 0)
+            fail(t.error, "write to");
+        written_ += t.count;
+        return t.count;
+    }
+    /// @throws std::logic_error after write_eof() or once it was closed here, std::system_error after an error.
+    void require_writable(const char* what) const {
+        rethrow();
+        if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
+        if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
+    }
+    void write_eof() {
+        if (sent_eof_) return;
+        require_writable("write_eof");
+        if (busy(direction::write)) throw std::logic_error("write_eof: another task is writing");
+        sent_eof_ = true;
+        const int error = end_sending();
+        if (error != 0 && error != ENOTCONN) {
+            fail(error, "shut down");
+            rethrow();
+        }
+    }
+
+    // The end
+
+    bool closed() const noexcept { return closed_; }
+    /// Pending reads see the end, pending writes an error.
+    void close(bool abort = false) noexcept {
+        if (closed_) return;
+        closed_ = true;
+        shut(abort);
+        release();
+        notify(fd_watch::readable | fd_watch::writable);
+    }
+    /// As if the other side had gone.
+    void lose(int error) noexcept {
+        if (closed_) return;
+        fail(error, "connection to");
+        close(true);
+    }
+    void fail(int error, const char* operation) noexcept {
+        if (error_ != 0) return;
+        error_ = error;
+        operation_ = operation;
+    }
+    int error() const noexcept { return error_; }
+    /// @throws std::system_error for the first error.
+    void rethrow() const {
+        if (error_ != 0) detail::fail(error_, std::string(operation_) + " " + name());
+    }
+
+    void own(channel_owner& owner) noexcept { owner_ = &owner; }
+
+private:
+    void release() noexcept {
+        if (channel_owner* owner = std::exchange(owner_, nullptr)) owner->released(*this);
+    }
+
+    byte_buffer buffer_;
+    std::size_t chunk_ = first_chunk;
+    std::uint64_t written_ = 0;
+    channel_owner* owner_ = nullptr;
+    const char* operation_ = "";
+    int error_ = 0;
+    bool eof_ = false;
+    bool sent_eof_ = false;
+    bool closed_ = false;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A file descriptor that is closed when its owner ends.
+
+#include <asynchio/net/system_calls.hpp>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace asynchio::detail {
+
+[[noreturn]] inline void fail(int error, const std::string& what) {
+    throw std::system_error(error, std::generic_category(), what);
+}
+
+class descriptor {
+public:
+    descriptor() noexcept = default;
+    explicit descriptor(int fd) noexcept : fd_(fd) {}
+    descriptor(descriptor&& other) noexcept : fd_(other.release()) {}
+    descriptor& operator=(descriptor&& other) noexcept {
+        descriptor old(std::exchange(fd_, other.release()));
+        return *this;
+    }
+    ~descriptor() {
+        if (fd_ < 0) return;
+        const int error = errno;
+        calls.close(fd_); // also when interrupted: Linux has closed it then
+        errno = error;
+    }
+
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int get() const noexcept { return fd_; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+private:
+    int fd_ = -1;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Channels over descriptors: connected sockets, and pipes and what else can be read or written.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/net/detail/channel.hpp>
+
+#include <csignal>
+#include <ctime>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// Registered with its loop when a call would block for the first time, and once.
+class descriptor_channel : public channel, private edge_watch {
+public:
+    explicit descriptor_channel(detail::descriptor d) noexcept : descriptor_(std::move(d)) {
+        fd = descriptor_.get();
+        ready = [](fd_watch& self, unsigned char what) noexcept {
+            static_cast<descriptor_channel&>(static_cast<edge_watch&>(self)).notify(what);
+        };
+    }
+    ~descriptor_channel() override { forget(); }
+
+    void shut(bool) noexcept override {
+        forget();
+        descriptor_ = detail::descriptor();
+        fd = -1;
+    }
+    int descriptor() const noexcept override { return descriptor_.get(); }
+
+protected:
+    void arm(direction d) final {
+        scheduler* running = this_thread.running;
+        if (!attached()) {
+            static_cast<event_loop&>(*running).attach(*this);
+            loop_ = running;
+            wanted = 0;
+        } else if (loop_ != running) {
+            throw std::logic_error("stream: it belongs to another event loop");
+        }
+        wanted |= d == direction::read ? readable : writable;
+    }
+
+private:
+    void forget() noexcept {
+        if (attached()) static_cast<event_loop&>(*loop_).detach(*this);
+    }
+
+    detail::descriptor descriptor_;
+    scheduler* loop_ = nullptr;
+};
+
+class socket_channel final : public descriptor_channel {
+public:
+    socket_channel(detail::descriptor d, const address& peer) noexcept
+        : descriptor_channel(std::move(d)), peer_(peer) {}
+
+    io_result receive(void* into, std::size_t size) noexcept override {
+        return io_result::of(uninterrupted([&] { return calls.recv(descriptor(), into, size, 0); }));
+    }
+    io_result send(const iovec* parts, std::size_t count) noexcept override {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(parts);
+        message.msg_iovlen = count;
+        return io_result::of(uninterrupted([&] { return calls.sendmsg(descriptor(), &message, MSG_NOSIGNAL); }));
+    }
+    int end_sending() noexcept override { return calls.shutdown(descriptor(), SHUT_WR) == 0 ? 0 : errno; }
+    void shut(bool abort) noexcept override {
+        if (abort && peer_.is_ip()) { // the other side gets a reset
+            const linger at_once{1, 0};
+            calls.setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        }
+        descriptor_channel::shut(abort);
+    }
+    std::string name() const override { return peer_.to_string(); }
+    address local() const override {
+        sockaddr_storage storage{};
+        socklen_t size = sizeof storage;
+        if (descriptor() < 0 || calls.getsockname(descriptor(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+            return {};
+        return address(reinterpret_cast<const sockaddr*>(&storage), size);
+    }
+    address peer() const override { return peer_; }
+
+private:
+    address peer_;
+};
+
+/// While it lives, SIGPIPE of this thread's own writes is not delivered.
+class without_sigpipe {
+public:
+    without_sigpipe() noexcept {
+        sigset_t pending;
+        ::sigpending(&pending);
+        if (sigismember(&pending, SIGPIPE)) return; // somebody else's, which stays pending
+        sigset_t pipe = only_sigpipe();
+        sigset_t before;
+        ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+        unblock_ = !sigismember(&before, SIGPIPE);
+        active_ = true;
+    }
+    without_sigpipe(const without_sigpipe&) = delete;
+    without_sigpipe& operator=(const without_sigpipe&) = delete;
+    ~without_sigpipe() {
+        if (!active_) return;
+        const int error = errno;
+        const sigset_t pipe = only_sigpipe();
+        const timespec at_once{};
+        if (error == EPIPE)
+            while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {}
+        if (unblock_) ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
+        errno = error;
+    }
+
+private:
+    static sigset_t only_sigpipe() noexcept {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGPIPE);
+        return set;
+    }
+    bool active_ = false;
+    bool unblock_ = false;
+};
+
+/// A pipe, a terminal, or another descriptor that can be read or written, and watched.
+class pipe_channel final : public descriptor_channel {
+public:
+    /// @param name for messages. @param is_pipe: a call that gives less has emptied it.
+    pipe_channel(detail::descriptor d, std::string name, bool is_pipe) noexcept
+        : descriptor_channel(std::move(d)), name_(std::move(name)), is_pipe_(is_pipe) {}
+
+    io_result receive(void* into, std::size_t size) noexcept override {
+        return io_result::of(uninterrupted([&] { return calls.read(descriptor(), into, size); }));
+    }
+    io_result send(const iovec* parts, std::size_t count) noexcept override {
+        const without_sigpipe quiet;
+        return io_result::of(uninterrupted([&] { return calls.writev(descriptor(), parts, static_cast<int>(count)); }));
+    }
+    /// A pipe's only way to say it.
+    int end_sending() noexcept override {
+        shut(false);
+        return 0;
+    }
+    std::string name() const override { return name_; }
+    bool short_means_empty() const noexcept override { return is_pipe_; }
+
+private:
+    std::string name_;
+    bool is_pipe_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The one operation under this room: try the call, else wait for readiness, then try again.
+
+#include <asynchio/loop/ready_queue.hpp>
+#include <asynchio/loop/watches.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <coroutine>
+#include <initializer_list>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace asynchio::detail {
+
+enum class direction : unsigned char { read, write };
+
+class io_operation;
+
+/// What is known of something that can be read or written without blocking, and who waits for that.
+///
+/// A direction is open until a call says that it would block; from then on nobody tries before notify() opens it.
+/// Threads: the loop's that runs when somebody waits first, from then on.
+class readiness {
+public:
+    readiness() noexcept = default;
+    readiness(const readiness&) = delete;
+    readiness& operator=(const readiness&) = delete;
+
+    /// Whether a call has a chance.
+    bool open(direction d) const noexcept { return lane_of(d).open; }
+    /// The call would block.
+    void blocked(direction d) noexcept { lane_of(d).open = false; }
+    /// It read less than it could have: what it read from is empty, unless there is its end to be read.
+    void drained() noexcept { lane_of(direction::read).open = hung_up_; }
+    /// Something may have changed: fd_watch's bits. Those who wait try again.
+    void notify(unsigned char ready) noexcept;
+    bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
+
+protected:
+    virtual ~readiness();
+    /// Sees to it that notify() is called. @throws std::system_error when it cannot; not while somebody waits already.
+    virtual void arm(direction d) = 0;
+
+private:
+    friend io_operation;
+
+    struct lane {
+        io_operation* waiting = nullptr; // until its task runs
+        unsigned char streak = 0;        // operations in a row that did not have to wait
+        bool open = true;
+    };
+    lane& lane_of(direction d) noexcept { return d == direction::read ? read_ : write_; }
+    const lane& lane_of(direction d) const noexcept { return d == direction::read ? read_ : write_; }
+    void try_again(direction d) noexcept;
+
+    lane read_;
+    lane write_;
+    bool hung_up_ = false;
+};
+
+/// An awaiter of this room: derives from it, and says in attempt() what is to be done.
+///
+/// Behaviour: ready operations do not suspend, but for every 128th in a row, which gives way to the others.
+/// Cancellation: leaves; what attempt() has done stays done.
+class io_operation : public suspension, private ready_item {
+public:
+    const char* waiting_for() const noexcept override { return what_; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        leave();
+        return cancel_reply::left;
+    }
+
+protected:
+    /// @param name the name of the wait in reports.
+    io_operation(readiness& on, direction d, const char* name) noexcept
+        : ready_item(&retry), on_(&on), what_(name), direction_(d) {}
+    ~io_operation() override { leave(); }
+
+    /// Makes calls while the direction is open, until the operation is over or others should have a turn. @return whether
+    /// it is over, be it by an error.
+    virtual bool attempt() noexcept = 0;
+
+    /// For await_ready. @throws std::logic_error if another task does the same already.
+    bool begin() {
+        if (on_->busy(direction_)) [[unlikely]]
+            refuse();
+        readiness::lane& lane = on_->lane_of(direction_);
+        if (!(over_ = attempt())) return false;
+        if (++lane.streak < most_in_a_row) return true;
+        lane.streak = 0;
+        return false;
+    }
+    template<class Promise>
+    void suspend(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
+        if (!over_) on_->arm(direction_);
+        readiness::lane& lane = on_->lane_of(direction_);
+        lane.waiting = this;
+        if (over_) return give_way(awaiting, where);
+        lane.streak = 0;
+        park(awaiting, where);
+        if (lane.open && parked()) try_later(); // it stopped for the sake of the others
+    }
+    /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone.
+    void finish() {
+        leave();
+        resumed();
+        if (on_ == nullptr) [[unlikely]]
+            throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
+    }
+
+private:
+    friend readiness;
+    static constexpr unsigned char most_in_a_row = 128;
+
+    [[noreturn, gnu::noinline]] void refuse() const {
+        throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
+    }
+    void leave() noexcept {
+        if (on_ == nullptr) return;
+        if (readiness::lane& lane = on_->lane_of(direction_); lane.waiting == this) lane.waiting = nullptr;
+        if (std::exchange(queued_, false)) task()->loop->unschedule(*this);
+    }
+    void orphaned() noexcept {
+        on_ = nullptr;
+        if (std::exchange(queued_, false)) task()->loop->unschedule(*this);
+        if (parked()) wake();
+    }
+    void try_now() noexcept {
+        if (over_) return;
+        if ((over_ = attempt())) {
+            wake();
+        } else if (on_->open(direction_)) {
+            try_later();
+        } else {
+            on_->arm(direction_);
+        }
+    }
+    void try_later() noexcept {
+        if (std::exchange(queued_, true)) return;
+        task()->loop->schedule(*this);
+    }
+    static void retry(ready_item& item) noexcept {
+        auto& self = static_cast<io_operation&>(item);
+        self.queued_ = false;
+        if (!self.task()->loop->closing() && self.parked()) self.try_now();
+    }
+
+    readiness* on_; // null once that has ended
+    const char* what_;
+    direction direction_;
+    bool over_ = false;
+    bool queued_ = false;
+};
+
+inline readiness::~readiness() {
+    for (io_operation* each : {read_.waiting, write_.waiting})
+        if (each != nullptr) each->orphaned();
+}
+
+inline void readiness::try_again(direction d) noexcept {
+    lane& each = lane_of(d);
+    each.open = true;
+    if (each.waiting != nullptr) each.waiting->try_now();
+}
+
+inline void readiness::notify(unsigned char ready) noexcept {
+    if (ready & fd_watch::hung_up) hung_up_ = true;
+    if (ready & fd_watch::readable) try_again(direction::read);
+    if (ready & fd_watch::writable) try_again(direction::write);
+}
+
+} // namespace asynchio::detail

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The awaiters of a stream.
+
+#include <asynchio/net/bytes.hpp>
+#include <asynchio/net/detail/channel.hpp>
+#include <asynchio/net/detail/readiness.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <exception>
+#include <iterator>
+#include <new>
+#include <ranges>
+#include <source_location>
+#include <string_view>
+#include <sys/uio.h>
+#include <utility>
+
+namespace asynchio::detail {
+
+/// The parts of io_operation that are the same for all of a stream's.
+class stream_operation : public io_operation {
+public:
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        suspend(awaiting, where);
+    }
+
+protected:
+    stream_operation(channel& c, direction d, const char* name) noexcept : io_operation(c, d, name), channel_(&c) {}
+
+    void finish() {
+        io_operation::finish();
+        if (failure_ != nullptr) std::rethrow_exception(failure_);
+    }
+
+    channel* channel_;
+    std::exception_ptr failure_; // of the library's own: no memory
+};
+
+/// Reads into the channel's buffer until the goal is reached.
+template<class Goal>
+class [[nodiscard("reading begins only when this is awaited")]] read_operation final : public stream_operation {
+public:
+    read_operation(channel & c, Goal goal) : stream_operation(c, direction::read, Goal::name), goal_(std::move(goal)) {}
+    read_operation(read_operation && other) noexcept : read_operation(*other.channel_, std::move(other.goal_)) {}
+    read_operation& operator=(read_operation&&) = delete;
+    ~read_operation() override = default;
+
+    bool await_ready() {
+        channel_->rethrow();
+        return begin();
+    }
+    auto await_resume() {
+        finish();
+        if (!goal_.reached(*channel_)) channel_->rethrow();
+        return goal_.take(*channel_);
+    }
+
+private:
+    bool attempt() noexcept override try {
+        for (std::size_t taken = 0; !goal_.reached(*channel_) && !channel_->ended();) {
+            if (!channel_->open(direction::read) || taken >= channel::most_in_a_turn) return false;
+            taken += channel_->fill();
+        }
+        return true;
+    } catch (...) {
+        failure_ = std::current_exception();
+        return true;
+    }
+
+    Goal goal_;
+};
+
+/// Reads into memory of the caller, without a copy where nothing was read ahead.
+class [[nodiscard("reading begins only when this is awaited")]] read_into final : public stream_operation {
+public:
+    read_into(channel & c, mutable_bytes into) noexcept
+        : stream_operation(c, direction::read, "read_some"), into_(into) {}
+    read_into(read_into && other) noexcept : read_into(*other.channel_, other.into_) {}
+    read_into& operator=(read_into&&) = delete;
+    ~read_into() override = default;
+
+    bool await_ready() {
+        channel_->rethrow();
+        return begin();
+    }
+    /// Who is cancelled after the bytes have come gives them back to the stream; without memory for that it has them,
+    /// and the request stays pending.
+    std::size_t await_resume() {
+        if (count_ != 0 && interrupted() && !give_back()) return count_;
+        finish();
+        if (count_ == 0) channel_->rethrow();
+        return count_;
+    }
+
+private:
+    bool attempt() noexcept override {
+        byte_buffer& buffer = channel_->buffer();
+        if (!buffer.empty()) {
+            count_ = std::min(buffer.size(), into_.size());
+            std::memcpy(into_.data(), buffer.view().data(), count_);
+            buffer.consume(count_);
+            return true;
+        }
+        if (into_.size() == 0 || channel_->ended()) return true;
+        if (!channel_->open(direction::read)) return false;
+        count_ = channel_->received(channel_->receive(into_.data(), into_.size()), into_.size());
+        return count_ != 0 || channel_->ended();
+    }
+    bool give_back() noexcept try {
+        channel_->buffer().put_back(std::string_view(static_cast<const char*>(into_.data()), count_));
+        count_ = 0;
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+
+    mutable_bytes into_;
+    std::size_t count_ = 0;
+};
+
+/// Parts to be written, filled into system calls one after the other.
+class one_part {
+public:
+    static constexpr std::size_t most = 1;
+    explicit one_part(bytes data) noexcept : data_(static_cast<const char*>(data.data()), data.size()) {}
+
+    std::size_t fill(iovec* parts) const noexcept {
+        parts[0] = {const_cast<char*>(data_.data()), data_.size()};
+        return data_.empty() ? 0 : 1;
+    }
+    void advance(std::size_t count) noexcept { data_.remove_prefix(count); }
+
+private:
+    std::string_view data_;
+};
+
+template<class View>
+class several_parts {
+public:
+    static constexpr std::size_t most = 64;
+    explicit several_parts(View parts) : parts_(std::move(parts)) {}
+
+    std::size_t fill(iovec* to) {
+        std::size_t count = 0;
+        std::size_t skip = offset_;
+        auto each = std::ranges::next(parts_.begin(), static_cast<std::ptrdiff_t>(done_), parts_.end());
+        for (; each != parts_.end() && count < most; ++each) {
+            const bytes part(*each);
+            if (part.size() > skip)
+                to[count++] = {const_cast<char*>(static_cast<const char*>(part.data())) + skip, part.size() - skip};
+            else if (count == 0)
+                ++done_;
+            skip = 0;
+            if (count == 0) offset_ = 0;
+        }
+        return count;
+    }
+    void advance(std::size_t count) {
+        auto each = std::ranges::next(parts_.begin(), static_cast<std::ptrdiff_t>(done_), parts_.end());
+        while (count != 0) {
+            const std::size_t left = bytes(*each).size() - offset_;
+            if (count < left) {
+                offset_ += count;
+                return;
+            }
+            count -= left;
+            offset_ = 0;
+            ++done_;
+            ++each;
+        }
+    }
+
+private:
+    View parts_;
+    std::size_t done_ = 0;   // parts
+    std::size_t offset_ = 0; // bytes of the part behind them
+};
+
+template<class Parts>
+class [[nodiscard("writing begins only when this is awaited")]] write_operation final : public stream_operation {
+public:
+    write_operation(channel & c, Parts parts)
+        : stream_operation(c, direction::write, "write"), parts_(std::move(parts)) {}
+    write_operation(write_operation && other) : write_operation(*other.channel_, std::move(other.parts_)) {}
+    write_operation& operator=(write_operation&&) = delete;
+    ~write_operation() override = default;
+
+    bool await_ready() {
+        channel_->require_writable("write");
+        return begin();
+    }
+    void await_resume() {
+        finish();
+        if (!all_) channel_->require_writable("write");
+    }
+
+private:
+    bool attempt() noexcept override try {
+        for (std::size_t sent = 0;;) {
+            if (channel_->closed() || channel_->error() != 0) return true;
+            iovec parts[Parts::most];
+            const std::size_t count = parts_.fill(parts);
+            if (count == 0) return all_ = true;
+            if (!channel_->open(direction::write) || sent >= channel::most_in_a_turn) return false;
+            std::size_t size = 0;
+            for (std::size_t i = 0; i < count; ++i) size += parts[i].iov_len;
+            const std::size_t taken = channel_->sent(channel_->send(parts, count));
+            parts_.advance(taken);
+            sent += taken;
+            // A short write means that the system's buffer is full: there will be a notice when it is not.
+            if (taken < size && channel_->short_means_empty()) channel_->blocked(direction::write);
+        }
+    } catch (...) { // of the range
+        failure_ = std::current_exception();
+        return true;
+    }
+
+    Parts parts_;
+    bool all_ = false;
+};
+
+/// Something done at once that is awaited for the sake of form.
+template<class F>
+class [[nodiscard("nothing happens before this is awaited")]] plain_operation {
+public:
+    explicit plain_operation(F f) noexcept : f_(std::move(f)) {}
+    bool await_ready() {
+        f_();
+        return true;
+    }
+    static void await_suspend(std::coroutine_handle<>) noexcept {}
+    static void await_resume() noexcept {}
+
+private:
+    F f_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A connection or a pipe: bytes in order, one way or both. Built on io_operation; see channel for what is behind it.
+
+#include <asynchio/net/address.hpp>
+#include <asynchio/net/bytes.hpp>
+#include <asynchio/net/detail/channel.hpp>
+#include <asynchio/net/detail/descriptor_channel.hpp>
+#include <asynchio/net/detail/read_goals.hpp>
+#include <asynchio/net/detail/stream_operations.hpp>
+
+#include <cerrno>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// What open_connection gives, and what a server's handler gets.
+///
+/// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to the others. One task
+/// may read while another one writes. The first error is kept and thrown by every later call. Reading on after
+/// aclose() gives the end; writing then is misuse.
+/// Cancellation: a cancelled read loses no byte: what has come stays to be read. A cancelled write has sent
+/// bytes_written() bytes in all.
+/// Threads: those of the loop in which it is used first.
+/// Lifetime: the destructor closes it. What is written must live until the write is over.
+/// Cost: one allocation; memory for what was read ahead only while there is some. Reading and writing allocate nothing
+/// beyond the string that is given back.
+/// Differs from Python: one object reads and writes; `write` waits until the system has taken everything, which makes
+/// `drain` unnecessary; reading a line that is too long throws limit_overrun_error.
+/// See also: open_connection, start_server, create_subprocess.
+class stream {
+public:
+    /// The most that read_line and read_until look for a delimiter in, unless told otherwise.
+    static constexpr std::size_t default_limit = 65'536;
+
+    /// Of nothing: every call is misuse.
+    stream() noexcept = default;
+    explicit stream(std::unique_ptr<detail::channel> c) noexcept : channel_(std::move(c)) {}
+    stream(stream&&) noexcept = default;
+    stream& operator=(stream&&) noexcept = default;
+    ~stream() = default;
+
+    explicit operator bool() const noexcept { return channel_ != nullptr; }
+
+    // Reading
+
+    /// Reads what has come into `into`, waiting for at least one byte.
+    /// @return how many bytes; 0 at the end, or if `into` has no room. @throws std::system_error.
+    auto read_some(mutable_bytes into) { return detail::read_into(open(), into); }
+    /// The same as a string of 1 to `most` bytes, empty at the end.
+    auto read(std::size_t most) { return reading(detail::some_bytes(most)); }
+    /// @throws incomplete_read_error if the end comes first; what was there is in it.
+    auto read_exactly(std::size_t count) { return reading(detail::exactly(count)); }
+    /// A line with its newline; the rest at the end; then an empty string.
+    /// @param limit bytes before the newline, at least 1. @throws limit_overrun_error for a longer line, which is dropped
+    /// as far as it has come.
+    auto read_line(std::size_t limit = default_limit) { return reading(detail::line(limit)); }
+    /// Everything up to the delimiter, and the delimiter.
+    /// @param delimiter one, or a range of them: the one that ends first counts.
+    /// @param limit bytes before the delimiter, at least 1.
+    /// @throws limit_overrun_error when there are more: they stay to be read; incomplete_read_error at the end.
+    auto read_until(std::string_view delimiter, std::size_t limit = default_limit) {
+        return reading(detail::up_to(std::vector<std::string>(1, std::string(delimiter)), limit));
+    }
+    template<std::ranges::input_range Delimiters>
+    requires(!std::convertible_to<Delimiters, std::string_view> &&
+             std::convertible_to<std::ranges::range_reference_t<Delimiters>,
+                                 std::string_view>) auto read_until(Delimiters&& delimiters,
+                                                                    std::size_t limit = default_limit) {
+        std::vector<std::string> all;
+        for (auto&& each : delimiters) all.emplace_back(std::string_view(each));
+        return reading(detail::up_to(std::move(all), limit));
+    }
+    /// Everything until the end.
+    /// @throws limit_overrun_error for more than `limit` bytes: they stay to be read.
+    auto read_all(std::size_t limit = std::string::npos) { return reading(detail::everything(limit)); }
+    /// Whether the end has come and everything before it was read.
+    bool at_eof() const { return open().at_end() && open().buffer().empty(); }
+
+    // Writing
+
+    /// Writes all of `data`, waiting until the system has taken it.
+    /// @throws std::system_error, std::logic_error after write_eof() or aclose().
+    auto write(bytes data) { return detail::write_operation(open(), detail::one_part(data)); }
+    /// The same with several parts, as few system calls as possible.
+    template<std::ranges::forward_range Parts>
+    requires(!std::convertible_to<Parts, bytes> &&
+             std::convertible_to<std::ranges::range_reference_t<Parts>, bytes>) auto write(Parts&& parts) {
+        return detail::write_operation(
+            open(), detail::several_parts<std::views::all_t<Parts>>(std::views::all(std::forward<Parts>(parts))));
+    }
+    /// How many bytes the system has taken in all.
+    std::uint64_t bytes_written() const { return open().written(); }
+    /// Tells the other side that no more will come; reading goes on. Does not suspend.
+    /// @throws std::logic_error while another task writes.
+    auto write_eof() {
+        return detail::plain_operation([c = &open()] { c->write_eof(); });
+    }
+
+    // The end
+
+    /// Closes it, once; other tasks that read see the end. Does not suspend and cannot be cancelled.
+    auto aclose() {
+        return detail::plain_operation([c = &open()] { c->close(); });
+    }
+    /// Closes it at once; what the system has not sent yet is dropped, and the other side gets a reset.
+    void abort() { open().close(true); }
+    bool is_closed() const noexcept { return channel_ == nullptr || channel_->closed(); }
+
+    /// Empty where there is none, as of a pipe.
+    address local_address() const { return open().local(); }
+    address peer_address() const { return open().peer(); }
+    /// For setsockopt and the like; -1 where there is none. It stays the stream's.
+    int native_handle() const { return open().descriptor(); }
+
+private:
+    detail::channel& open() const {
+        if (channel_ == nullptr) [[unlikely]]
+            throw std::logic_error("stream: it is empty, or was moved from");
+        return *channel_;
+    }
+    template<class Goal>
+    detail::read_operation<Goal> reading(Goal goal) {
+        return detail::read_operation<Goal>(open(), std::move(goal));
+    }
+
+    std::unique_ptr<detail::channel> channel_;
+};
+
+} // namespace asynchio
