@@ -5,5 +5,8 @@
 
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/bytes.hpp>
+#include <asynchio/net/open_connection.hpp>
+#include <asynchio/net/resolve.hpp>
+#include <asynchio/net/server.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/net/system_calls.hpp>

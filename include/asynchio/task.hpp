@@ -9,6 +9,7 @@
 #include <asynchio/task/completion.hpp>
 #include <asynchio/task/context_var.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/done_callback.hpp>
 #include <asynchio/task/frame.hpp>

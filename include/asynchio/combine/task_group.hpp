@@ -3,7 +3,7 @@
 
 // Tasks that end together: structured concurrency. Built on crew.
 
-#include <asynchio/combine/detail/crew.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>

@@ -57,7 +57,7 @@ public:
     // Reading
 
     /// Reads what has come into `into`, waiting for at least one byte.
-    /// @return how many bytes; 0 at the end, or if `into` has no room. @throws std::system_error.
+    /// @return how many bytes; 0 at the end, or if `into` has no room. @throws std::system_error when that fails.
     auto read_some(mutable_bytes into) { return detail::read_into(open(), into); }
     /// The same as a string of 1 to `most` bytes, empty at the end.
     auto read(std::size_t most) { return reading(detail::some_bytes(most)); }

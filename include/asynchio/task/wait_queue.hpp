@@ -45,8 +45,7 @@ public:
         if (next_ != nullptr && line_.front() == next_to_wake()) wake_next();
     }
     void wake_all() noexcept {
-        while (wake_one()) {
-        }
+        while (wake_one()) {}
     }
 
     /// Before something is done that a task of another loop must not do while tasks wait here.
@@ -177,6 +176,29 @@ private:
         Waiter waiter_;
     };
     bool entered_ = false;
+};
+
+/// Waits in a line until woken, once.
+class [[nodiscard("waiting begins only when this is awaited")]] line_awaiter {
+public:
+    /// @param what the name of the wait in reports.
+    line_awaiter(wait_queue & line, const char* what) noexcept : line_(&line), what_(what) {}
+    line_awaiter(line_awaiter && other) noexcept : line_awaiter(*other.line_, other.what_) {} // before it is awaited
+    line_awaiter& operator=(line_awaiter&&) = delete;
+    ~line_awaiter() = default;
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        waiter_.enter(awaiting, where, *line_, what_);
+    }
+    void await_resume() { waiter_->leave(); }
+
+private:
+    wait_queue* line_;
+    const char* what_;
+    late_waiter<wait_queue::waiter> waiter_;
 };
 
 inline wait_queue::~wait_queue() {

@@ -14,13 +14,14 @@ namespace asynchio {
 
 namespace detail {
 
-class default_pool final : public service {
+/// Threads that end with their loop.
+class loop_pool : public service {
 public:
-    default_pool(event_loop& loop, std::size_t most, thread_pool_options options)
+    loop_pool(event_loop& loop, std::size_t most, thread_pool_options options)
         : mailbox_(loop.ref()), core_(std::make_shared<pool_core>(most, options.spin.count())) {}
-    default_pool(const default_pool&) = delete;
-    default_pool& operator=(const default_pool&) = delete;
-    ~default_pool() override {
+    loop_pool(const loop_pool&) = delete;
+    loop_pool& operator=(const loop_pool&) = delete;
+    ~loop_pool() override {
         core_->close();
         if (core_->has_ended() || !given_up_)
             core_->join();
@@ -49,16 +50,23 @@ public:
 
     const std::shared_ptr<pool_core>& core() const noexcept { return core_; }
 
+protected:
+    bool given_up_ = false;
+
+private:
+    loop_ref mailbox_;
+    std::shared_ptr<pool_core> core_;
+};
+
+class default_pool final : public loop_pool {
+public:
+    using loop_pool::loop_pool;
+
     static default_pool& of(event_loop& loop) {
         return loop.services().get<default_pool>([&loop] {
             return std::make_unique<default_pool>(loop, thread_pool::default_size(), thread_pool_options());
         });
     }
-
-private:
-    loop_ref mailbox_;
-    std::shared_ptr<pool_core> core_;
-    bool given_up_ = false;
 };
 
 } // namespace detail

@@ -3,7 +3,7 @@
 
 // Where several tasks put results and one async_generator takes them: under merge and map.
 
-#include <asynchio/combine/detail/crew.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/steady.hpp>

@@ -28,7 +28,7 @@ public:
         if (begin_ == end_) begin_ = end_ = 0;
     }
 
-    /// Room for at least `count` bytes behind the last one, until the next call. @throws std::bad_alloc.
+    /// Room for at least `count` bytes behind the last one, until the next call. @throws std::bad_alloc without memory.
     char* prepare(std::size_t count) {
         if (capacity_ - end_ < count) make_room(count);
         return data_.get() + end_;

@@ -76,7 +76,7 @@ public:
     /// No more will come: the end, or an error.
     bool ended() const noexcept { return at_end() || error_ != 0; }
 
-    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended(). @throws std::bad_alloc.
+    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended(). @throws std::bad_alloc without memory.
     std::size_t fill() {
         char* to = buffer_.prepare(chunk_);
         const std::size_t room = buffer_.room();
@@ -116,6 +116,7 @@ public:
     /// @throws std::logic_error after write_eof() or once it was closed here, std::system_error after an error.
     void require_writable(const char* what) const {
         rethrow();
+        if (hung_up_) detail::fail(EPIPE, "write to " + name());
         if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
         if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
     }
@@ -142,7 +143,12 @@ public:
         release();
         notify(fd_watch::readable | fd_watch::writable);
     }
-    /// As if the other side had gone.
+    /// Not by whom it belongs to: writing is no misuse then, but fails.
+    void hang_up() noexcept {
+        hung_up_ = true;
+        close();
+    }
+    /// The same at once: whoever reads or writes gets an error.
     void lose(int error) noexcept {
         if (closed_) return;
         fail(error, "connection to");
@@ -160,6 +166,7 @@ public:
     }
 
     void own(channel_owner& owner) noexcept { owner_ = &owner; }
+    void disown() noexcept { owner_ = nullptr; }
 
 private:
     void release() noexcept {
@@ -175,6 +182,7 @@ private:
     bool eof_ = false;
     bool sent_eof_ = false;
     bool closed_ = false;
+    bool hung_up_ = false; // closed by a server
 };
 
 } // namespace asynchio::detail

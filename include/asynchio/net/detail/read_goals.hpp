@@ -80,8 +80,8 @@ public:
     up_to(std::vector<std::string> delimiters, std::size_t limit) : delimiters_(std::move(delimiters)), limit_(limit) {
         require_limit(limit, name);
         if (delimiters_.empty()) throw std::invalid_argument("read_until: there is no delimiter");
-        std::stable_sort(delimiters_.begin(), delimiters_.end(),
-                         [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+        std::sort(delimiters_.begin(), delimiters_.end(),
+                  [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
         if (delimiters_.front().empty()) throw std::invalid_argument("read_until: a delimiter is empty");
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Tasks that somebody started and waits for, of any number, coming and going: under task_group, merge and map.
+// Tasks that somebody started and waits for, of any number, coming and going: under task_group, merge, map and servers.
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/hop.hpp>
@@ -24,6 +24,12 @@ public:
 
     /// How many have not ended yet.
     std::size_t running() const noexcept { return running_; }
+    /// Whether `task` is one of them. Linear.
+    bool has(const frame& task) const noexcept {
+        for (const member* each = children_.front(); each != nullptr; each = children_.after(*each))
+            if (each->task == &task) return true;
+        return false;
+    }
 
 protected:
     crew() = default;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Sockets that servers listen on: made, bound, and taken away again.
+
+#include <asynchio/net/address.hpp>
+#include <asynchio/net/detail/descriptor.hpp>
+
+#include <cerrno>
+#include <netinet/in.h>
+#include <optional>
+#include <string>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace asynchio::detail {
+
+inline address local_address_of(const descriptor& socket) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    if (calls.getsockname(socket.get(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+        fail(errno, "getsockname of a listening socket");
+    return address(reinterpret_cast<const sockaddr*>(&storage), size);
+}
+
+/// Bound, not listening yet. The file of a Unix-domain socket goes with it.
+class listening_socket {
+public:
+    listening_socket(const address& where, bool reuse_port) : where_(where) {
+        socket_ = descriptor(calls.socket(where.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (!socket_) fail(errno, "socket for " + where.to_string());
+        if (where.is_ip()) {
+            switch_on(SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR");
+            if (reuse_port) switch_on(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
+            if (where.family() == AF_INET6) switch_on(IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
+        } else {
+            remove_stale_file();
+        }
+        if (calls.bind(socket_.get(), where.data(), where.size()) != 0) fail(errno, "bind to " + where.to_string());
+        if (where.is_ip())
+            where_ = local_address_of(socket_);
+        else
+            remember_file();
+    }
+    listening_socket(listening_socket&& other) noexcept
+        : socket_(std::move(other.socket_)), where_(other.where_), file_(std::exchange(other.file_, std::nullopt)) {}
+    listening_socket& operator=(listening_socket&&) = delete;
+    ~listening_socket() {
+        struct stat now {};
+        if (file_ && ::stat(where_.path().c_str(), &now) == 0 && *file_ == id_of(now)) ::unlink(where_.path().c_str());
+    }
+
+    int get() const noexcept { return socket_.get(); }
+    const address& where() const noexcept { return where_; }
+    void listen(int backlog) const {
+        if (calls.listen(socket_.get(), backlog) != 0) fail(errno, "listen on " + where_.to_string());
+    }
+
+private:
+    using file_id = std::pair<dev_t, ino_t>;
+    static file_id id_of(const struct stat& file) noexcept { return {file.st_dev, file.st_ino}; }
+
+    void switch_on(int level, int option, const char* name) const {
+        const int on = 1;
+        if (calls.setsockopt(socket_.get(), level, option, &on, sizeof on) != 0)
+            fail(errno, std::string(name) + " for " + where_.to_string());
+    }
+    bool has_file() const { return !where_.path().empty() && where_.path().front() != '@'; }
+
+    /// What a server left that ended without closing. One that is alive is not robbed.
+    void remove_stale_file() const {
+        struct stat file {};
+        if (!has_file() || ::stat(where_.path().c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return;
+        const descriptor probe(calls.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (!probe) fail(errno, "socket for " + where_.to_string());
+        if (calls.connect(probe.get(), where_.data(), where_.size()) != 0 && errno == ECONNREFUSED)
+            ::unlink(where_.path().c_str());
+    }
+    void remember_file() {
+        struct stat made {};
+        if (has_file() && ::stat(where_.path().c_str(), &made) == 0) file_ = id_of(made);
+    }
+
+    descriptor socket_;
+    address where_;
+    std::optional<file_id> file_; // that is ours
+};
+
+/// One socket for each address that this machine has; port 0 becomes one port for all of them.
+/// @throws std::system_error if there is none, or for an address that is in use.
+inline std::vector<listening_socket> listen_at(const std::vector<address>& all, bool reuse_port) {
+    constexpr int most_tries = 16; // for a port that is free at all addresses
+    for (int tries = 0;; ++tries) {
+        std::vector<listening_socket> made;
+        std::error_code missing;
+        std::string missing_what;
+        int port = 0;
+        bool taken = false;
+        for (const address& each : all) {
+            const bool picks = each.is_ip() && each.port() == 0 && port != 0;
+            try {
+                made.emplace_back(picks ? address::ip(each.host(), port) : each, reuse_port);
+                if (port == 0) port = made.back().where().port();
+            } catch (const std::system_error& e) {
+                taken = picks && e.code().value() == EADDRINUSE && tries < most_tries;
+                if (taken) break;
+                if (e.code().value() != EAFNOSUPPORT && e.code().value() != EADDRNOTAVAIL) throw;
+                if (!missing) {
+                    missing = e.code();
+                    missing_what = "bind to " + each.to_string();
+                }
+            }
+        }
+        if (taken) continue;
+        if (made.empty()) throw std::system_error(missing, missing_what);
+        return made;
+    }
+}
+
+} // namespace asynchio::detail

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What a server consists of: listening sockets, connections, and the tasks of their handlers.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/services.hpp>
+#include <asynchio/net/detail/channel.hpp>
+#include <asynchio/net/detail/descriptor_channel.hpp>
+#include <asynchio/net/detail/listening_socket.hpp>
+#include <asynchio/net/stream.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/crew.hpp>
+#include <asynchio/task/wait_queue.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio::detail {
+
+class server_state;
+
+/// The servers of a loop that still have something: they end with it at the latest.
+class open_servers final : public service {
+public:
+    open_servers() = default;
+    open_servers(const open_servers&) = delete;
+    open_servers& operator=(const open_servers&) = delete;
+    ~open_servers() override;
+
+    void close() noexcept override {}
+    bool closed() const noexcept override { return true; }
+
+    intrusive_list<server_state> all;
+};
+
+/// Lives while somebody refers to it, a handler runs, or a connection is open.
+class server_state : public crew, public channel_owner, public list_link {
+public:
+    server_state(const server_state&) = delete;
+    server_state& operator=(const server_state&) = delete;
+
+    // Serving
+
+    void start_serving() {
+        if (closed_) throw std::logic_error("server: it is closed");
+        if (std::exchange(serving_, true)) return;
+        for (listener& each : listeners_) {
+            each.socket.listen(backlog_);
+            watch(each);
+        }
+    }
+    bool serving() const noexcept { return serving_ && !closed_; }
+    bool closed() const noexcept { return closed_; }
+    const auto& listeners() const noexcept { return listeners_; }
+
+    /// Stops listening; connections stay.
+    void close() noexcept {
+        if (std::exchange(closed_, true)) return;
+        retry_.cancel();
+        if (serving_)
+            for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
+        listeners_.clear();
+        changed();
+    }
+    void close_clients() noexcept {
+        while (channel* each = connections_.front()) each->hang_up();
+    }
+    void abort_clients() noexcept {
+        while (channel* each = connections_.front()) each->lose(ECONNABORTED);
+    }
+    void cancel_handlers() noexcept { cancel_all(); }
+    bool connected() const noexcept { return !connections_.empty(); }
+
+    /// Until something has ended: listening, the last connection, the last handler.
+    line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
+
+    /// Whether somebody is in serve_forever.
+    bool forever = false;
+
+    // Who refers to it
+
+    void hold() noexcept { ++holders_; }
+    void let_go() noexcept {
+        if (--holders_ == 0) free_if_idle();
+    }
+
+protected:
+    server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
+        for (listening_socket& each : sockets) listeners_.push_back({std::move(each), false});
+        begin();
+        servers_ = &loop().services().get<open_servers>([] { return std::make_unique<open_servers>(); });
+        servers_->all.push_back(*this);
+    }
+    ~server_state() override {
+        close();
+        while (channel* each = connections_.pop_front()) each->disown();
+        servers_->all.remove(*this);
+    }
+
+    virtual void handle(stream connection) = 0;
+
+private:
+    friend open_servers;
+    struct listener {
+        listening_socket socket;
+        bool failing; // it has been told that nothing can be accepted
+    };
+    struct reaper : detail::ready_item {
+        explicit reaper(server_state& s) noexcept
+            : detail::ready_item([](detail::ready_item& item) noexcept {
+                  server_state& ended = static_cast<reaper&>(item).state;
+                  if (!ended.loop().closing()) delete &ended; // else the service does
+              }),
+              state(s) {}
+        server_state& state;
+    };
+    static constexpr std::chrono::milliseconds pause{100};
+
+    void watch(listener& l) {
+        loop().add_reader(l.socket.get(), [this, &l] { accept_from(l); });
+    }
+
+    void accept_from(listener& l) {
+        for (int n = 0; n < backlog_ && !closed_; ++n) {
+            sockaddr_storage peer{};
+            socklen_t size = sizeof peer;
+            descriptor made(uninterrupted([&] {
+                return calls.accept4(l.socket.get(), reinterpret_cast<sockaddr*>(&peer), &size,
+                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+            }));
+            if (made) {
+                l.failing = false;
+                take(std::move(made), address(reinterpret_cast<const sockaddr*>(&peer), size));
+            } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+                return;
+            } else if (!is_of_one_connection(errno)) {
+                return wait_and_retry(l, errno);
+            }
+        }
+    }
+
+    /// accept(2): errors of a connection that is gone already, not of the listening socket.
+    static bool is_of_one_connection(int error) noexcept {
+        switch (error) {
+        case ECONNABORTED:
+        case EPROTO:
+        case EPERM: // by a firewall
+        case ENETDOWN:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case EOPNOTSUPP:
+        case ENETUNREACH: return true;
+        default: return false;
+        }
+    }
+
+    /// No descriptors or no memory: those who connect wait in the backlog meanwhile. Told once until it is over.
+    void wait_and_retry(listener& l, int error) {
+        loop().remove_reader(l.socket.get());
+        retry_ = loop().call_later(pause, [this] {
+            for (listener& each : listeners_) watch(each);
+        });
+        if (std::exchange(l.failing, true)) return;
+        report("Cannot accept connections, trying again every 100 ms",
+               std::make_exception_ptr(
+                   std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
+    }
+
+    void take(descriptor made, const address& peer) {
+        try {
+            if (peer.is_ip()) {
+                const int on = 1;
+                calls.setsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            }
+            auto connection = std::make_unique<socket_channel>(std::move(made), peer);
+            connections_.push_back(*connection);
+            connection->own(*this);
+            handle(stream(std::move(connection)));
+        } catch (...) {
+            report("Unhandled exception in a server's handler", std::current_exception());
+        }
+    }
+
+    void released(channel& c) noexcept override {
+        connections_.remove(c);
+        if (connections_.empty()) changed();
+    }
+    void child_ended(frame& child) noexcept override {
+        if (child.failed()) {
+            child.set(flag_retrieved);
+            report("Unhandled exception in a server's handler", child.error(), &child);
+        }
+        if (running() == 0) changed();
+    }
+    void report(const char* message, const std::exception_ptr& error, completion* task = nullptr) noexcept try {
+        exception_context context;
+        context.message = message;
+        context.exception = error;
+        context.object = task;
+        if (task != nullptr) context.source = context.task().name();
+        loop().call_exception_handler(context);
+    } catch (...) { // no memory for a report
+    }
+
+    void changed() noexcept {
+        line_.wake_all();
+        free_if_idle();
+    }
+    void free_if_idle() noexcept {
+        if (holders_ != 0 || running() != 0 || !connections_.empty() || std::exchange(doomed_, true)) return;
+        loop().schedule(reaper_); // not here: it may be in use further up
+    }
+
+    std::vector<listener> listeners_;
+    intrusive_list<channel> connections_;
+    wait_queue line_;
+    reaper reaper_{*this};
+    open_servers* servers_;
+    timer_handle retry_;
+    int backlog_;
+    unsigned holders_ = 0;
+    bool serving_ = false;
+    bool closed_ = false;
+    bool doomed_ = false;
+};
+
+inline open_servers::~open_servers() {
+    while (server_state* each = all.front()) delete each;
+}
+
+template<class Handler>
+class server_of final : public server_state {
+public:
+    server_of(std::vector<listening_socket> sockets, int backlog, Handler handler)
+        : server_state(std::move(sockets), backlog), handler_(std::move(handler)) {}
+
+private:
+    void handle(stream connection) override {
+        if constexpr (std::is_void_v<std::invoke_result_t<Handler&, stream>>) {
+            handler_(std::move(connection));
+        } else {
+            make_room();
+            const auto started = make_task(loop(), as_task(handler_(std::move(connection))), {}, false, {});
+            adopt(*started.completion());
+        }
+    }
+
+    Handler handler_;
+};
+
+} // namespace asynchio::detail

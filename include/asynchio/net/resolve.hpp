@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The addresses of a host, asked for without blocking the loop: getaddrinfo(3) in threads of its own.
+
+#include <asynchio/net/address.hpp>
+#include <asynchio/net/system_calls.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/thread/to_thread.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <netdb.h>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// Of the std::system_error that resolve() throws; its values are getaddrinfo's (EAI_NONAME, ...).
+inline const std::error_category& resolve_category() noexcept {
+    static const class final : public std::error_category {
+        const char* name() const noexcept override { return "getaddrinfo"; }
+        std::string message(int value) const override { return ::gai_strerror(value); }
+    } category;
+    return category;
+}
+
+namespace detail {
+
+struct name_query {
+    name_query(std::string h, std::string s, int f, int hints = 0) // no aggregate: it is made inside of co_await
+        : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {}
+
+    std::string host;
+    std::string service;
+    int family;
+    int flags; // addrinfo's
+};
+
+/// Blocks, but for numbers. @throws std::system_error naming host and service.
+inline std::vector<address> look_up(const name_query& query) {
+    addrinfo hints{};
+    hints.ai_family = query.family;
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = query.flags;
+    addrinfo* found = nullptr;
+    const int error = calls.getaddrinfo(query.host.empty() ? nullptr : query.host.c_str(),
+                                        query.service.empty() ? nullptr : query.service.c_str(), &hints, &found);
+    if (error != 0) {
+        const std::error_code code = error == EAI_SYSTEM ? std::error_code(errno, std::generic_category())
+                                                         : std::error_code(error, resolve_category());
+        throw std::system_error(code, "resolve " + host_and_port(query.host, query.service));
+    }
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
+    std::vector<address> all;
+    for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+        if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
+        const address one(each->ai_addr, each->ai_addrlen);
+        if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+    }
+    return all;
+}
+
+/// Without a thread, if nothing has to be asked for.
+inline std::optional<std::vector<address>> look_up_numbers(name_query query) {
+    query.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
+    try {
+        return look_up(query);
+    } catch (const std::system_error&) {
+        return std::nullopt;
+    }
+}
+
+/// A loop's threads for names: few, and not those of to_thread, which may all be busy.
+class name_service final : public loop_pool {
+public:
+    static constexpr std::size_t threads = 4;
+
+    explicit name_service(event_loop& loop) : loop_pool(loop, threads, thread_pool_options()) {}
+    name_service(const name_service&) = delete;
+    name_service& operator=(const name_service&) = delete;
+    ~name_service() override { given_up_ = true; }
+
+    /// A question that nobody can take back any more is not waited for.
+    bool closed() const noexcept override { return asking_->load() != 0 || loop_pool::closed(); }
+
+    static future<std::vector<address>> ask(event_loop& loop, name_query query) {
+        auto& service = loop.services().get<name_service>([&loop] { return std::make_unique<name_service>(loop); });
+        const auto blocking = [asking = service.asking_](const name_query& what) {
+            const struct counted {
+                explicit counted(std::atomic<int>& c) noexcept : count(c) { ++count; }
+                counted(const counted&) = delete;
+                counted& operator=(const counted&) = delete;
+                ~counted() { --count; }
+                std::atomic<int>& count;
+            } here(*asking);
+            return look_up(what);
+        };
+        return executor_call<std::decay_t<decltype(blocking)>, name_query>::start(loop, service.core(), blocking,
+                                                                                  std::move(query));
+    }
+
+private:
+    std::shared_ptr<std::atomic<int>> asking_ = std::make_shared<std::atomic<int>>(0);
+};
+
+template<class = void>
+task<std::vector<address>> resolve(name_query query) {
+    if (auto known = look_up_numbers(query)) co_return std::move(*known);
+    co_return co_await name_service::ask(get_running_loop(), std::move(query));
+}
+
+} // namespace detail
+
+/// The addresses that `host` has, in the system's order of preference, without doubles.
+///
+/// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535, and part of each address.
+/// @param family AF_INET or AF_INET6 for one kind only.
+/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none.
+/// Cancellation: at once; the system call goes on in its thread, its answer dropped.
+/// Cost: a numeric address needs no thread. At most four questions at a time.
+inline task<std::vector<address>> resolve(std::string host, int port, int family = AF_UNSPEC) {
+    detail::require_port(port, "resolve");
+    return detail::resolve(detail::name_query(std::move(host), std::to_string(port), family));
+}
+
+/// The same with the name of a service, such as "http", or a port as text.
+inline task<std::vector<address>> resolve(std::string host, std::string service, int family = AF_UNSPEC) {
+    return detail::resolve(detail::name_query(std::move(host), std::move(service), family));
+}
+
+} // namespace asynchio
