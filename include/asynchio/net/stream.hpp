@@ -8,6 +8,7 @@
 #include <asynchio/net/detail/channel.hpp>
 #include <asynchio/net/detail/descriptor_channel.hpp>
 #include <asynchio/net/detail/read_goals.hpp>
+#include <asynchio/net/detail/send_file_operation.hpp>
 #include <asynchio/net/detail/stream_operations.hpp>
 
 #include <cerrno>
@@ -100,6 +101,13 @@ public:
              std::convertible_to<std::ranges::range_reference_t<Parts>, bytes>) auto write(Parts&& parts) {
         return detail::write_operation(
             open(), detail::several_parts<std::views::all_t<Parts>>(std::views::all(std::forward<Parts>(parts))));
+    }
+    /// Writes up to `count` bytes of a file from `offset` on, without copying them where the system can do that.
+    /// @param file a descriptor that is open for reading; its own position is neither used nor changed.
+    /// @return how many there were: fewer than `count` at the file's end.
+    /// @throws std::system_error, std::logic_error as write does.
+    auto send_file(int file, std::uint64_t offset, std::size_t count = std::string::npos) {
+        return detail::send_file_operation(open(), file, offset, count);
     }
     /// How many bytes the system has taken in all.
     std::uint64_t bytes_written() const { return open().written(); }

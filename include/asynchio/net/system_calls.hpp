@@ -40,6 +40,7 @@ struct system_calls {
     ssize_t (*read)(int, void*, size_t) = &::read;
     ssize_t (*writev)(int, const iovec*, int) = &::writev;
     int (*pipe2)(int*, int) = &::pipe2;
+    ssize_t (*pread)(int, void*, size_t, off_t) = &::pread;
     int (*close)(int) = &::close;
     int (*getaddrinfo)(const char*, const char*, const addrinfo*, addrinfo**) = &::getaddrinfo;
 #if defined(__linux__)

@@ -54,7 +54,7 @@ public:
 
     virtual io_result receive(void* into, std::size_t size) noexcept = 0;
     virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
-    /// Sends a file's bytes without copying them; EINVAL where that cannot be.
+    /// Sends a file's bytes without copying them, none at its end; EINVAL where that cannot be.
     virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
     /// @return errno or 0.
     virtual int end_sending() noexcept = 0;
@@ -105,11 +105,11 @@ public:
     // Writing
 
     std::uint64_t written() const noexcept { return written_; }
-    std::size_t sent(io_result t) noexcept {
+    std::size_t sent(io_result t, const char* operation = "write to") noexcept {
         if (t.error == EAGAIN)
             blocked(direction::write);
         else if (t.error != 0)
-            fail(t.error, "write to");
+            fail(t.error, operation);
         written_ += t.count;
         return t.count;
     }

@@ -55,42 +55,6 @@ private:
     scheduler* loop_ = nullptr;
 };
 
-class socket_channel final : public descriptor_channel {
-public:
-    socket_channel(detail::descriptor d, const address& peer) noexcept
-        : descriptor_channel(std::move(d)), peer_(peer) {}
-
-    io_result receive(void* into, std::size_t size) noexcept override {
-        return io_result::of(uninterrupted([&] { return calls.recv(descriptor(), into, size, 0); }));
-    }
-    io_result send(const iovec* parts, std::size_t count) noexcept override {
-        msghdr message{};
-        message.msg_iov = const_cast<iovec*>(parts);
-        message.msg_iovlen = count;
-        return io_result::of(uninterrupted([&] { return calls.sendmsg(descriptor(), &message, MSG_NOSIGNAL); }));
-    }
-    int end_sending() noexcept override { return calls.shutdown(descriptor(), SHUT_WR) == 0 ? 0 : errno; }
-    void shut(bool abort) noexcept override {
-        if (abort && peer_.is_ip()) { // the other side gets a reset
-            const linger at_once{1, 0};
-            calls.setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        }
-        descriptor_channel::shut(abort);
-    }
-    std::string name() const override { return peer_.to_string(); }
-    address local() const override {
-        sockaddr_storage storage{};
-        socklen_t size = sizeof storage;
-        if (descriptor() < 0 || calls.getsockname(descriptor(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-            return {};
-        return address(reinterpret_cast<const sockaddr*>(&storage), size);
-    }
-    address peer() const override { return peer_; }
-
-private:
-    address peer_;
-};
-
 /// While it lives, SIGPIPE of this thread's own writes is not delivered.
 class without_sigpipe {
 public:
@@ -126,6 +90,51 @@ private:
     }
     bool active_ = false;
     bool unblock_ = false;
+};
+
+class socket_channel final : public descriptor_channel {
+public:
+    socket_channel(detail::descriptor d, const address& peer) noexcept
+        : descriptor_channel(std::move(d)), peer_(peer) {}
+
+    io_result receive(void* into, std::size_t size) noexcept override {
+        return io_result::of(uninterrupted([&] { return calls.recv(descriptor(), into, size, 0); }));
+    }
+    io_result send(const iovec* parts, std::size_t count) noexcept override {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(parts);
+        message.msg_iovlen = count;
+        return io_result::of(uninterrupted([&] { return calls.sendmsg(descriptor(), &message, MSG_NOSIGNAL); }));
+    }
+    io_result send_file(int file, std::uint64_t offset, std::size_t size) noexcept override {
+#if defined(__linux__)
+        const without_sigpipe quiet; // sendfile knows no MSG_NOSIGNAL
+        auto from = static_cast<off_t>(offset);
+        return io_result::of(uninterrupted([&] { return calls.sendfile(descriptor(), file, &from, size); }));
+#else
+        return channel::send_file(file, offset, size);
+#endif
+    }
+    int end_sending() noexcept override { return calls.shutdown(descriptor(), SHUT_WR) == 0 ? 0 : errno; }
+    void shut(bool abort) noexcept override {
+        if (abort && peer_.is_ip()) { // the other side gets a reset
+            const linger at_once{1, 0};
+            calls.setsockopt(descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        }
+        descriptor_channel::shut(abort);
+    }
+    std::string name() const override { return peer_.to_string(); }
+    address local() const override {
+        sockaddr_storage storage{};
+        socklen_t size = sizeof storage;
+        if (descriptor() < 0 || calls.getsockname(descriptor(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
+            return {};
+        return address(reinterpret_cast<const sockaddr*>(&storage), size);
+    }
+    address peer() const override { return peer_; }
+
+private:
+    address peer_;
 };
 
 /// A pipe, a terminal, or another descriptor that can be read or written, and watched.
