@@ -36,6 +36,7 @@ struct system_calls {
     int (*shutdown)(int, int) = &::shutdown;
     ssize_t (*recv)(int, void*, size_t, int) = &::recv;
     ssize_t (*recvmsg)(int, msghdr*, int) = &::recvmsg;
+    ssize_t (*send)(int, const void*, size_t, int) = &::send;
     ssize_t (*sendmsg)(int, const msghdr*, int) = &::sendmsg;
     ssize_t (*read)(int, void*, size_t) = &::read;
     ssize_t (*writev)(int, const iovec*, int) = &::writev;

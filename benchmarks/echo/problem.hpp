@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// TCP echo over loopback, 64 bytes there and back: clients and server in one thread, over 1 or 100 connections. Each
+// client checks what comes back.
+
+#include "support/report.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <string>
+
+namespace echo_problem {
+
+inline constexpr std::size_t round_trips = 10'000; // of all connections together
+inline constexpr std::size_t size = 64;
+
+inline std::string message(std::size_t number) {
+    std::string text = std::to_string(number);
+    text.resize(size, '.');
+    return text;
+}
+
+/// For those who bring no server of their own.
+inline int listen_on_loopback(sockaddr_in& where) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    where = {};
+    where.sin_family = AF_INET;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof where;
+    bench::check(::bind(fd, reinterpret_cast<sockaddr*>(&where), length) == 0 && ::listen(fd, 1024) == 0 &&
+                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&where), &length) == 0,
+                 "echo: listen");
+    return fd;
+}
+
+inline void no_delay(int fd) {
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+inline void not_blocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
+
+/// A pair of connected sockets.
+struct connection {
+    int client;
+    int server;
+};
+inline connection connect_to(int listener, const sockaddr_in& where) {
+    const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bench::check(::connect(client, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0, "echo: connect");
+    const int server = ::accept(listener, nullptr, nullptr);
+    no_delay(client);
+    no_delay(server);
+    return {client, server};
+}
+
+} // namespace echo_problem
