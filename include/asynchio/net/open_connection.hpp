@@ -122,13 +122,15 @@ task<stream> open_unix_connection(address peer, connect_options options) {
 /// Cancellation: closes the sockets of all attempts.
 /// Example: `aio::stream s = co_await aio::open_connection("localhost", 80);`
 /// See also: start_server.
-inline task<stream> open_connection(std::string host, int port, connect_options options = {}) {
+template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+task<stream> open_connection(std::string host, int port, connect_options options = {}) {
     return detail::open_connection(std::move(host), port, options);
 }
 
 /// Connects to the Unix-domain socket at `path`; a first `@` stands for the zero byte of an abstract name.
 /// @throws std::system_error, timeout_error, std::invalid_argument for a path that cannot be one.
-inline task<stream> open_unix_connection(std::string path, connect_options options = {}) {
+template<class = void>
+task<stream> open_unix_connection(std::string path, connect_options options = {}) {
     return detail::open_unix_connection(address::unix_path(path), options);
 }
 

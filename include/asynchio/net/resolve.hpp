@@ -124,13 +124,15 @@ task<std::vector<address>> resolve(name_query query) {
 /// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none.
 /// Cancellation: at once; the system call goes on in its thread, its answer dropped.
 /// Cost: a numeric address needs no thread. At most four questions at a time.
-inline task<std::vector<address>> resolve(std::string host, int port, int family = AF_UNSPEC) {
+template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+task<std::vector<address>> resolve(std::string host, int port, int family = AF_UNSPEC) {
     detail::require_port(port, "resolve");
     return detail::resolve(detail::name_query(std::move(host), std::to_string(port), family));
 }
 
 /// The same with the name of a service, such as "http", or a port as text.
-inline task<std::vector<address>> resolve(std::string host, std::string service, int family = AF_UNSPEC) {
+template<class = void>
+task<std::vector<address>> resolve(std::string host, std::string service, int family = AF_UNSPEC) {
     return detail::resolve(detail::name_query(std::move(host), std::move(service), family));
 }
 
