@@ -57,23 +57,23 @@ public:
     }
     auto await_resume() {
         finish();
-        if (!goal_.reached(*channel_)) channel_->rethrow();
+        if (!reached_) channel_->rethrow();
         return goal_.take(*channel_);
     }
 
 private:
     bool attempt() noexcept override try {
-        for (std::size_t taken = 0; !goal_.reached(*channel_) && !channel_->ended();) {
+        for (std::size_t taken = 0;; taken += channel_->fill()) {
+            if ((reached_ = goal_.reached(*channel_)) || channel_->ended()) return true;
             if (!channel_->open(direction::read) || taken >= channel::most_in_a_turn) return false;
-            taken += channel_->fill();
         }
-        return true;
     } catch (...) {
         failure_ = std::current_exception();
         return true;
     }
 
     Goal goal_;
+    bool reached_ = false;
 };
 
 /// Reads into memory of the caller, without a copy where nothing was read ahead.
