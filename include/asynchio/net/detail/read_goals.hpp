@@ -21,9 +21,10 @@ inline void require_limit(std::size_t limit, const char* what) {
     if (limit == 0) throw std::invalid_argument(std::string(what) + ": the limit must be at least 1 byte");
 }
 
-inline std::string take(channel& from, std::size_t count) {
-    std::string taken(from.buffer().view().substr(0, count));
-    from.buffer().consume(count);
+/// Up to `most` bytes from the front.
+inline std::string take(channel& from, std::size_t most) {
+    std::string taken(from.buffer().view().substr(0, most));
+    from.buffer().consume(taken.size());
     return taken;
 }
 
