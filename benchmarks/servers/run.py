@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Loads the servers of a build folder from outside and prints their table, in Markdown.
+
+    cmake --preset bench && cmake --build --preset bench
+    python3 benchmarks/servers/run.py build/bench [--connections N] [--seconds S] [--repetitions N]
+
+echo: 64 bytes there and back, by the load program beside it. HTTP: `wrk` against the servers and nginx, where both are
+installed. Processor time is the server's, user and system, for one request; medians of the repetitions.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+
+CONTENDERS = ["asynchio", "limit", "asio", "libuv", "threads"]
+NGINX = """daemon off; worker_processes 1; error_log /dev/null; pid {folder}/pid;
+events {{ worker_connections 4096; }}
+http {{ access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  server {{ listen 127.0.0.1:{port}; location / {{ default_type text/plain; return 200 "hello"; }} }} }}
+"""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and of its children that still run: user and system."""
+    total = 0.0
+    for each in [pid] + [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
+        fields = pathlib.Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def load_echo(build, port, options):
+    result = subprocess.run([build / "benchmarks/servers_load", str(port), str(options.connections), str(options.seconds)],
+                            check=True, capture_output=True, text=True)
+    return json.loads(result.stdout)
+
+
+def load_http(_, port, options):
+    result = subprocess.run(["wrk", "--latency", "-t1", f"-c{options.connections}", f"-d{options.seconds}s",
+                             f"http://127.0.0.1:{port}/"], check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in result or "Socket errors" in result:
+        raise RuntimeError(result)
+
+    def microseconds(percent):
+        value, unit = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", result).groups()
+        return float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+    requests, = re.search(r"(\d+) requests in", result).groups()
+    rate, = re.search(r"Requests/sec:\s+([\d.]+)", result).groups()
+    return {"requests": int(requests), "rate": float(rate), "p50": microseconds(50), "p99": microseconds(99)}
+
+
+def measure(start, load, build, options):
+    process, port = start()
+    try:
+        before = cpu_seconds(process.pid)
+        found = load(build, port, options)
+        found["cpu"] = (cpu_seconds(process.pid) - before) / found["requests"] * 1e6
+        return found
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def start_server(program, kind):
+    process = subprocess.Popen([program, kind], stdout=subprocess.PIPE, text=True)
+    return process, int(process.stdout.readline())
+
+
+def start_nginx(folder):
+    import socket
+    import time
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder], stderr=subprocess.DEVNULL)
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return process, port
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise RuntimeError("nginx does not answer")
+
+
+def table(name, contenders, load, options):
+    print(f"\n| {name}, {options.connections} connections | CPU a request | least – most | requests a second | p50 | p99 | "
+          "ratio to the limit |\n|---|---:|---:|---:|---:|---:|---:|")
+    runs = {contender: [] for contender in contenders}
+    for _ in range(options.repetitions):  # by turns, so that a change of the machine's mood meets all
+        for contender, start in contenders.items():
+            print(f"{name} {contender} ...", file=sys.stderr, flush=True)
+            runs[contender].append(measure(start, load, options.build, options))
+    limit = statistics.median(run["cpu"] for run in runs["limit"])
+    for contender, all_runs in runs.items():
+        def median(key):
+            return statistics.median(run[key] for run in all_runs)
+        cpus = [run["cpu"] for run in all_runs]
+        print(f"| {contender} | {median('cpu'):.2f} µs | {min(cpus):.2f} – {max(cpus):.2f} | {median('rate'):,.0f} | "
+              f"{median('p50'):.0f} µs | {median('p99'):.0f} µs | {median('cpu') / limit:.2f} |", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Loads the servers of a build folder and prints a table")
+    parser.add_argument("build", type=pathlib.Path, help="the build folder, such as build/bench")
+    parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--repetitions", type=int, default=3)
+    options = parser.parse_args()
+
+    def installed(kind):
+        found = {}
+        for contender in CONTENDERS:
+            program = options.build / f"benchmarks/servers_{contender}"
+            if program.exists():
+                found[contender] = lambda program=program: start_server(program, kind)
+        return found
+
+    table("echo", installed("echo"), load_echo, options)
+    if shutil.which("wrk") is None:
+        print("\nHTTP was not measured: wrk is not installed.")
+        return 0
+    options.seconds = int(options.seconds)
+    contenders = installed("http")
+    with tempfile.TemporaryDirectory() as folder:
+        if shutil.which("nginx"):
+            contenders["nginx"] = lambda: start_nginx(pathlib.Path(folder))
+        table("HTTP keep-alive", contenders, load_http, options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
