@@ -15,12 +15,15 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <fcntl.h>
 #include <iterator>
 #include <memory>
 #include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -54,6 +57,13 @@ public:
     ~stream() = default;
 
     explicit operator bool() const noexcept { return channel_ != nullptr; }
+
+    /// Takes over a descriptor that was made elsewhere: a connected socket, an end of a pipe, a terminal. It is set not
+    /// to block, for everybody who shares it.
+    /// @param name for messages; empty: the socket's peer, or "descriptor 5".
+    /// @throws std::system_error if it is none, std::invalid_argument for one that is always ready, such as a file: the
+    /// descriptor is closed then, too.
+    static stream from_descriptor(int fd, std::string name = {});
 
     // Reading
 
@@ -146,5 +156,26 @@ private:
 
     std::unique_ptr<detail::channel> channel_;
 };
+
+inline stream stream::from_descriptor(int fd, std::string name) {
+    if (name.empty()) name = "descriptor " + std::to_string(fd);
+    detail::descriptor owned(fd);
+    struct stat what {};
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fstat(fd, &what) != 0) detail::fail(errno, "stream of " + name);
+    if (S_ISREG(what.st_mode) || S_ISDIR(what.st_mode) || S_ISBLK(what.st_mode))
+        throw std::invalid_argument("stream of " + name + ": a file is always ready; read it with to_thread");
+    if (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        detail::fail(errno, "stream of " + name);
+    if (!S_ISSOCK(what.st_mode)) {
+        const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // which reads a packet at a time
+        return stream(std::make_unique<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
+    }
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) detail::fail(errno, "stream of " + name);
+    return stream(std::make_unique<detail::socket_channel>(std::move(owned),
+                                                           address(reinterpret_cast<const sockaddr*>(&peer), size)));
+}
 
 } // namespace asynchio

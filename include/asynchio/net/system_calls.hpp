@@ -4,7 +4,9 @@
 // The system calls of this room, through one table, so that a test can make any of them fail, be short or be
 // interrupted.
 
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <fcntl.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -52,6 +54,9 @@ struct system_calls {
 
 /// The table in use. Changed only while no loop is running.
 inline constinit system_calls calls{};
+
+/// Descriptors that this room holds in the process.
+inline std::atomic<std::ptrdiff_t> descriptors_alive = 0;
 
 /// Repeats a call that a signal interrupted.
 template<class Call>

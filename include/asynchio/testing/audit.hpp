@@ -5,6 +5,7 @@
 
 #include <asynchio/loop/frame_pool.hpp>
 #include <asynchio/loop/mailbox.hpp>
+#include <asynchio/net/system_calls.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/thread/worker_count.hpp>
 
@@ -20,11 +21,14 @@ struct audit_report {
     std::size_t timers = 0;         // of the running loop
     std::ptrdiff_t loops = 0;       // with their descriptors
     std::ptrdiff_t threads = 0;     // of thread pools
+    std::ptrdiff_t descriptors = 0; // of streams, servers and what else room net holds
     std::string details;            // where the tasks that are left were created
 
     audit_report() = default;
     /// Whether nothing is left.
-    bool clean() const noexcept { return frames == 0 && tasks == 0 && timers == 0 && loops == 0 && threads == 0; }
+    bool clean() const noexcept {
+        return frames == 0 && tasks == 0 && timers == 0 && loops == 0 && threads == 0 && descriptors == 0;
+    }
     /// One line for each kind that is not zero.
     std::string to_string() const {
         std::string text;
@@ -36,6 +40,7 @@ struct audit_report {
         line("timers", timers);
         line("loops", loops);
         line("threads", threads);
+        line("descriptors", descriptors);
         return text + details;
     }
 };
@@ -47,6 +52,7 @@ inline audit_report audit() {
     report.frames = detail::frame_pool::live();
     report.loops = detail::mailbox::alive.load();
     report.threads = detail::workers_alive.load();
+    report.descriptors = detail::descriptors_alive.load();
     if (auto* loop = static_cast<event_loop*>(detail::this_thread.running)) {
         report.timers = loop->pending_timers();
         const detail::frame* self = detail::current_task_frame();

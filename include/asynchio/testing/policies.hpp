@@ -11,14 +11,10 @@ namespace asynchio::testing {
 
 /// Time stands still while anything runs and jumps to the next deadline when nothing does: `run(test(),
 /// testing::virtual_clock())`. A worker thread that owes a result holds the clock.
-inline run_options virtual_clock() noexcept {
-    return {.virtual_time = true};
-}
+inline run_options virtual_clock() noexcept { return {.virtual_time = true}; }
 
 /// The virtual clock, and what is ready in one iteration runs in an order drawn from `seed`; the same seed gives the
 /// same order.
-inline run_options shuffled_order(std::uint64_t seed) noexcept {
-    return {.virtual_time = true, .order_seed = seed};
-}
+inline run_options shuffled_order(std::uint64_t seed) noexcept { return {.virtual_time = true, .order_seed = seed}; }
 
 } // namespace asynchio::testing

@@ -23,8 +23,7 @@ inline std::size_t run_until_idle(event_loop& loop) {
 /// In a coroutine: lets all other tasks run until each waits for something that is not there yet. Time does not pass.
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
 task<> run_until_idle() {
-    do
-        co_await yield();
+    do co_await yield();
     while (!get_running_loop().nothing_else_ready());
 }
 

@@ -65,8 +65,8 @@ public:
     virtual address local() const { return {}; }
     virtual address peer() const { return {}; }
     virtual int descriptor() const noexcept { return -1; }
-    /// Whether a call that gave less than it was asked for has emptied what it read from.
-    virtual bool short_means_empty() const noexcept { return true; }
+    /// Whether a read that gave less than it was asked for has emptied what it read from.
+    virtual bool short_means_empty() const noexcept { return false; }
 
     // Reading
 

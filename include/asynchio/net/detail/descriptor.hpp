@@ -19,22 +19,26 @@ namespace asynchio::detail {
 class descriptor {
 public:
     descriptor() noexcept = default;
-    explicit descriptor(int fd) noexcept : fd_(fd) {}
-    descriptor(descriptor&& other) noexcept : fd_(other.release()) {}
+    /// Takes `fd` over; a negative one is none.
+    explicit descriptor(int fd) noexcept : fd_(fd) {
+        if (fd >= 0) ++descriptors_alive;
+    }
+    descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     descriptor& operator=(descriptor&& other) noexcept {
-        descriptor old(std::exchange(fd_, other.release()));
+        const descriptor old(std::move(*this));
+        fd_ = std::exchange(other.fd_, -1);
         return *this;
     }
     ~descriptor() {
         if (fd_ < 0) return;
         const int error = errno;
         calls.close(fd_); // also when interrupted: Linux has closed it then
+        --descriptors_alive;
         errno = error;
     }
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
     int get() const noexcept { return fd_; }
-    int release() noexcept { return std::exchange(fd_, -1); }
 
 private:
     int fd_ = -1;

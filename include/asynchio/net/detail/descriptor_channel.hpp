@@ -135,6 +135,8 @@ public:
         return address(reinterpret_cast<const sockaddr*>(&storage), size);
     }
     address peer() const override { return peer_; }
+    /// A Unix-domain socket stops at descriptors that are passed along.
+    bool short_means_empty() const noexcept override { return peer_.is_ip(); }
 
 private:
     address peer_;
@@ -143,7 +145,7 @@ private:
 /// A pipe, a terminal, or another descriptor that can be read or written, and watched.
 class pipe_channel final : public descriptor_channel {
 public:
-    /// @param name for messages. @param is_pipe whether a call that gives less than it was asked for has emptied it.
+    /// @param name for messages. @param is_pipe whether a read that gives less than it was asked for has emptied it.
     pipe_channel(detail::descriptor d, std::string name, bool is_pipe) noexcept
         : descriptor_channel(std::move(d)), name_(std::move(name)), is_pipe_(is_pipe) {}
 

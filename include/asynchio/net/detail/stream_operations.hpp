@@ -208,13 +208,9 @@ private:
             const std::size_t count = parts_.fill(parts);
             if (count == 0) return all_ = true;
             if (!channel_->open(direction::write) || sent >= channel::most_in_a_turn) return false;
-            std::size_t size = 0;
-            for (std::size_t i = 0; i < count; ++i) size += parts[i].iov_len;
             const std::size_t taken = channel_->sent(channel_->send(parts, count));
             parts_.advance(taken);
             sent += taken;
-            // A short write means that the system's buffer is full: there will be a notice when it is not.
-            if (taken < size && channel_->short_means_empty()) channel_->blocked(direction::write);
         }
     } catch (...) { // of the range
         failure_ = std::current_exception();

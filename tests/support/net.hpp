@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Programs with sockets: run on each poller, in real time, with nothing left open.
+
+#include "virtual_run.hpp"
+
+#include <asynchio/loop/poller.hpp>
+#include <asynchio/net/stream.hpp>
+#include <asynchio/net/system_calls.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <dirent.h>
+#include <string>
+#include <sys/socket.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace asynchio_tests {
+
+/// How many descriptors the process has open.
+inline std::size_t open_descriptors() {
+    std::size_t count = 0;
+    ::DIR* all = ::opendir("/proc/self/fd");
+    REQUIRE(all != nullptr);
+    while (::readdir(all) != nullptr) ++count;
+    ::closedir(all);
+    return count;
+}
+
+/// `run(make())` with epoll and with poll.
+template<class Make>
+void on_each_poller(Make make) {
+    for (const auto kind : {asynchio::poller_kind::epoll, asynchio::poller_kind::poll}) {
+        INFO("poller: " << (kind == asynchio::poller_kind::epoll ? "epoll" : "poll"));
+        asynchio::run_options options;
+        options.poller = kind;
+        const std::size_t before = open_descriptors();
+        virtual_run(make(), options);
+        CHECK(open_descriptors() == before);
+    }
+}
+
+/// Two streams that are connected with each other.
+struct stream_pair {
+    stream_pair() {
+        int ends[2];
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+            throw std::system_error(errno, std::generic_category(), "socketpair");
+        first = asynchio::stream::from_descriptor(ends[0], "first");
+        second = asynchio::stream::from_descriptor(ends[1], "second");
+    }
+    asynchio::stream first;
+    asynchio::stream second;
+};
+
+/// While it lives, the system calls are what the test makes of them.
+class changed_calls {
+public:
+    changed_calls() = default;
+    changed_calls(const changed_calls&) = delete;
+    changed_calls& operator=(const changed_calls&) = delete;
+    ~changed_calls() { asynchio::detail::calls = before_; }
+    asynchio::detail::system_calls* operator->() const noexcept { return &asynchio::detail::calls; }
+
+private:
+    asynchio::detail::system_calls before_ = asynchio::detail::calls;
+};
+
+} // namespace asynchio_tests
