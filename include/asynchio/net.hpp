@@ -8,5 +8,7 @@
 #include <asynchio/net/open_connection.hpp>
 #include <asynchio/net/resolve.hpp>
 #include <asynchio/net/server.hpp>
+#include <asynchio/net/signal_set.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/net/system_calls.hpp>
+#include <asynchio/net/wait_readable.hpp>

@@ -165,8 +165,8 @@ public:
 
     // For the rooms above
 
-    void attach(detail::edge_watch& watch) { outside_.attach(watch); }
-    void detach(detail::edge_watch& watch) noexcept { outside_.descriptors.detach(watch); }
+    /// Timers, descriptors, signals and threads.
+    detail::selector& outside() noexcept { return outside_; }
     /// A copyable reference that other threads may hold.
     loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
     detail::service_registry& services() noexcept { return services_; }

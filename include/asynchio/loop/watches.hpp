@@ -100,6 +100,8 @@ public:
         return true;
     }
 
+    bool has(int number) const noexcept { return calls_.count(number) != 0; }
+
     void take() noexcept {
         for (auto& [number, call] : calls_)
             if (signal_table::take(number)) call->schedule();
@@ -161,6 +163,10 @@ public:
         place->call(direction) = std::move(call);
     }
 
+    bool has(int fd, unsigned char direction) const noexcept {
+        const auto found = watches_.find(fd);
+        return found != watches_.end() && (found->second->wanted & direction) != 0;
+    }
     /// @return whether there was one.
     bool remove(int fd, unsigned char direction) noexcept {
         const auto found = watches_.find(fd);

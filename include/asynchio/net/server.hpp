@@ -10,6 +10,7 @@
 #include <asynchio/net/resolve.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <exception>
@@ -168,6 +169,7 @@ template<class Handler>
 server make_server(const std::vector<address>& where, Handler handler, const server_options& options) {
     static_assert(std::is_invocable_v<Handler&, stream>,
                   "the handler of a server is called with a stream: task<> handle(aio::stream connection)");
+    require_callable(handler, "start_server");
     if (options.backlog < 1) throw std::invalid_argument("start_server: the backlog must be at least 1");
     auto* state = new server_of<Handler>(listen_at(where, options.reuse_port), options.backlog, std::move(handler));
     server made(*state);
@@ -196,12 +198,12 @@ task<server> start_unix_server(Handler handler, address where, server_options op
 /// @param host a name or a numeric address; empty: all of this machine's. @param port 0 picks a free one, see port().
 /// @throws std::system_error naming the address ("bind to 127.0.0.1:80: Address already in use"),
 /// std::invalid_argument for a port that is none.
-/// Lifetime: the handler is copied in and lives until the last of its tasks has ended.
+/// Lifetime: the handler is copied in, or moved in by take(), and lives until the last of its tasks has ended.
 template<class Handler>
 task<server> start_server(Handler&& handler, std::string host, int port, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
-    detail::require_callable(handler, "start_server");
-    return detail::start_server<std::decay_t<Handler>>(std::forward<Handler>(handler), std::move(host), port, options);
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(host),
+                                                                       port, options);
 }
 
 /// The same at a Unix-domain socket. A file that a server left which is gone is removed first; it is removed at close.
@@ -209,9 +211,8 @@ task<server> start_server(Handler&& handler, std::string host, int port, server_
 template<class Handler>
 task<server> start_unix_server(Handler&& handler, std::string path, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
-    detail::require_callable(handler, "start_unix_server");
-    return detail::start_unix_server<std::decay_t<Handler>>(std::forward<Handler>(handler), address::unix_path(path),
-                                                            options);
+    return detail::start_unix_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler),
+                                                                            address::unix_path(path), options);
 }
 
 } // namespace asynchio

@@ -137,7 +137,7 @@ private:
             }
             error = errno;
             if (error != EINPROGRESS && error != EINTR) return failed(peer, error);
-            loop_->attach(*each);
+            loop_->outside().attach(*each);
             each->wanted = fd_watch::writable;
             attempts_.push_back(std::move(each));
             ++under_way_;
@@ -161,7 +161,7 @@ private:
         int error = 0;
         socklen_t size = sizeof error;
         if (calls.getsockopt(each.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-        loop_->detach(each);
+        loop_->outside().descriptors.detach(each);
         if (error == 0) {
             win(each);
         } else {
@@ -180,7 +180,7 @@ private:
         if (next_timer_.pending) loop_->remove_timer(next_timer_);
         if (limit_.pending) loop_->remove_timer(limit_);
         for (const auto& each : attempts_) {
-            loop_->detach(*each);
+            loop_->outside().descriptors.detach(*each);
             each->socket = descriptor();
         }
     }

@@ -95,7 +95,11 @@ public:
 
     void hold() noexcept { ++holders_; }
     void let_go() noexcept {
-        if (--holders_ == 0) free_if_idle();
+        if (--holders_ != 0) return;
+        if (servers_ == nullptr)
+            delete this;
+        else
+            free_if_idle();
     }
 
 protected:
@@ -105,11 +109,7 @@ protected:
         servers_ = &loop().services().get<open_servers>([] { return std::make_unique<open_servers>(); });
         servers_->all.push_back(*this);
     }
-    ~server_state() override {
-        close();
-        while (channel* each = connections_.pop_front()) each->disown();
-        servers_->all.remove(*this);
-    }
+    ~server_state() override { leave_loop(); }
 
     virtual void handle(stream connection) = 0;
 
@@ -129,6 +129,18 @@ private:
         server_state& state;
     };
     static constexpr std::chrono::milliseconds pause{100};
+
+    void leave_loop() noexcept {
+        if (servers_ == nullptr) return;
+        close();
+        while (channel* each = connections_.pop_front()) each->disown();
+        std::exchange(servers_, nullptr)->all.remove(*this);
+    }
+    /// Who still refers to it may ask it.
+    void loop_ended() noexcept {
+        leave_loop();
+        if (holders_ == 0) delete this;
+    }
 
     void watch(listener& l) {
         loop().add_reader(l.socket.get(), [this, &l] { accept_from(l); });
@@ -230,7 +242,7 @@ private:
     intrusive_list<channel> connections_;
     wait_queue line_;
     reaper reaper_{*this};
-    open_servers* servers_;
+    open_servers* servers_ = nullptr; // null once the loop has ended
     timer_handle retry_;
     int backlog_;
     unsigned holders_ = 0;
@@ -240,7 +252,7 @@ private:
 };
 
 inline open_servers::~open_servers() {
-    while (server_state* each = all.front()) delete each;
+    while (server_state* each = all.front()) each->loop_ended();
 }
 
 template<class Handler>

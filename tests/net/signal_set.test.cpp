@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/net/signal_set.hpp>
+
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+#include "support/net.hpp"
+
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/yield.hpp>
+
+#include <csignal>
+#include <optional>
+#include <string>
+
+namespace aio = asynchio;
+using namespace asynchio_tests;
+
+namespace {
+
+aio::task<> settle() {
+    for (int i = 0; i < 5; ++i) co_await aio::yield();
+}
+
+} // namespace
+
+TEST_CASE("signal_set: gives the signals that come, while somebody waits and while nobody does",
+          "[net][SIG-1][SIG-2]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::signal_set signals(SIGUSR1, SIGUSR2);
+        const auto waiting = aio::create_task(signals.wait());
+        co_await settle();
+        CHECK_FALSE(waiting.done());
+        std::raise(SIGUSR2);
+        int number = co_await waiting;
+        CHECK(number == SIGUSR2);
+        std::raise(SIGUSR1);
+        std::raise(SIGUSR1);
+        co_await settle();
+        number = co_await signals.wait();
+        CHECK(number == SIGUSR1);
+        const auto next = aio::create_task(signals.wait());
+        co_await settle();
+        CHECK_FALSE(next.done()); // two of a kind were one
+        next.cancel();
+        const auto ended = co_await aio::nothrow(next);
+        CHECK(ended.cancelled());
+    });
+}
+
+TEST_CASE("signal_set: a signal that came for a cancelled task goes to the next", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::signal_set signals(SIGUSR1);
+        const auto first = aio::create_task(signals.wait());
+        const auto second = aio::create_task(signals.wait());
+        co_await settle();
+        std::raise(SIGUSR1);
+        // The call that hands it over runs in the next iteration, before this task, and the waiter after it.
+        co_await aio::yield();
+        first.cancel();
+        const auto ended = co_await aio::nothrow(first);
+        const int number = co_await second;
+        CHECK(number == SIGUSR1);
+        CHECK(ended.cancelled());
+    });
+}
+
+TEST_CASE("signal_set: restores what was before, and refuses what cannot be", "[net][SIG-4][SIG-5][SIG-8]") {
+    const auto handler_of = [](int number) {
+        struct sigaction now {};
+        ::sigaction(number, nullptr, &now);
+        return now.sa_handler;
+    };
+    on_each_poller([&]() -> aio::task<> {
+        const auto before = handler_of(SIGUSR1);
+        std::optional<aio::signal_set> signals(std::in_place, SIGUSR1);
+        CHECK(handler_of(SIGUSR1) != before);
+        CHECK(contains(message_of([] { aio::signal_set again(SIGUSR1); }), "is handled by this loop already"));
+        signals.reset();
+        CHECK(handler_of(SIGUSR1) == before);
+        CHECK(contains(message_of([] { aio::signal_set none(SIGUSR2, SIGKILL); }), "signal 9"));
+        CHECK(handler_of(SIGUSR2) == SIG_DFL);
+        CHECK(contains(message_of([] { aio::signal_set none(1000); }), "1000 is not a signal number"));
+        co_return;
+    });
+    CHECK(contains(message_of([] { aio::signal_set outside(SIGUSR1); }), "no running event loop"));
+}
