@@ -5,7 +5,10 @@
 
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/bytes.hpp>
+#include <asynchio/net/datagram_socket.hpp>
 #include <asynchio/net/open_connection.hpp>
+#include <asynchio/net/process.hpp>
+#include <asynchio/net/process_options.hpp>
 #include <asynchio/net/resolve.hpp>
 #include <asynchio/net/server.hpp>
 #include <asynchio/net/signal_set.hpp>

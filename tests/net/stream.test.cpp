@@ -668,7 +668,7 @@ TEST_CASE("stream: belongs to the loop in which it waited first", "[net]") {
     auto write = [&]() -> aio::task<> {
         const std::string sent = much();
         const std::string error = co_await error_of([&] { return ends.first.write(sent); });
-        CHECK(error == "stream: it belongs to another event loop");
+        CHECK(error == "stream or socket: it belongs to another event loop");
     };
     aio::run(write);
 }

@@ -68,11 +68,7 @@ public:
             if (!ready.empty()) return;
         }
         if (const nanoseconds_count timeout = time_to_sleep(); timeout != 0 && mailbox->fall_asleep()) {
-            if (descriptors.active())
-                descriptors.wait(timeout);
-            else
-                mailbox->wait(timeout);
-            mailbox->wake_up();
+            wait(timeout);
         } else if (descriptors.active()) {
             descriptors.wait(0);
         }
@@ -86,9 +82,7 @@ public:
 
     /// Sleeps until notified, for at most `real` nanoseconds, whatever the timers say.
     void sleep_at_most(nanoseconds_count real) noexcept {
-        if (!mailbox->fall_asleep()) return;
-        mailbox->wait(real);
-        mailbox->wake_up();
+        if (mailbox->fall_asleep()) wait(real);
     }
 
     /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
@@ -105,6 +99,14 @@ public:
     std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
 
 private:
+    /// Asleep, until something outside wakes it.
+    void wait(nanoseconds_count timeout) noexcept {
+        if (descriptors.active())
+            descriptors.wait(timeout);
+        else
+            mailbox->wait(timeout);
+        mailbox->wake_up();
+    }
     nanoseconds_count time_to_sleep() const noexcept {
         if (virtual_ || timers.empty()) return -1;
         const nanoseconds_count left = timers.next_deadline() - steady_now();

@@ -6,11 +6,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <fcntl.h>
 #include <netdb.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/sendfile.h>
@@ -45,6 +48,10 @@ struct system_calls {
     int (*pipe2)(int*, int) = &::pipe2;
     ssize_t (*pread)(int, void*, size_t, off_t) = &::pread;
     int (*close)(int) = &::close;
+    int (*posix_spawnp)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
+                        char* const*) = &::posix_spawnp;
+    int (*waitid)(idtype_t, id_t, siginfo_t*, int) = &::waitid;
+    int (*kill)(pid_t, int) = &::kill;
     int (*getaddrinfo)(const char*, const char*, const addrinfo*, addrinfo**) = &::getaddrinfo;
 #if defined(__linux__)
     ssize_t (*sendfile)(int, int, off_t*, size_t) = &::sendfile;

@@ -3,56 +3,24 @@
 
 // Channels over descriptors: connected sockets, and pipes and what else can be read or written.
 
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/net/detail/channel.hpp>
+#include <asynchio/net/detail/socket_address.hpp>
+#include <asynchio/net/detail/watched_descriptor.hpp>
 
 #include <csignal>
 #include <ctime>
-#include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace asynchio::detail {
 
-/// Registered with its loop when a call would block for the first time, and once.
-class descriptor_channel : public channel, private edge_watch {
+/// A channel over a descriptor.
+class descriptor_channel : public watched_descriptor<channel> {
 public:
-    explicit descriptor_channel(detail::descriptor d) noexcept : descriptor_(std::move(d)) {
-        fd = descriptor_.get();
-        ready = [](fd_watch& self, unsigned char what) noexcept {
-            static_cast<descriptor_channel&>(static_cast<edge_watch&>(self)).notify(what);
-        };
-    }
-    ~descriptor_channel() override { forget(); }
+    using watched_descriptor<channel>::watched_descriptor;
 
-    void shut(bool) noexcept override {
-        forget();
-        descriptor_ = detail::descriptor();
-        fd = -1;
-    }
-    int descriptor() const noexcept override { return descriptor_.get(); }
-
-protected:
-    void arm(direction d) final {
-        scheduler* running = this_thread.running;
-        if (!attached()) {
-            static_cast<event_loop&>(*running).outside().attach(*this);
-            loop_ = running;
-            wanted = 0;
-        } else if (loop_ != running) {
-            throw std::logic_error("stream: it belongs to another event loop");
-        }
-        wanted |= d == direction::read ? readable : writable;
-    }
-
-private:
-    void forget() noexcept {
-        if (attached()) static_cast<event_loop&>(*loop_).outside().descriptors.detach(*this);
-    }
-
-    detail::descriptor descriptor_;
-    scheduler* loop_ = nullptr;
+    void shut(bool) noexcept override { close_descriptor(); }
+    int descriptor() const noexcept final { return handle(); }
 };
 
 /// While it lives, SIGPIPE of this thread's own writes is not delivered.
@@ -127,13 +95,7 @@ public:
         descriptor_channel::shut(abort);
     }
     std::string name() const override { return peer_.to_string(); }
-    address local() const override {
-        sockaddr_storage storage{};
-        socklen_t size = sizeof storage;
-        if (descriptor() < 0 || calls.getsockname(descriptor(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-            return {};
-        return address(reinterpret_cast<const sockaddr*>(&storage), size);
-    }
+    address local() const override { return local_address_of(descriptor()); }
     address peer() const override { return peer_; }
     /// A Unix-domain socket stops at descriptors that are passed along.
     bool short_means_empty() const noexcept override { return peer_.is_ip(); }

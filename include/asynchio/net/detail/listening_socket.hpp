@@ -5,6 +5,7 @@
 
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/descriptor.hpp>
+#include <asynchio/net/detail/socket_address.hpp>
 
 #include <cerrno>
 #include <netinet/in.h>
@@ -17,14 +18,6 @@
 #include <vector>
 
 namespace asynchio::detail {
-
-inline address local_address_of(const descriptor& socket) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    if (calls.getsockname(socket.get(), reinterpret_cast<sockaddr*>(&storage), &size) != 0)
-        fail(errno, "getsockname of a listening socket");
-    return address(reinterpret_cast<const sockaddr*>(&storage), size);
-}
 
 /// Bound, not listening yet. The file of a Unix-domain socket goes with it.
 class listening_socket {
@@ -41,7 +34,7 @@ public:
         }
         if (calls.bind(socket_.get(), where.data(), where.size()) != 0) fail(errno, "bind to " + where.to_string());
         if (where.is_ip())
-            where_ = local_address_of(socket_);
+            where_ = local_address_of(socket_.get());
         else
             remember_file();
     }

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A child of this process, from its start until it is reaped.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/services.hpp>
+#include <asynchio/net/detail/spawn.hpp>
+#include <asynchio/net/stream.hpp>
+#include <asynchio/task/wait_queue.hpp>
+
+#include <cerrno>
+#include <csignal>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/wait.h>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace asynchio::detail {
+
+class process_state;
+
+/// The children of a loop: none is left, not even as a zombie, when it ends.
+class child_processes final : public service {
+public:
+    explicit child_processes(event_loop& loop) noexcept : loop_(loop) {}
+    child_processes(const child_processes&) = delete;
+    child_processes& operator=(const child_processes&) = delete;
+    ~child_processes() override;
+
+    void close() noexcept override;
+    bool closed() const noexcept override { return running_ == 0; }
+
+    static child_processes& of(event_loop& loop) {
+        return loop.services().get<child_processes>([&loop] { return std::make_unique<child_processes>(loop); });
+    }
+    event_loop& loop() const noexcept { return loop_; }
+
+private:
+    friend process_state;
+    event_loop& loop_;
+    intrusive_list<process_state> all_;
+    std::size_t running_ = 0;
+};
+
+/// Lives while somebody refers to it or the child runs. Reaps its own child and no other.
+class process_state final : public list_link {
+public:
+    process_state(child_processes& children, spawned child, const std::string& name)
+        : list_link(), children_(&children) {
+        pid_ = child.pid;
+        exit_.state = this;
+        try {
+            keep(in_, std::move(child.in), "standard input of '" + name + "'");
+            keep(out_, std::move(child.out), "standard output of '" + name + "'");
+            keep(err_, std::move(child.err), "standard error of '" + name + "'");
+            watch();
+        } catch (...) {
+            end_now();
+            throw;
+        }
+        children.all_.push_back(*this);
+        ++children.running_;
+    }
+    process_state(const process_state&) = delete;
+    process_state& operator=(const process_state&) = delete;
+
+    pid_t pid() const noexcept { return pid_; }
+    std::optional<int> returncode() const noexcept { return returncode_; }
+    std::optional<stream>& in() noexcept { return in_; }
+    std::optional<stream>& out() noexcept { return out_; }
+    std::optional<stream>& err() noexcept { return err_; }
+
+    /// Nothing once it has ended: its number may be somebody else's then.
+    void send_signal(int number) const {
+        if (returncode_) return;
+        if (calls.kill(pid_, number) != 0 && errno != ESRCH)
+            fail(errno, "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
+    }
+    line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
+
+    void hold() noexcept { ++holders_; }
+    /// The last one kills the child.
+    void let_go() noexcept {
+        if (--holders_ == 0) kill_unneeded();
+    }
+
+private:
+    friend child_processes;
+    ~process_state() = default;
+
+    struct exit_watch : edge_watch {
+        exit_watch() noexcept {
+            ready = [](fd_watch& self, unsigned char) noexcept {
+                static_cast<exit_watch&>(static_cast<edge_watch&>(self)).state->reap();
+            };
+        }
+        process_state* state = nullptr;
+        descriptor pidfd;
+    };
+
+    static void keep(std::optional<stream>& place, descriptor fd, std::string name) {
+        if (fd) place.emplace(std::make_unique<pipe_channel>(std::move(fd), std::move(name), true));
+    }
+
+    /// By a descriptor of the process, Linux 5.3; else a thread waits.
+    void watch() {
+#if defined(__linux__)
+        exit_.pidfd = descriptor(calls.pidfd_open(pid_, 0)); // close-on-exec by itself
+        if (exit_.pidfd) {
+            exit_.fd = exit_.pidfd.get();
+            children_->loop().outside().attach(exit_);
+            exit_.wanted = fd_watch::readable;
+            return;
+        }
+        if (errno != ENOSYS && errno != EPERM) fail(errno, "watch process " + std::to_string(pid_));
+#endif
+        std::thread([pid = pid_, box = children_->loop().ref(), alive = std::weak_ptr<process_state*>(self_)] {
+            siginfo_t info{};
+            uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT); });
+            try {
+                box.call_soon_threadsafe([alive] {
+                    if (const auto state = alive.lock()) (*state)->reap();
+                });
+            } catch (const std::exception&) { // the loop is closed, and has reaped it
+            }
+        }).detach();
+    }
+
+    void reap() noexcept {
+        if (returncode_) return;
+        siginfo_t info{};
+        const int result =
+            uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG); });
+        if (result == 0 && info.si_pid == 0) { // not yet
+            exit_.wanted = fd_watch::readable;
+            return;
+        }
+        // Reaped by somebody else: how it ended is not known.
+        ended(result != 0 ? 255 : info.si_code == CLD_EXITED ? info.si_status : -info.si_status);
+    }
+    void ended(int code) noexcept {
+        returncode_ = code;
+        children_->loop().outside().descriptors.detach(exit_);
+        exit_.pidfd = descriptor();
+        children_->all_.remove(*this);
+        --children_->running_;
+        line_.wake_all();
+        if (holders_ == 0) delete this;
+    }
+    void kill_unneeded() noexcept {
+        if (returncode_)
+            delete this;
+        else
+            calls.kill(pid_, SIGKILL); // and is reaped when it has ended
+    }
+    /// Kills it and waits: a killed process does not take long.
+    void end_now() noexcept {
+        siginfo_t info{};
+        calls.kill(pid_, SIGKILL);
+        uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED); });
+        if (!returncode_) returncode_ = -SIGKILL;
+        children_->loop().outside().descriptors.detach(exit_);
+        exit_.pidfd = descriptor();
+    }
+    /// The loop is gone; who still refers to it may ask it.
+    void loop_ended() noexcept {
+        end_now();
+        children_->all_.remove(*this);
+        if (holders_ == 0) delete this;
+    }
+
+    child_processes* children_;
+    pid_t pid_;
+    std::optional<int> returncode_;
+    std::optional<stream> in_;
+    std::optional<stream> out_;
+    std::optional<stream> err_;
+    wait_queue line_;
+    exit_watch exit_;
+    unsigned holders_ = 0;
+    std::shared_ptr<process_state*> self_ = std::make_shared<process_state*>(this); // for the thread that waits
+};
+
+inline child_processes::~child_processes() {
+    while (process_state* each = all_.front()) each->loop_ended();
+}
+
+inline void child_processes::close() noexcept {
+    for (process_state* each = all_.front(); each != nullptr; each = all_.after(*each)) calls.kill(each->pid_, SIGKILL);
+}
+
+} // namespace asynchio::detail

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Other programs, with streams to them.
+
+#include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/net/bytes.hpp>
+#include <asynchio/net/detail/process_state.hpp>
+#include <asynchio/net/process_options.hpp>
+#include <asynchio/net/stream.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/crew.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <concepts>
+#include <csignal>
+#include <exception>
+#include <optional>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio {
+
+/// What a subprocess has written; empty for a stream that is no pipe.
+struct process_output {
+    std::string out;
+    std::string err;
+};
+
+/// A subprocess.
+///
+/// Behaviour: its end is noticed by a descriptor of the process (Linux 5.3), else by a thread that waits for it; other
+/// children of this program are not touched.
+/// Cancellation: of wait() and communicate() ends the waiting; the process lives on.
+/// Threads: its loop's.
+/// Lifetime: destroyed while the process runs, it kills and reaps it. None is left when the loop has ended.
+/// Differs from Python: signals to a process that has ended are ignored silently, as in Python 3.13.
+/// Example: `aio::process_options o; o.out = aio::subprocess::pipe;
+/// aio::process p = co_await aio::create_subprocess("date", o); aio::process_output all = co_await p.communicate();`
+/// See also: create_subprocess, process_options.
+class process {
+public:
+    explicit process(detail::process_state& state) noexcept : state_(&state) { state.hold(); }
+    process(process&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    process& operator=(process&& other) noexcept {
+        const process old(std::move(*this));
+        state_ = std::exchange(other.state_, nullptr);
+        return *this;
+    }
+    ~process() {
+        if (state_ != nullptr) state_->let_go();
+    }
+
+    int pid() const { return state().pid(); }
+    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it.
+    std::optional<int> returncode() const { return state().returncode(); }
+
+    /// Its standard streams. @throws std::logic_error for one that is no pipe.
+    stream& in() const { return pipe(state().in(), "in"); }
+    stream& out() const { return pipe(state().out(), "out"); }
+    stream& err() const { return pipe(state().err(), "err"); }
+
+    /// Waits until it has ended, and gives the return code; any number of tasks may wait, and again later. A process
+    /// that writes into a pipe which nobody reads never ends: see communicate().
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+    task<int> wait() {
+        return ended(held(state()));
+    }
+
+    /// Writes `input` and closes, reads what the process writes to its end, and waits for its end, all at once. What
+    /// goes wrong with writing because it does not read is ignored.
+    template<class = void>
+    task<process_output> communicate(std::string input = {}) {
+        return communicate(held(state()), std::move(input));
+    }
+
+    /// Nothing happens once it has ended. @throws std::system_error for what is no signal.
+    void send_signal(int number) const { state().send_signal(number); }
+    void terminate() const { send_signal(SIGTERM); }
+    void kill() const { send_signal(SIGKILL); }
+
+private:
+    class held {
+    public:
+        explicit held(detail::process_state& s) noexcept : state_(&s) { s.hold(); }
+        held(const held& other) noexcept : held(*other.state_) {}
+        held& operator=(const held&) = delete;
+        ~held() { state_->let_go(); }
+        detail::process_state* operator->() const noexcept { return state_; }
+
+    private:
+        detail::process_state* state_;
+    };
+
+    /// Those who read and write; the first error cancels the others.
+    class conversation final : public detail::crew {
+    public:
+        conversation() noexcept { begin(); }
+        void add(task<> part) {
+            make_room();
+            const auto started = detail::make_task(loop(), std::move(part), {}, false, {});
+            adopt(*started.completion());
+        }
+        template<class = void>
+        task<> end() {
+            std::exception_ptr cancellation;
+            while (running() != 0) {
+                try {
+                    co_await all_ended(*this, "process", false);
+                } catch (const cancelled_error&) {
+                    cancellation = std::current_exception();
+                    cancel_all();
+                }
+            }
+            if (error_) std::rethrow_exception(error_);
+            if (cancellation) std::rethrow_exception(cancellation);
+        }
+
+    private:
+        void child_ended(detail::frame& child) noexcept override {
+            if (!child.failed()) return;
+            child.set(detail::flag_retrieved);
+            if (error_) return;
+            error_ = child.error();
+            cancel_all();
+        }
+        std::exception_ptr error_;
+    };
+
+    template<class = void>
+    static task<int> ended(held state) {
+        while (!state->returncode()) co_await state->end();
+        co_return *state->returncode();
+    }
+    template<class = void>
+    static task<> feed(stream& in, const std::string& input) {
+        try {
+            co_await in.write(input);
+        } catch (const std::system_error& e) {
+            if (e.code() != std::errc::broken_pipe && e.code() != std::errc::connection_reset) throw;
+        }
+        co_await in.aclose();
+    }
+    template<class = void>
+    static task<> collect(stream& from, std::string& into) {
+        into = co_await from.read_all();
+    }
+    template<class = void>
+    static task<process_output> communicate(held state, std::string input) {
+        if (!input.empty() && !state->in()) throw std::logic_error("communicate: the process's in is no pipe");
+        process_output all;
+        conversation parts;
+        if (state->in() && !state->in()->is_closed()) parts.add(feed(*state->in(), input));
+        if (state->out()) parts.add(collect(*state->out(), all.out));
+        if (state->err()) parts.add(collect(*state->err(), all.err));
+        co_await parts.end();
+        co_await ended(state);
+        co_return all;
+    }
+
+    static stream& pipe(std::optional<stream>& which, const char* name) {
+        if (!which) throw std::logic_error(std::string("process: its ") + name + " is no pipe; see process_options");
+        return *which;
+    }
+    detail::process_state& state() const {
+        if (state_ == nullptr) [[unlikely]]
+            throw std::logic_error("process: it was moved from");
+        return *state_;
+    }
+
+    detail::process_state* state_;
+};
+
+namespace detail {
+
+/// There is nothing to wait for: a task that is cancelled before it runs starts nothing.
+template<class = void>
+task<process> start_process(std::vector<std::string> command, process_options options) {
+    child_processes& children = child_processes::of(get_running_loop());
+    auto* state = new process_state(children, spawn(command, options), command[0]);
+    co_return process(*state);
+}
+
+/// Sorts the arguments of create_subprocess.
+struct command_line {
+    template<class... Args>
+    explicit command_line(Args&&... args) {
+        words.reserve(sizeof...(args));
+        (add(std::forward<Args>(args)), ...);
+    }
+    std::vector<std::string> words;
+    process_options options;
+
+private:
+    void add(std::string_view word) { words.emplace_back(word); }
+    void add(const process_options& o) { options = o; }
+    template<std::ranges::input_range R>
+    requires(!std::convertible_to<R, std::string_view>) void add(R&& all) {
+        for (auto&& each : all) words.emplace_back(std::string_view(each));
+    }
+};
+
+template<class A>
+concept command_argument = std::convertible_to<A, std::string_view> ||
+    std::same_as<std::remove_cvref_t<A>, process_options> ||
+    (std::ranges::input_range<A>&& std::convertible_to<std::ranges::range_reference_t<A>, std::string_view>);
+
+} // namespace detail
+
+/// Starts a program, found in PATH unless its name has a slash, without a shell: `create_subprocess("ls", "-l")`,
+/// `create_subprocess(words, options)`.
+///
+/// @param args the program and its arguments: texts or ranges of texts; process_options may stand at the end.
+/// @throws std::system_error naming the program when it cannot be run, std::invalid_argument for none.
+/// Cancellation: before it starts; there is nothing to wait for.
+/// Cost: blocks until the program is loaded, some 0.5 ms.
+template<detail::command_argument... Args>
+task<process> create_subprocess(Args&&... args) {
+    detail::command_line all(std::forward<Args>(args)...);
+    return detail::start_process(std::move(all.words), std::move(all.options));
+}
+
+/// Has `/bin/sh -c` run a command: never one with parts that come from outside.
+template<class = void>
+task<process> create_subprocess_shell(std::string command, process_options options = {}) {
+    std::vector<std::string> words;
+    for (const char* each : {"/bin/sh", "-c"}) words.emplace_back(each);
+    words.push_back(std::move(command));
+    return detail::start_process(std::move(words), std::move(options));
+}
+
+} // namespace asynchio

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/net/datagram_socket.hpp>
+
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+#include "support/net.hpp"
+
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/yield.hpp>
+
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <utility>
+
+namespace aio = asynchio;
+using namespace asynchio_tests;
+
+namespace {
+
+aio::datagram_socket on_loopback() { return aio::datagram_socket::bound(aio::address::ip("127.0.0.1", 0)); }
+
+aio::task<> settle() {
+    for (int i = 0; i < 5; ++i) co_await aio::yield();
+}
+
+template<class F>
+aio::task<std::string> error_of(F f) {
+    try {
+        co_await f();
+    } catch (const std::exception& e) {
+        co_return e.what();
+    }
+    co_return std::string();
+}
+
+} // namespace
+
+TEST_CASE("datagram_socket: each datagram arrives whole, with its sender", "[net][SWR-25]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket first = on_loopback();
+        aio::datagram_socket second = on_loopback();
+        char buffer[100];
+        const auto receiving = aio::create_task(second.receive_from(buffer));
+        co_await settle();
+        CHECK_FALSE(receiving.done());
+        co_await first.send_to("one", second.local_address());
+        aio::datagram got = co_await receiving;
+        CHECK(std::string_view(buffer, got.size) == "one");
+        CHECK(got.from == first.local_address());
+        CHECK_FALSE(got.truncated);
+        co_await first.send_to("two", second.local_address());
+        co_await first.send_to("", second.local_address());
+        co_await first.send_to("too long", second.local_address());
+        got = co_await second.receive_from(buffer);
+        CHECK(std::string_view(buffer, got.size) == "two");
+        got = co_await second.receive_from(buffer);
+        CHECK(got.size == 0);
+        char three[3];
+        got = co_await second.receive_from(three);
+        CHECK(std::string_view(three, got.size) == "too");
+        CHECK(got.truncated);
+    });
+}
+
+TEST_CASE("datagram_socket: connected, it sends without an address, and is told that nobody listens", "[net][SWR-25]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket server = on_loopback();
+        const aio::address where = server.local_address();
+        aio::datagram_socket client = aio::datagram_socket::connected(where);
+        co_await client.send("ping");
+        char buffer[100];
+        aio::datagram got = co_await server.receive_from(buffer);
+        co_await server.send_to("pong", got.from);
+        got = co_await client.receive_from(buffer);
+        CHECK(std::string_view(buffer, got.size) == "pong");
+        server.close();
+        CHECK(server.is_closed());
+        co_await client.send("anybody?");
+        const std::string error = co_await error_of([&] { return client.receive_from(buffer); });
+        CHECK(contains(error, "receive at 127.0.0.1:"));
+        CHECK(contains(error, "Connection refused"));
+    });
+}
+
+TEST_CASE("datagram_socket: errors name the address, and it can be used on", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket socket = on_loopback();
+        const std::string much(100'000, 'x');
+        const aio::address self = socket.local_address();
+        std::string error = co_await error_of([&] { return socket.send_to(much, self); });
+        CHECK(error == "send to " + self.to_string() + ": Message too long");
+        co_await socket.send_to("x", self);
+        char buffer[10];
+        const aio::datagram got = co_await socket.receive_from(buffer);
+        CHECK(got.from == self);
+        error = message_of([&] { aio::datagram_socket::bound(self); });
+        CHECK(error == "bind to " + self.to_string() + ": Address already in use");
+    });
+}
+
+TEST_CASE("datagram_socket: one receiver at a time; closing tells it; it can be cancelled", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket socket = on_loopback();
+        char buffer[10];
+        const auto first = aio::create_task(socket.receive_from(buffer));
+        co_await settle();
+        std::string error = co_await error_of([&] { return socket.receive_from(buffer); });
+        CHECK(contains(error, "receive: another task waits"));
+        first.cancel();
+        const auto ended = co_await aio::nothrow(first);
+        CHECK(ended.cancelled());
+        const auto second = aio::create_task(error_of([&] { return socket.receive_from(buffer); }));
+        co_await settle();
+        socket.close();
+        error = co_await second;
+        CHECK(error == "receive: the socket is closed");
+        error = co_await error_of([&] { return socket.send_to("x", aio::address::ip("127.0.0.1", 1)); });
+        CHECK(error == "send: the socket is closed");
+        const aio::datagram_socket gone = std::move(socket);
+        CHECK(message_of([&] { static_cast<void>(socket.receive_from(buffer)); }) ==
+              "datagram_socket: it was moved from");
+    });
+}
+
+TEST_CASE("datagram_socket: works with Unix-domain sockets, whose sender waits for room", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const aio::address where = aio::address::unix_path("@asynchio-datagram-" + std::to_string(::getpid()));
+        aio::datagram_socket server = aio::datagram_socket::bound(where);
+        aio::datagram_socket client = aio::datagram_socket::connected(where);
+        int sent = 0;
+        auto send = [&]() -> aio::task<> {
+            for (; sent < 5000; ++sent) co_await client.send("message");
+        };
+        const auto sending = aio::create_task(send);
+        co_await settle();
+        CHECK(sent < 5000);
+        char buffer[100];
+        for (int i = 0; i < 5000; ++i) {
+            const aio::datagram got = co_await server.receive_from(buffer);
+            if (got.size != 7 || got.from.path() != "") FAIL_CHECK("datagram " << i);
+        }
+        co_await sending;
+    });
+}
+
+TEST_CASE("datagram_socket: a hundred thousand", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket socket = on_loopback();
+        const aio::address self = socket.local_address();
+        char buffer[10];
+        for (int i = 0; i < 50'000; ++i) {
+            co_await socket.send_to("x", self);
+            co_await socket.receive_from(buffer);
+        }
+    });
+}

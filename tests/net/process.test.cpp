@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/net/process.hpp>
+
+// covers: net/process_options.hpp
+#include <asynchio/net/process_options.hpp>
+
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+#include "support/net.hpp"
+
+#include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/wait_for.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
+#include <asynchio/testing/for_each_cancellation.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <fcntl.h>
+#include <optional>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace aio = asynchio;
+using namespace asynchio_tests;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Whether this process has no child, not even a zombie.
+bool childless() {
+    errno = 0;
+    return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+}
+
+/// On each poller, with a descriptor of the process and with a thread that waits for it.
+template<class Make>
+void each_way(Make make) {
+    for (const bool has_pidfd : {true, false}) {
+        INFO("pidfd: " << has_pidfd);
+        const changed_calls changed;
+        if (!has_pidfd)
+            changed->pidfd_open = [](pid_t, unsigned) {
+                errno = ENOSYS;
+                return -1;
+            };
+        on_each_poller(make);
+        CHECK(childless());
+    }
+}
+
+template<class F>
+aio::task<std::string> error_of(F f) {
+    try {
+        co_await f();
+    } catch (const std::exception& e) {
+        co_return e.what();
+    }
+    co_return std::string();
+}
+
+aio::process_options pipes(bool in, bool out, bool err = false) {
+    aio::process_options options;
+    if (in) options.in = aio::subprocess::pipe;
+    if (out) options.out = aio::subprocess::pipe;
+    if (err) options.err = aio::subprocess::pipe;
+    return options;
+}
+
+aio::task<std::string> output_of(std::string command, aio::process_options options = pipes(false, true)) {
+    aio::process p = co_await aio::create_subprocess_shell(std::move(command), std::move(options));
+    const aio::process_output all = co_await p.communicate();
+    co_return all.out;
+}
+
+} // namespace
+
+TEST_CASE("process: gives its exit status to all who wait, and again later", "[net][SUB-1][SUB-2]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("read line; exit 7", pipes(true, false));
+        CHECK(p.pid() > 0);
+        CHECK_FALSE(p.returncode());
+        const auto first = aio::create_task(p.wait());
+        const auto second = aio::create_task(p.wait());
+        co_await aio::yield();
+        CHECK_FALSE(first.done());
+        co_await p.in().write("go\n");
+        int code = co_await first;
+        CHECK(code == 7);
+        code = co_await second;
+        CHECK(code == 7);
+        CHECK(p.returncode() == 7);
+        code = co_await p.wait();
+        CHECK(code == 7);
+    });
+}
+
+TEST_CASE("process: death by a signal is its negative number; later signals do nothing", "[net][SUB-3][SUB-15]") {
+    each_way([]() -> aio::task<> {
+        for (const int number : {SIGTERM, SIGKILL, SIGUSR1}) {
+            aio::process p = co_await aio::create_subprocess("sleep", "60");
+            if (number == SIGTERM)
+                p.terminate();
+            else if (number == SIGKILL)
+                p.kill();
+            else
+                p.send_signal(number);
+            const int code = co_await p.wait();
+            CHECK(code == -number);
+            p.kill();
+            p.terminate();
+        }
+        aio::process p = co_await aio::create_subprocess("sleep", "60");
+        CHECK(contains(message_of([&] { p.send_signal(1000); }), "send signal 1000 to process "));
+    });
+}
+
+TEST_CASE("process: communicate writes, reads both outputs and waits, whatever the amounts", "[net][SUB-4][SUB-8]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("tee /dev/stderr", pipes(true, true, true));
+        const std::string sent(2'000'000, 'x');
+        const aio::process_output all = co_await p.communicate(sent);
+        CHECK(all.out == sent);
+        CHECK(all.err == sent);
+        CHECK(p.returncode() == 0);
+    });
+}
+
+TEST_CASE("process: communicate does not mind a process that does not read", "[net][SUB-5][SUB-6][SUB-7]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("exec <&-; echo done", pipes(true, true));
+        const aio::process_output all = co_await p.communicate(std::string(1'000'000, 'x'));
+        CHECK(all.out == "done\n");
+        p = co_await aio::create_subprocess("cat", pipes(true, true)); // without input it is closed
+        const aio::process_output nothing = co_await p.communicate();
+        CHECK(nothing.out.empty());
+        p = co_await aio::create_subprocess("true", pipes(true, false));
+        co_await p.wait();
+        const std::string error = co_await error_of([&] { return p.in().write("x"); });
+        CHECK(error == "write to standard input of 'true': Broken pipe");
+        p = co_await aio::create_subprocess("true");
+        const std::string misuse = co_await error_of([&] { return p.communicate("x"); });
+        CHECK(misuse == "communicate: the process's in is no pipe");
+        CHECK(message_of([&] { p.out(); }) == "process: its out is no pipe; see process_options");
+        co_await p.wait();
+    });
+}
+
+TEST_CASE("process: its streams may be pipes, nothing, descriptors, and err may be out", "[net][SUB-9][SUB-10]") {
+    each_way([]() -> aio::task<> {
+        aio::process_options options = pipes(false, true);
+        options.err = aio::subprocess::to_stdout;
+        std::string text = co_await output_of("echo out; echo err >&2", options);
+        CHECK(text == "out\nerr\n");
+        options = pipes(false, true);
+        options.in = aio::subprocess::devnull;
+        options.err = aio::subprocess::devnull;
+        text = co_await output_of("cat; echo gone >&2; echo end", options);
+        CHECK(text == "end\n");
+        int ends[2];
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        aio::process_options into;
+        into.out = ends[1];
+        aio::process p = co_await aio::create_subprocess("echo", "through a descriptor", into);
+        ::close(ends[1]);
+        co_await p.wait();
+        aio::stream from = aio::stream::from_descriptor(ends[0]);
+        text = co_await from.read_all();
+        CHECK(text == "through a descriptor\n");
+        p = co_await aio::create_subprocess_shell("echo late", pipes(false, true));
+        co_await p.wait();
+        text = co_await p.out().read_all(); // after its end
+        CHECK(text == "late\n");
+        aio::process_options wrong;
+        wrong.out = aio::subprocess::to_stdout;
+        std::string error = co_await error_of([&] { return aio::create_subprocess("true", wrong); });
+        CHECK(error == "create_subprocess: to_stdout is for err only");
+        wrong = aio::process_options();
+        wrong.in = 12345;
+        error = co_await error_of([&] { return aio::create_subprocess("true", wrong); });
+        CHECK(error == "create_subprocess: descriptor 12345: Bad file descriptor");
+    });
+}
+
+TEST_CASE("process: what cannot be started is named, and leaves nothing open", "[net][SUB-11]") {
+    each_way([]() -> aio::task<> {
+        std::string error =
+            co_await error_of([] { return aio::create_subprocess("/nonexistent/program", pipes(true, true, true)); });
+        CHECK(error == "start '/nonexistent/program': No such file or directory");
+        aio::process_options options;
+        options.cwd = "/nonexistent";
+        error = co_await error_of([&] { return aio::create_subprocess("true", options); });
+        CHECK(error == "start 'true' in '/nonexistent': No such file or directory");
+        error = co_await error_of([] { return aio::create_subprocess(std::vector<std::string>()); });
+        CHECK(error == "create_subprocess: there is no program");
+        const std::string zero("a\0b", 3);
+        error = co_await error_of([&] { return aio::create_subprocess("true", zero); });
+        CHECK(error == "create_subprocess: an argument of 'true' has a zero byte");
+        const changed_calls changed;
+        changed->pipe2 = [](int*, int) {
+            errno = EMFILE;
+            return -1;
+        };
+        error = co_await error_of([] { return aio::create_subprocess("true", pipes(true, false)); });
+        CHECK(error == "create_subprocess: pipe: Too many open files");
+    });
+}
+
+TEST_CASE("process: arguments, directory, environment, session and signals are what was asked for", "[net][SUB-21]") {
+    each_way([]() -> aio::task<> {
+        std::vector<std::string> words;
+        words.push_back("printf");
+        words.push_back("%s|");
+        words.push_back("a b");
+        words.push_back("$HOME");
+        aio::process p = co_await aio::create_subprocess(words, "last", pipes(false, true));
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == "a b|$HOME|last|");
+        aio::process_options options = pipes(false, true);
+        options.cwd = "/";
+        options.env.emplace();
+        options.env->push_back("ONLY=this");
+        std::string text = co_await output_of("pwd; env | grep -v -e PWD -e SHLVL -e ^_=", options);
+        CHECK(text == "/\nONLY=this\n");
+        options = pipes(false, true);
+        options.new_session = true;
+        text = co_await output_of("ps -o sid= -p $$ | tr -d ' '; echo $$", options);
+        CHECK(text.substr(0, text.find('\n')) == text.substr(text.find('\n') + 1, text.find('\n')));
+        text = co_await output_of("grep ^SigBlk /proc/self/status | cut -f2");
+        CHECK(text == "0000000000000000\n");
+        const auto before = std::signal(SIGPIPE, SIG_IGN);
+        text = co_await output_of("kill -PIPE $$; echo ignored");
+        CHECK(text.empty());
+        std::signal(SIGPIPE, before);
+        text = co_await output_of("ls /proc/self/fd | wc -l"); // 0, 1, 2 and that of the folder
+        CHECK(text == "4\n");
+    });
+}
+
+TEST_CASE("process: descriptors of others are closed in it", "[net]") {
+    const int open = ::open("/dev/null", O_RDONLY); // without O_CLOEXEC
+    REQUIRE(open > 2);
+    each_way([]() -> aio::task<> {
+        const std::string text = co_await output_of("ls /proc/self/fd | wc -l");
+        CHECK(text == "4\n");
+    });
+    ::close(open);
+}
+
+TEST_CASE("process: a cancelled wait or communicate lets it live", "[net][SUB-12][SUB-14]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+        const auto waiting = aio::create_task(p.wait());
+        co_await aio::yield();
+        waiting.cancel();
+        auto ended = co_await aio::nothrow(waiting);
+        CHECK(ended.cancelled());
+        aio::process sleeping = co_await aio::create_subprocess("sleep", "60", pipes(false, true));
+        const auto talking = aio::create_task(sleeping.communicate());
+        for (int i = 0; i < 5; ++i) co_await aio::yield();
+        talking.cancel();
+        const auto talked = co_await aio::nothrow(talking);
+        CHECK(talked.cancelled());
+        CHECK_FALSE(sleeping.returncode());
+        CHECK_FALSE(p.returncode());
+        const aio::process_output all = co_await p.communicate("still here");
+        CHECK(all.out == "still here");
+    });
+}
+
+TEST_CASE("process: destroyed while it runs, it is killed and reaped", "[net][SUB-16]") {
+    each_way([]() -> aio::task<> {
+        pid_t pid = 0;
+        {
+            const aio::process p = co_await aio::create_subprocess("sleep", "60");
+            pid = p.pid();
+        }
+        while (::kill(pid, 0) == 0) co_await aio::sleep(1ms);
+        CHECK(childless());
+        // And at the end of the loop at the latest.
+        static std::optional<aio::process> left;
+        left = co_await aio::create_subprocess("sleep", "60");
+        left.reset();
+        aio::create_task(output_of("sleep 60"));
+        co_await aio::yield();
+    });
+}
+
+TEST_CASE("process: may be asked when its loop is gone, which killed it", "[net]") {
+    const audited afterwards;
+    std::optional<aio::process> left;
+    aio::run([&]() -> aio::task<> { left = co_await aio::create_subprocess("sleep", "60"); });
+    CHECK(left->returncode() == -SIGKILL);
+    CHECK(childless());
+    left->kill();
+    left.reset();
+}
+
+TEST_CASE("process: children of others are left alone", "[net][SUB-19]") {
+    const pid_t foreign = ::fork();
+    if (foreign == 0) ::_exit(9);
+    on_each_poller([]() -> aio::task<> {
+        const std::string text = co_await output_of("echo ours");
+        CHECK(text == "ours\n");
+    });
+    int status = 0;
+    CHECK(::waitpid(foreign, &status, 0) == foreign);
+    CHECK(WEXITSTATUS(status) == 9);
+}
+
+TEST_CASE("process: cancelled at every point, it leaves no child and nothing open", "[net][SUB-13]") {
+    for (const auto kind : {aio::poller_kind::epoll, aio::poller_kind::poll}) {
+        // A process takes real time: the point to cancel at is a number of steps, until one too many.
+        for (int steps = 0; steps < 12; ++steps) {
+            aio::run_options options;
+            options.poller = kind;
+            const std::size_t before = open_descriptors();
+            auto scenario = [steps]() -> aio::task<> {
+                auto talk = []() -> aio::task<> {
+                    aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+                    const aio::process_output all = co_await p.communicate("text");
+                    CHECK(all.out == "text");
+                };
+                const auto task = aio::create_task(talk);
+                for (int i = 0; i < steps; ++i) co_await aio::yield();
+                task.cancel();
+                co_await aio::nothrow(task);
+            };
+            virtual_run(scenario, options);
+            CHECK(closed_down_to(before));
+            CHECK(childless());
+        }
+    }
+}
+
+TEST_CASE("process: two hundred, eight at a time", "[net][stress]") {
+    each_way([]() -> aio::task<> {
+        int next = 0;
+        auto worker = [&]() -> aio::task<> {
+            while (next < 200) {
+                const std::string number = std::to_string(next++);
+                aio::process p = co_await aio::create_subprocess("echo", number, pipes(false, true));
+                const aio::process_output all = co_await p.communicate();
+                if (all.out != number + "\n") FAIL_CHECK("process " << number);
+            }
+        };
+        std::vector<aio::task<>> workers;
+        for (int i = 0; i < 8; ++i) workers.push_back(worker());
+        co_await aio::gather(std::move(workers));
+    });
+}
