@@ -382,6 +382,24 @@ TEST_CASE("stream: aclose ends what other tasks read, once; reading on gives the
     });
 }
 
+TEST_CASE("stream: closed while another task writes, it gives that task an error", "[net][SWR-11]") {
+    on_each_poller([]() -> aio::task<> {
+        for (const bool abort : {true, false}) {
+            stream_pair ends;
+            const std::string sent = much();
+            const auto writer = aio::create_task(error_of([&] { return ends.first.write(sent); }));
+            co_await settle();
+            if (abort)
+                ends.first.abort();
+            else
+                co_await ends.first.aclose();
+            const std::string error = co_await writer;
+            CHECK(contains(error, "write to "));
+            CHECK(contains(error, ": Broken pipe"));
+        }
+    });
+}
+
 TEST_CASE("stream: is a resource that with closes on every path", "[net]") {
     on_each_poller([]() -> aio::task<> {
         stream_pair ends;

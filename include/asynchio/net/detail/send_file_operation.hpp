@@ -32,7 +32,7 @@ public:
     }
     std::size_t await_resume() {
         finish();
-        if (!all_) channel_->require_writable("send_file");
+        if (!all_) channel_->fail_unfinished_write();
         return sent_;
     }
 

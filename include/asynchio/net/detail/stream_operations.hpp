@@ -197,7 +197,7 @@ public:
     }
     void await_resume() {
         finish();
-        if (!all_) channel_->require_writable("write");
+        if (!all_) channel_->fail_unfinished_write();
     }
 
 private:
