@@ -85,8 +85,6 @@ private:
             else
                 each.lines.put_nowait(line);
         }
-        std::fputs(line.c_str(), stdout);
-        std::fflush(stdout);
     }
 
     std::map<std::string, member> members_;

@@ -3,10 +3,10 @@
 """Runs chat_server and chat_client, which stands beside it: chat_server_test.py PROGRAM"""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from server_process import ServerProcess, wrong_usage
@@ -16,15 +16,18 @@ CLIENT = os.path.join(os.path.dirname(PROGRAM), "chat_client")
 
 
 class Member:
-    def __init__(self, server, name):
-        self.socket = server.connect()
-        self.file = self.socket.makefile("rw", newline="\n")
+    def __init__(self, server, name, room=None):
+        self.socket = socket.socket()
+        if room is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self.socket.settimeout(10)
+        self.socket.connect(("127.0.0.1", server.port))
+        self.file = self.socket.makefile("r", newline="\n")
         self.expect("your name?")
         self.say(name)
 
     def say(self, line):
-        self.file.write(line + "\n")
-        self.file.flush()
+        self.socket.sendall((line + "\n").encode())
 
     def expect(self, line):
         got = self.file.readline()
@@ -58,7 +61,7 @@ class Chat(unittest.TestCase):
 
     def test_who_reads_slowly_holds_up_nobody(self):
         with ServerProcess(PROGRAM) as server:
-            slow = Member(server, "slow")
+            slow = Member(server, "slow", 4096)
             fast = Member(server, "fast")
             fast.expect("fast joined")
             line = "y" * 900
