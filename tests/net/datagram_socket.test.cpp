@@ -21,20 +21,6 @@ namespace {
 
 aio::datagram_socket on_loopback() { return aio::datagram_socket::bound(aio::address::ip("127.0.0.1", 0)); }
 
-aio::task<> settle() {
-    for (int i = 0; i < 5; ++i) co_await aio::yield();
-}
-
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 } // namespace
 
 TEST_CASE("datagram_socket: each datagram arrives whole, with its sender", "[net][SWR-25]") {

@@ -30,16 +30,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 aio::task<> greet(aio::stream client) { co_await client.write("hello\n"); }
 
 /// Names for the tests, without asking anybody: "both.test" has two addresses of which nobody listens at the first.

@@ -55,16 +55,6 @@ void each_way(Make make) {
     }
 }
 
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 aio::process_options pipes(bool in, bool out, bool err = false) {
     aio::process_options options;
     if (in) options.in = aio::subprocess::pipe;

@@ -33,16 +33,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 aio::task<> echo_lines(aio::stream client) {
     for (;;) {
         const std::string line = co_await client.read_line();
@@ -58,10 +48,6 @@ aio::task<std::string> ask(aio::stream& server, std::string line) {
 
 aio::task<aio::stream> connect_to(const aio::server& server) {
     return aio::open_connection("127.0.0.1", server.port());
-}
-
-aio::task<> settle() {
-    for (int i = 0; i < 20; ++i) co_await aio::yield();
 }
 
 std::string socket_path() { return "/tmp/asynchio-test-" + std::to_string(::getpid()) + ".sock"; }
@@ -504,6 +490,61 @@ TEST_CASE("server: without descriptors it waits, tells it once, and recovers", "
         CHECK(seen[0].message == "Cannot accept connections, trying again every 100 ms");
         CHECK(contains(seen[0].error, "accept on 127.0.0.1:"));
         CHECK(contains(seen[0].error, "Too many open files"));
+        co_await server.aclose();
+    });
+}
+
+TEST_CASE("server: several listening sockets without descriptors wait together", "[net][SRV-15][time]") {
+    on_each_poller([]() -> aio::task<> {
+        reports seen;
+        collect(seen);
+        const changed_calls changed;
+        static int calls;
+        calls = 0;
+        changed->accept4 = [](int, sockaddr*, socklen_t*, int) {
+            ++calls;
+            errno = EMFILE;
+            return -1;
+        };
+        std::optional<aio::server> server = aio::detail::make_server(
+            {aio::address::ip("127.0.0.1", 0), aio::address::ip("127.0.0.2", 0)}, echo_lines, aio::server_options());
+        const aio::stream one = co_await connect_to(*server);
+        co_await aio::sleep(30ms); // apart from each other
+        const aio::stream two = co_await aio::open_connection("127.0.0.2", server->port());
+        co_await aio::sleep(500ms);
+        CHECK(calls <= 12);
+        CHECK(seen.size() == 2);
+        server.reset();
+        co_await settle();
+        CHECK(aio::get_running_loop().pending_timers() == 0);
+        co_await aio::sleep(150ms);
+        CHECK(calls <= 12);
+    });
+}
+
+TEST_CASE("server: when listening fails, it can be tried again", "[net][SRV-14]") {
+    on_each_poller([]() -> aio::task<> {
+        const changed_calls changed;
+        static int calls;
+        calls = 0;
+        changed->listen = [](int fd, int backlog) {
+            if (++calls == 1) {
+                errno = EADDRINUSE;
+                return -1;
+            }
+            return ::listen(fd, backlog);
+        };
+        aio::server_options later;
+        later.start_serving = false;
+        aio::server server = co_await aio::start_server(echo_lines, "127.0.0.1", 0, later);
+        CHECK(message_of([&] { server.start_serving(); }) ==
+              "listen on 127.0.0.1:" + std::to_string(server.port()) + ": Address already in use");
+        CHECK_FALSE(server.is_serving());
+        server.start_serving();
+        CHECK(server.is_serving());
+        aio::stream client = co_await connect_to(server);
+        const std::string answer = co_await ask(client, "x\n");
+        CHECK(answer == "x\n");
         co_await server.aclose();
     });
 }

@@ -16,14 +16,6 @@
 namespace aio = asynchio;
 using namespace asynchio_tests;
 
-namespace {
-
-aio::task<> settle() {
-    for (int i = 0; i < 5; ++i) co_await aio::yield();
-}
-
-} // namespace
-
 TEST_CASE("signal_set: gives the signals that come, while somebody waits and while nobody does",
           "[net][SIG-1][SIG-2]") {
     on_each_poller([]() -> aio::task<> {

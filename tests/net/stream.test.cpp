@@ -38,16 +38,6 @@ using namespace std::string_literals;
 
 namespace {
 
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 /// g++ 12 cannot make an array of strings in a coroutine.
 template<class... Text>
 std::vector<std::string> texts(const Text&... text) {
@@ -56,11 +46,6 @@ std::vector<std::string> texts(const Text&... text) {
 
 /// More than the system's buffers hold.
 std::string much() { return std::string(4'000'000, 'x'); }
-
-/// Lets the tasks that are ready, and what arrives meanwhile, run for a while.
-aio::task<> settle() {
-    for (int i = 0; i < 20; ++i) co_await aio::yield();
-}
 
 } // namespace
 
@@ -476,6 +461,25 @@ TEST_CASE("stream: destroyed while a task waits for it, it tells that task", "[n
         error = co_await writer;
         CHECK(error == "write: destroyed while a task waited for it");
     });
+}
+
+TEST_CASE("stream: destroyed after the bytes of a read have come, before its task runs", "[net][SRD-15]") {
+    for (const bool cancelled : {false, true}) {
+        on_each_poller([&]() -> aio::task<> {
+            stream_pair ends;
+            const auto into = std::make_unique<char[]>(10);
+            const auto reader =
+                aio::create_task(error_of([&] { return ends.first.read_some(aio::mutable_bytes(into.get(), 10)); }));
+            co_await aio::yield();
+            co_await ends.second.write("abc");
+            aio::get_running_loop().outside().descriptors.wait(0);
+            ends.first = aio::stream();
+            if (cancelled) CHECK(reader.cancel());
+            const auto ended = co_await aio::nothrow(reader);
+            CHECK(ended.cancelled() == cancelled);
+            if (!cancelled) CHECK(ended.value() == "read_some: destroyed while a task waited for it");
+        });
+    }
 }
 
 TEST_CASE("stream: what a cancelled read has not given stays to be read", "[net][SRD-15][SRD-16]") {

@@ -35,20 +35,6 @@ struct pipe_ends {
     int out;
 };
 
-aio::task<> settle() {
-    for (int i = 0; i < 5; ++i) co_await aio::yield();
-}
-
-template<class F>
-aio::task<std::string> error_of(F f) {
-    try {
-        co_await f();
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return std::string();
-}
-
 } // namespace
 
 TEST_CASE("wait_readable: waits until there is something, and notices what is there already", "[net]") {

@@ -8,11 +8,14 @@
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/net/system_calls.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/task/yield.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <dirent.h>
+#include <exception>
 #include <string>
 #include <sys/socket.h>
 #include <system_error>
@@ -64,6 +67,22 @@ struct stream_pair {
     asynchio::stream first;
     asynchio::stream second;
 };
+
+/// What `f()`, when awaited, throws says of itself; empty if there is nothing.
+template<class F>
+asynchio::task<std::string> error_of(F f) {
+    try {
+        co_await f();
+    } catch (const std::exception& e) {
+        co_return e.what();
+    }
+    co_return std::string();
+}
+
+/// Lets the tasks that are ready, and what arrives meanwhile, run for a while.
+inline asynchio::task<> settle() {
+    for (int i = 0; i < 20; ++i) co_await asynchio::yield();
+}
 
 /// While it lives, the system calls are what the test makes of them.
 class changed_calls {

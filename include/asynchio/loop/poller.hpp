@@ -30,12 +30,14 @@ namespace detail {
 struct fd_watch {
     static constexpr unsigned char readable = 1;
     static constexpr unsigned char writable = 2;
-    /// Only told to an edge-triggered watch: nothing more will come than what is there to be read.
-    static constexpr unsigned char hung_up = 4;
+    /// Only told to an edge-triggered watch: from now on a short read does not mean that nothing is left. There may be
+    /// the end, an error, or what comes behind urgent data of TCP.
+    static constexpr unsigned char uneven = 4;
 
     int fd = -1;
     unsigned char wanted = 0;
     bool edge = false;
+    bool told = false; // that it is uneven
     /// Called by the loop with what is ready; errors and hang-ups count as both.
     void (*ready)(fd_watch&, unsigned char) noexcept = nullptr;
 };
@@ -98,7 +100,10 @@ public:
             if (got & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= fd_watch::writable;
             fd_watch& watch = *watches_[i];
             if (watch.edge) {
-                if (got & (POLLHUP | POLLERR | read_hang_up)) ready |= fd_watch::readable | fd_watch::hung_up;
+                if (got & (POLLPRI | POLLHUP | POLLERR | read_hang_up)) {
+                    ready |= fd_watch::readable | fd_watch::uneven;
+                    watch.told = true;
+                }
                 watch.wanted = static_cast<unsigned char>(watch.wanted & ~ready);
             }
             watch.ready(watch, ready);
@@ -113,7 +118,11 @@ private:
 #endif
     static short events(const fd_watch& watch) noexcept {
         unsigned wanted = 0;
-        if (watch.wanted & fd_watch::readable) wanted |= watch.edge ? POLLIN | read_hang_up : unsigned(POLLIN);
+        if (watch.wanted & fd_watch::readable) {
+            wanted |= POLLIN;
+            if (watch.edge)
+                wanted |= watch.told ? read_hang_up : POLLPRI | read_hang_up; // urgent data may stay for ever
+        }
         if (watch.wanted & fd_watch::writable) wanted |= POLLOUT;
         return static_cast<short>(wanted);
     }
@@ -137,7 +146,7 @@ public:
         if (place >= watches_.size()) watches_.resize(place + 1);
         epoll_event event{};
         if (watch.edge) {
-            event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+            event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
         } else {
             event.events = ((watch.wanted & fd_watch::readable) ? std::uint32_t(EPOLLIN) : 0) |
                            ((watch.wanted & fd_watch::writable) ? std::uint32_t(EPOLLOUT) : 0);
@@ -165,9 +174,10 @@ public:
             // Removed by the call of an earlier one; or closed first, while a copy of the descriptor lives on.
             if (watch == nullptr) continue;
             unsigned char ready = 0;
-            if (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) ready |= fd_watch::readable;
+            if (event.events & (EPOLLIN | EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) ready |= fd_watch::readable;
             if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= fd_watch::writable;
-            if (watch->edge && (event.events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))) ready |= fd_watch::hung_up;
+            if (watch->edge && (event.events & (EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
+                ready |= fd_watch::uneven;
             watch->ready(*watch, ready);
         }
     }

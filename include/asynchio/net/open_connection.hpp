@@ -49,6 +49,7 @@ inline std::vector<address> interleaved(std::vector<address> all) {
 
 /// "connect to localhost:80 (127.0.0.1:80)": the errors one by one where they differ.
 [[noreturn]] inline void fail_to_connect(const std::string& target, const std::vector<failed_attempt>& failures) {
+    if (failures.empty()) fail(EADDRNOTAVAIL, "connect to " + target + " (a name without an address)");
     const int error = failures.front().error;
     const bool alike =
         std::all_of(failures.begin(), failures.end(), [&](const failed_attempt& each) { return each.error == error; });

@@ -34,8 +34,8 @@ public:
     bool open(direction d) const noexcept { return lane_of(d).open; }
     /// The call would block.
     void blocked(direction d) noexcept { lane_of(d).open = false; }
-    /// It read less than it could have: what it read from is empty, unless there is its end to be read.
-    void drained() noexcept { lane_of(direction::read).open = hung_up_; }
+    /// It read less than it could have: what it read from is empty, as far as that can be told.
+    void drained() noexcept { lane_of(direction::read).open = uneven_; }
     /// Something may have changed: fd_watch's bits. Those who wait try again.
     void notify(unsigned char ready) noexcept;
     bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
@@ -59,7 +59,7 @@ private:
 
     lane read_;
     lane write_;
-    bool hung_up_ = false;
+    bool uneven_ = false; // fd_watch's
 };
 
 /// An awaiter of this room: derives from it, and says in attempt() what is to be done.
@@ -104,11 +104,13 @@ protected:
         park(awaiting, where);
         if (lane.open && parked()) try_later(); // it stopped for the sake of the others
     }
+    /// Whether what it waits for has ended.
+    bool gone() const noexcept { return on_ == nullptr; }
     /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone.
     void finish() {
         leave();
         resumed();
-        if (on_ == nullptr) [[unlikely]]
+        if (gone()) [[unlikely]]
             throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
     }
 
@@ -120,7 +122,7 @@ private:
         throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
     }
     void leave() noexcept {
-        if (on_ == nullptr) return;
+        if (gone()) return;
         if (readiness::lane& lane = on_->lane_of(direction_); lane.waiting == this) lane.waiting = nullptr;
         if (std::exchange(queued_, false)) task()->loop->unschedule(*this);
     }
@@ -168,7 +170,7 @@ inline void readiness::try_again(direction d) noexcept {
 }
 
 inline void readiness::notify(unsigned char ready) noexcept {
-    if (ready & fd_watch::hung_up) hung_up_ = true;
+    if (ready & fd_watch::uneven) uneven_ = true;
     if (ready & fd_watch::readable) try_again(direction::read);
     if (ready & fd_watch::writable) try_again(direction::write);
 }

@@ -57,11 +57,15 @@ public:
 
     void start_serving() {
         if (closed_) throw std::logic_error("server: it is closed");
-        if (std::exchange(serving_, true)) return;
-        for (listener& each : listeners_) {
-            each.socket.listen(backlog_);
-            watch(each);
+        if (serving_) return;
+        for (const listener& each : listeners_) each.socket.listen(backlog_);
+        try {
+            for (listener& each : listeners_) watch(each);
+        } catch (...) {
+            stop_watching();
+            throw;
         }
+        serving_ = true;
     }
     bool serving() const noexcept { return serving_ && !closed_; }
     bool closed() const noexcept { return closed_; }
@@ -70,9 +74,7 @@ public:
     /// Stops listening; connections stay.
     void close() noexcept {
         if (std::exchange(closed_, true)) return;
-        retry_.cancel();
-        if (serving_)
-            for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
+        stop_watching();
         listeners_.clear();
         changed();
     }
@@ -104,7 +106,7 @@ public:
 
 protected:
     server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
-        for (listening_socket& each : sockets) listeners_.push_back({std::move(each), false});
+        for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
         begin();
         servers_ = &loop().services().get<open_servers>([] { return std::make_unique<open_servers>(); });
         servers_->all.push_back(*this);
@@ -116,8 +118,20 @@ protected:
 private:
     friend open_servers;
     struct listener {
+        explicit listener(listening_socket s) noexcept : socket(std::move(s)) {}
         listening_socket socket;
-        bool failing; // it has been told that nothing can be accepted
+        bool failing = false; // it has been told that nothing can be accepted
+        bool paused = false;  // until the next attempt
+    };
+    struct retry_timer : timer {
+        explicit retry_timer(server_state& s) noexcept
+            : timer([](detail::ready_item& item) noexcept {
+                  auto& self = static_cast<retry_timer&>(static_cast<timer&>(item));
+                  self.pending = false;
+                  if (!self.state.loop().closing()) self.state.retry();
+              }),
+              state(s) {}
+        server_state& state;
     };
     struct reaper : detail::ready_item {
         explicit reaper(server_state& s) noexcept
@@ -128,7 +142,7 @@ private:
               state(s) {}
         server_state& state;
     };
-    static constexpr std::chrono::milliseconds pause{100};
+    static constexpr nanoseconds_count pause = 100'000'000;
 
     void leave_loop() noexcept {
         if (servers_ == nullptr) return;
@@ -144,6 +158,11 @@ private:
 
     void watch(listener& l) {
         loop().add_reader(l.socket.get(), [this, &l] { accept_from(l); });
+        l.paused = false;
+    }
+    void stop_watching() noexcept {
+        if (retry_.pending) loop().remove_timer(retry_);
+        for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
     }
 
     void accept_from(listener& l) {
@@ -183,14 +202,28 @@ private:
 
     /// No descriptors or no memory: those who connect wait in the backlog meanwhile. Told once until it is over.
     void wait_and_retry(listener& l, int error) {
+        retry_later(); // if that fails, the next attempt is at once
         loop().remove_reader(l.socket.get());
-        retry_ = loop().call_later(pause, [this] {
-            for (listener& each : listeners_) watch(each);
-        });
+        l.paused = true;
         if (std::exchange(l.failing, true)) return;
         report("Cannot accept connections, trying again every 100 ms",
                std::make_exception_ptr(
                    std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
+    }
+
+    /// One timer for all, so that several listening sockets do not wake the loop more often.
+    void retry_later() {
+        if (!retry_.pending) loop().add_timer(retry_, later(loop().now(), pause));
+    }
+    void retry() noexcept try {
+        try {
+            for (listener& each : listeners_)
+                if (each.paused) watch(each);
+        } catch (...) {
+            retry_later();
+        }
+    } catch (...) {
+        report("Cannot accept connections any more", std::current_exception());
     }
 
     void take(descriptor made, const address& peer) {
@@ -243,7 +276,7 @@ private:
     wait_queue line_;
     reaper reaper_{*this};
     open_servers* servers_ = nullptr; // null once the loop has ended
-    timer_handle retry_;
+    retry_timer retry_{*this};
     int backlog_;
     unsigned holders_ = 0;
     bool serving_ = false;

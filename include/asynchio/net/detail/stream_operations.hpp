@@ -92,7 +92,7 @@ public:
     /// Who is cancelled after the bytes have come gives them back to the stream; without memory for that it has them,
     /// and the request stays pending.
     std::size_t await_resume() {
-        if (count_ != 0 && interrupted() && !give_back()) return count_;
+        if (count_ != 0 && interrupted() && !gone() && !give_back()) return count_;
         finish();
         if (count_ == 0) channel_->rethrow();
         return count_;
