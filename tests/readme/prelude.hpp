@@ -38,3 +38,4 @@ inline std::vector<int> items;
 inline aio::mutex mutex;
 inline aio::condition ready;
 inline client from;
+inline std::string request;

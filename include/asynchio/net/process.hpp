@@ -5,6 +5,7 @@
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/net/bytes.hpp>
+#include <asynchio/net/detail/held.hpp>
 #include <asynchio/net/detail/process_state.hpp>
 #include <asynchio/net/process_options.hpp>
 #include <asynchio/net/stream.hpp>
@@ -86,17 +87,7 @@ public:
     void kill() const { send_signal(SIGKILL); }
 
 private:
-    class held {
-    public:
-        explicit held(detail::process_state& s) noexcept : state_(&s) { s.hold(); }
-        held(const held& other) noexcept : held(*other.state_) {}
-        held& operator=(const held&) = delete;
-        ~held() { state_->let_go(); }
-        detail::process_state* operator->() const noexcept { return state_; }
-
-    private:
-        detail::process_state* state_;
-    };
+    using held = detail::held<detail::process_state>;
 
     /// Those who read and write; the first error cancels the others.
     class conversation final : public detail::crew {

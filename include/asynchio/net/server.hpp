@@ -5,6 +5,7 @@
 
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/net/address.hpp>
+#include <asynchio/net/detail/held.hpp>
 #include <asynchio/net/detail/listening_socket.hpp>
 #include <asynchio/net/detail/server_state.hpp>
 #include <asynchio/net/resolve.hpp>
@@ -100,17 +101,7 @@ public:
     }
 
 private:
-    class held {
-    public:
-        explicit held(detail::server_state& s) noexcept : state_(&s) { s.hold(); }
-        held(const held& other) noexcept : held(*other.state_) {}
-        held& operator=(const held&) = delete;
-        ~held() { state_->let_go(); }
-        detail::server_state* operator->() const noexcept { return state_; }
-
-    private:
-        detail::server_state* state_;
-    };
+    using held = detail::held<detail::server_state>;
 
     template<class = void>
     static task<> until_closed(held state) {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A share in something that counts who refers to it.
+
+namespace asynchio::detail {
+
+/// For coroutines, which may outlive the object that they were called on.
+template<class State>
+class held {
+public:
+    explicit held(State& state) noexcept : state_(&state) { state.hold(); }
+    held(const held& other) noexcept : held(*other.state_) {}
+    held& operator=(const held&) = delete;
+    ~held() { state_->let_go(); }
+    State* operator->() const noexcept { return state_; }
+
+private:
+    State* state_;
+};
+
+} // namespace asynchio::detail
