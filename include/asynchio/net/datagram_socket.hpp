@@ -173,7 +173,7 @@ public:
     /// The same to where it is connected to.
     detail::send_operation send(bytes data) { return {open(), data, address()}; }
     /// Waits for a datagram, and puts it into `into`.
-    /// @return its size, sender, and whether it was cut off. @throws std::system_error.
+    /// @return its size, sender, and whether it was cut off. @throws std::system_error when that fails.
     detail::receive_operation receive_from(mutable_bytes into) { return {open(), into}; }
 
     /// Closes it; who waits gets std::logic_error.

@@ -120,7 +120,7 @@ public:
         if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
         if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
     }
-    /// A write that has begun could not end. @throws std::system_error.
+    /// A write that has begun could not end. @throws std::system_error that says why.
     [[noreturn]] void fail_unfinished_write() const {
         rethrow();
         detail::fail(EPIPE, "write to " + name()); // closed here meanwhile
