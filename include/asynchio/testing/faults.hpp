@@ -41,7 +41,7 @@ using asynchio::detail::system_calls;
 
 /// What a call is to do.
 struct verdict {
-    int error;   // 0: none
+    int error;    // 0: none
     bool is_made; // for the effect: it fails afterwards
     bool is_short;
 };
@@ -197,13 +197,13 @@ inline void know_all(fault_state& s) {
     know<&c::getsockname>(s, "getsockname", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
     know<&c::getpeername>(s, "getpeername", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
     know<&c::shutdown>(s, "shutdown", false, {EBADF, EINVAL, ENOTCONN, ENOTSOCK});
-    const auto reading = {EBADF,      ECONNREFUSED, ECONNRESET, EFAULT,    EINTR,        EINVAL,     ENOMEM,
-                          ENOTCONN,   ENOTSOCK,     ETIMEDOUT,  EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
+    const auto reading = {EBADF,    ECONNREFUSED, ECONNRESET, EFAULT,    EINTR,        EINVAL,     ENOMEM,
+                          ENOTCONN, ENOTSOCK,     ETIMEDOUT,  EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
     know<&c::recv>(s, "recv", true, reading);
     know<&c::recvmsg>(s, "recvmsg", true, reading);
-    const auto writing = {EACCES,   EBADF,  ECONNRESET, EDESTADDRREQ, EFAULT,     EINTR, EINVAL,    EISCONN,      EMSGSIZE,
-                          ENOBUFS,  ENOMEM, ENOTCONN,   ENOTSOCK,     EOPNOTSUPP, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETDOWN,
-                          ENETUNREACH};
+    const auto writing = {EACCES,  EBADF,     ECONNRESET,   EDESTADDRREQ, EFAULT,     EINTR,    EINVAL,
+                          EISCONN, EMSGSIZE,  ENOBUFS,      ENOMEM,       ENOTCONN,   ENOTSOCK, EOPNOTSUPP,
+                          EPIPE,   ETIMEDOUT, EHOSTUNREACH, ENETDOWN,     ENETUNREACH};
     know<&c::send>(s, "send", true, writing);
     know<&c::sendmsg>(s, "sendmsg", true, writing);
     know<&c::read>(s, "read", true, {EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR});
