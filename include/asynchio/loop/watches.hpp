@@ -145,6 +145,15 @@ public:
         poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
     }
 
+    /// As if everything that is attached were ready: what a system may say at any time, and a test does.
+    void notify_all() noexcept {
+        for (std::size_t left = attached_; left > 0 && !edges_.empty(); --left) {
+            edge_watch& each = *edges_.pop_front();
+            edges_.push_back(each); // it may leave in its call, and others may come
+            each.ready(each, fd_watch::readable | fd_watch::writable);
+        }
+    }
+
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
     void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));

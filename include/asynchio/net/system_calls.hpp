@@ -38,6 +38,7 @@ struct system_calls {
     int (*getsockopt)(int, int, int, void*, socklen_t*) = &::getsockopt;
     int (*setsockopt)(int, int, int, const void*, socklen_t) = &::setsockopt;
     int (*getsockname)(int, sockaddr*, socklen_t*) = &::getsockname;
+    int (*getpeername)(int, sockaddr*, socklen_t*) = &::getpeername;
     int (*shutdown)(int, int) = &::shutdown;
     ssize_t (*recv)(int, void*, size_t, int) = &::recv;
     ssize_t (*recvmsg)(int, msghdr*, int) = &::recvmsg;
@@ -57,6 +58,8 @@ struct system_calls {
     ssize_t (*sendfile)(int, int, off_t*, size_t) = &::sendfile;
     int (*pidfd_open)(pid_t, unsigned) = &detail::pidfd_open;
 #endif
+    /// Whether a read of a TCP socket that gives less than it could has emptied it. Not where a test cuts it short.
+    bool short_means_empty = true;
 };
 
 /// The table in use. Changed only while no loop is running.

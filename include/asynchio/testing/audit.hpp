@@ -49,18 +49,19 @@ struct audit_report {
 /// and the frames of the task that asks as well.
 inline audit_report audit() {
     audit_report report;
-    report.frames = detail::frame_pool::live();
-    report.loops = detail::mailbox::alive.load();
-    report.threads = detail::workers_alive.load();
-    report.descriptors = detail::descriptors_alive.load();
-    if (auto* loop = static_cast<event_loop*>(detail::this_thread.running)) {
+    report.frames = asynchio::detail::frame_pool::live();
+    report.loops = asynchio::detail::mailbox::alive.load();
+    report.threads = asynchio::detail::workers_alive.load();
+    report.descriptors = asynchio::detail::descriptors_alive.load();
+    if (auto* loop = static_cast<event_loop*>(asynchio::detail::this_thread.running)) {
         report.timers = loop->pending_timers();
-        const detail::frame* self = detail::current_task_frame();
-        for (detail::frame* each = loop->tasks().front(); each != nullptr; each = loop->tasks().after(*each)) {
+        const asynchio::detail::frame* self = asynchio::detail::current_task_frame();
+        for (asynchio::detail::frame* each = loop->tasks().front(); each != nullptr;
+             each = loop->tasks().after(*each)) {
             if (each == self) continue;
             ++report.tasks;
-            report.details += "  " + detail::task_name(*each) + " created at " + each->created().file_name() + ":" +
-                              std::to_string(each->created().line()) + "\n";
+            report.details += "  " + asynchio::detail::task_name(*each) + " created at " + each->created().file_name() +
+                              ":" + std::to_string(each->created().line()) + "\n";
         }
     }
     return report;

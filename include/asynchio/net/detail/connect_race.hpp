@@ -161,6 +161,10 @@ private:
         int error = 0;
         socklen_t size = sizeof error;
         if (calls.getsockopt(each.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+        if (error == 0 && !is_connected(each)) {
+            each.wanted = fd_watch::writable;
+            return; // a false alarm
+        }
         loop_->outside().descriptors.detach(each);
         if (error == 0) {
             win(each);
@@ -171,6 +175,11 @@ private:
             begin_next();
         }
         wake_if_over();
+    }
+    static bool is_connected(const attempt& each) noexcept {
+        sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        return calls.getpeername(each.fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 || errno != ENOTCONN;
     }
     void wake_if_over() noexcept {
         if (over_ && parked()) wake();

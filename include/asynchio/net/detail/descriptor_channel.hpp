@@ -98,7 +98,7 @@ public:
     address local() const override { return local_address_of(descriptor()); }
     address peer() const override { return peer_; }
     /// A Unix-domain socket stops at descriptors that are passed along.
-    bool short_means_empty() const noexcept override { return peer_.is_ip(); }
+    bool short_means_empty() const noexcept override { return peer_.is_ip() && calls.short_means_empty; }
 
 private:
     address peer_;
@@ -124,7 +124,7 @@ public:
         return 0;
     }
     std::string name() const override { return name_; }
-    bool short_means_empty() const noexcept override { return is_pipe_; }
+    bool short_means_empty() const noexcept override { return is_pipe_ && calls.short_means_empty; }
 
 private:
     std::string name_;

@@ -34,7 +34,7 @@ public:
         }
         if (calls.bind(socket_.get(), where.data(), where.size()) != 0) fail(errno, "bind to " + where.to_string());
         if (where.is_ip())
-            where_ = local_address_of(socket_.get());
+            where_ = bound_address();
         else
             remember_file();
     }
@@ -60,6 +60,11 @@ private:
         const int on = 1;
         if (calls.setsockopt(socket_.get(), level, option, &on, sizeof on) != 0)
             fail(errno, std::string(name) + " for " + where_.to_string());
+    }
+    address bound_address() const {
+        const address found = local_address_of(socket_.get());
+        if (!found) fail(errno, "getsockname after bind to " + where_.to_string());
+        return found;
     }
     bool has_file() const { return !where_.path().empty() && where_.path().front() != '@'; }
 

@@ -166,6 +166,7 @@ private:
     }
 
     void accept_from(listener& l) {
+        int failures = 0;
         for (int n = 0; n < backlog_ && !closed_; ++n) {
             sockaddr_storage peer{};
             socklen_t size = sizeof peer;
@@ -178,7 +179,7 @@ private:
                 take(std::move(made), address(reinterpret_cast<const sockaddr*>(&peer), size));
             } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
                 return;
-            } else if (!is_of_one_connection(errno)) {
+            } else if (!is_of_one_connection(errno) || ++failures == backlog_) { // all of them: it will not pass
                 return wait_and_retry(l, errno);
             }
         }

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// System calls of room net that fail, stop short or are interrupted when a test wants it.
+
+#include <asynchio/net/system_calls.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <initializer_list>
+#include <limits>
+#include <mutex>
+#include <netdb.h>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace asynchio::testing {
+
+/// A call and what it was made to fail with: an error number, or one of getaddrinfo's (which are negative).
+struct fault {
+    std::string call;
+    int error = 0;
+
+    fault() = default;
+    fault(std::string c, int e) : call(std::move(c)), error(e) {}
+    friend bool operator==(const fault&, const fault&) = default;
+};
+
+namespace detail {
+
+using asynchio::detail::calls;
+using asynchio::detail::system_calls;
+
+/// What a call is to do.
+struct verdict {
+    int error;    // 0: none
+    bool is_made; // for the effect: it fails afterwards
+    bool is_short;
+};
+
+/// What the calls are to do, for all threads.
+class fault_state {
+public:
+    struct known_call {
+        std::string_view name;
+        std::vector<int> errors; // that its manual page has, but EAGAIN: nobody would say when to try again
+        bool interruptible;
+        std::size_t count = 0;
+        bool interrupted = false; // the last one
+    };
+    struct rule {
+        std::size_t call;
+        int error;
+        std::size_t left;
+    };
+
+    verdict ask(std::size_t which) {
+        const std::lock_guard lock(mutex);
+        known_call& call = known[which];
+        ++call.count;
+        ++made;
+        verdict v{0, false, all_short};
+        for (rule& each : rules) {
+            if (each.call != which || each.left == 0) continue;
+            if (each.left != std::numeric_limits<std::size_t>::max()) --each.left;
+            v.error = each.error;
+        }
+        if (at != 0 && made == at && choice < call.errors.size()) {
+            hit = fault(std::string(call.name), call.errors[choice]);
+            v.error = hit.error;
+        } else if (all_later && call.name == hit.call && hit.error != EINTR) { // which would have it repeated for ever
+            v.error = hit.error;
+        }
+        if (v.error == 0 && all_interrupted && call.interruptible) {
+            call.interrupted = !call.interrupted;
+            if (call.interrupted) v.error = EINTR;
+        }
+        // Closing succeeds whatever it says; an interrupted connect goes on.
+        v.is_made = v.error != 0 && (call.name == "close" || (call.name == "connect" && v.error == EINTR));
+        return v;
+    }
+    std::size_t index(std::string_view name) const {
+        for (std::size_t i = 0; i < known.size(); ++i)
+            if (known[i].name == name) return i;
+        throw std::invalid_argument("faults: room net makes no call named '" + std::string(name) + "'");
+    }
+
+    std::mutex mutex;
+    system_calls real;
+    std::vector<known_call> known;
+    std::vector<rule> rules;
+    std::size_t made = 0;
+    std::size_t at = 0;     // the call that fails, counted from 1
+    std::size_t choice = 0; // with which of its errors
+    fault hit;
+    bool all_later = false;
+    bool all_short = false;
+    bool all_interrupted = false;
+};
+
+inline fault_state* active_faults = nullptr;
+
+/// A call that transfers bytes, with one byte. Datagrams are left whole.
+template<class... A>
+ssize_t transfer_one(ssize_t (*real)(A...), A... a) {
+    if constexpr (std::is_same_v<void(A...), void(int, msghdr*, int)>) {
+        return real(a...);
+    } else if constexpr (std::is_same_v<void(A...), void(int, const msghdr*, int)>) {
+        const auto cut = [real](int fd, const msghdr* whole, int flags) {
+            if (whole->msg_iovlen < 2) return real(fd, whole, flags);
+            iovec one = whole->msg_iov[0]; // not empty
+            one.iov_len = 1;
+            msghdr part = *whole;
+            part.msg_iov = &one;
+            part.msg_iovlen = 1;
+            return real(fd, &part, flags);
+        };
+        return cut(a...);
+    } else if constexpr (std::is_same_v<void(A...), void(int, const iovec*, int)>) {
+        const auto cut = [real](int fd, const iovec* parts, int) {
+            const iovec one{parts->iov_base, 1};
+            return real(fd, &one, 1);
+        };
+        return cut(a...);
+    } else {
+        const auto cut = [](auto value) {
+            if constexpr (std::is_same_v<decltype(value), std::size_t>)
+                return std::min<std::size_t>(value, 1);
+            else
+                return value;
+        };
+        return real(cut(a)...);
+    }
+}
+
+template<auto Member, auto Other>
+inline constexpr bool is_call =
+    std::is_same_v<std::integral_constant<decltype(Member), Member>, std::integral_constant<decltype(Other), Other>>;
+
+template<auto Member>
+struct faulty_call;
+
+template<class R, class... A, R (*system_calls::*Member)(A...)>
+struct faulty_call<Member> {
+    static inline std::size_t index = 0;
+
+    static R call(A... a) {
+        const verdict v = active_faults->ask(index);
+        const auto real = active_faults->real.*Member;
+        if (v.error == 0) {
+            if constexpr (std::is_same_v<R, ssize_t>)
+                if (v.is_short) return transfer_one(real, a...);
+            return real(a...);
+        }
+        if (v.is_made) real(a...);
+        errno = v.error;
+        if constexpr (is_call<Member, &system_calls::posix_spawnp>)
+            return v.error;
+        else if constexpr (is_call<Member, &system_calls::getaddrinfo>)
+            return v.error < 0 ? v.error : EAI_SYSTEM;
+        else
+            return -1;
+    }
+};
+
+template<auto Member>
+void know(fault_state& state, std::string_view name, bool interruptible, std::initializer_list<int> errors) {
+    faulty_call<Member>::index = state.known.size();
+    state.known.push_back({name, errors, interruptible});
+    calls.*Member = &faulty_call<Member>::call;
+}
+
+inline void know_all(fault_state& s) {
+    using c = system_calls;
+    know<&c::socket>(s, "socket", false,
+                     {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT});
+    know<&c::bind>(s, "bind", false,
+                   {EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EINVAL, ENOTSOCK, EFAULT, ELOOP, ENAMETOOLONG, ENOENT,
+                    ENOMEM, ENOTDIR, EROFS});
+    know<&c::listen>(s, "listen", false, {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP});
+    know<&c::connect>(s, "connect", true,
+                      {EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EALREADY, EBADF, ECONNREFUSED, EFAULT,
+                       EINTR, EISCONN, ENETUNREACH, EHOSTUNREACH, ENOTSOCK, EPROTOTYPE, ETIMEDOUT, ECONNRESET});
+    know<&c::accept4>(s, "accept4", true,
+                      {EBADF, ECONNABORTED, EFAULT, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK,
+                       EOPNOTSUPP, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH});
+    know<&c::getsockopt>(s, "getsockopt", false, {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK});
+    know<&c::setsockopt>(s, "setsockopt", false, {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EDOM, ENOMEM});
+    know<&c::getsockname>(s, "getsockname", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
+    know<&c::getpeername>(s, "getpeername", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
+    know<&c::shutdown>(s, "shutdown", false, {EBADF, EINVAL, ENOTCONN, ENOTSOCK});
+    const auto reading = {EBADF,    ECONNREFUSED, ECONNRESET, EFAULT,    EINTR,        EINVAL,     ENOMEM,
+                          ENOTCONN, ENOTSOCK,     ETIMEDOUT,  EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
+    know<&c::recv>(s, "recv", true, reading);
+    know<&c::recvmsg>(s, "recvmsg", true, reading);
+    const auto writing = {EACCES,  EBADF,     ECONNRESET,   EDESTADDRREQ, EFAULT,     EINTR,    EINVAL,
+                          EISCONN, EMSGSIZE,  ENOBUFS,      ENOMEM,       ENOTCONN,   ENOTSOCK, EOPNOTSUPP,
+                          EPIPE,   ETIMEDOUT, EHOSTUNREACH, ENETDOWN,     ENETUNREACH};
+    know<&c::send>(s, "send", true, writing);
+    know<&c::sendmsg>(s, "sendmsg", true, writing);
+    know<&c::read>(s, "read", true, {EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR});
+    know<&c::writev>(s, "writev", true, {EBADF, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE});
+    know<&c::pipe2>(s, "pipe2", false, {EFAULT, EINVAL, EMFILE, ENFILE});
+    know<&c::pread>(s, "pread", true, {EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE});
+    know<&c::close>(s, "close", true, {EBADF, EINTR, EIO, ENOSPC, EDQUOT});
+    know<&c::posix_spawnp>(s, "posix_spawnp", false, {EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY});
+    know<&c::waitid>(s, "waitid", true, {EINTR});
+    know<&c::kill>(s, "kill", false, {EPERM, ESRCH});
+    know<&c::getaddrinfo>(s, "getaddrinfo", false,
+                          {EAI_AGAIN, EAI_BADFLAGS, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE,
+                           EAI_SOCKTYPE, EMFILE, ENFILE, ENOMEM, ECONNREFUSED});
+#if defined(__linux__)
+    know<&c::sendfile>(s, "sendfile", true,
+                       {EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET});
+    know<&c::pidfd_open>(s, "pidfd_open", false, {EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH});
+#endif
+}
+
+} // namespace detail
+
+/// While it lives, the system calls of room net go through it. One at a time; made and destroyed while no loop runs.
+///
+/// Behaviour: a call that fails is not made, except where it has its effect all the same: close, and a connect that is
+/// interrupted.
+/// Threads: any may call; ask and change it where the loop runs.
+/// Example: `testing::faults faulty; faulty.fail("accept4", EMFILE, 3); run(serves_and_recovers());`
+/// See also: for_each_errno.
+class faults {
+public:
+    /// For fail(): from now on, each time.
+    static constexpr std::size_t always = std::numeric_limits<std::size_t>::max();
+
+    /// @throws std::logic_error if there is one already.
+    faults() {
+        if (detail::active_faults != nullptr) throw std::logic_error("faults: there are some already; one at a time");
+        state_.real = detail::calls;
+        know_all(state_);
+        detail::calls.short_means_empty = false;
+        detail::active_faults = &state_;
+    }
+    faults(const faults&) = delete;
+    faults& operator=(const faults&) = delete;
+    ~faults() {
+        detail::calls = state_.real;
+        detail::active_faults = nullptr;
+    }
+
+    /// The next `times` calls of that name fail. @param error an error number; for getaddrinfo also EAI_NONAME and the
+    /// like. @throws std::invalid_argument for a name that is none.
+    void fail(std::string_view call, int error, std::size_t times = 1) {
+        const std::lock_guard lock(state_.mutex);
+        state_.rules.push_back({state_.index(call), error, times});
+    }
+    /// Forgets what fail() was told.
+    void clear() {
+        const std::lock_guard lock(state_.mutex);
+        state_.rules.clear();
+    }
+    /// Whether each call transfers a single byte at most.
+    void one_byte_at_a_time(bool on = true) noexcept { state_.all_short = on; }
+    /// Whether each call that can be is interrupted by a signal once before it goes through.
+    void interrupt_everything(bool on = true) noexcept { state_.all_interrupted = on; }
+    /// How many calls of that name were made so far.
+    std::size_t count(std::string_view call) {
+        const std::lock_guard lock(state_.mutex);
+        return state_.known[state_.index(call)].count;
+    }
+
+    /// The `nth` call from now on, whatever it is, fails with the one of its errors that has this index; `all_later`: so
+    /// do the later ones of its name.
+    void fail_at(std::size_t nth, std::size_t error_index, bool all_later = false) {
+        const std::lock_guard lock(state_.mutex);
+        state_.at = state_.made + nth;
+        state_.choice = error_index;
+        state_.all_later = all_later;
+        state_.hit = fault();
+    }
+    /// What fail_at() has brought about; without a name if nothing.
+    fault hit() {
+        const std::lock_guard lock(state_.mutex);
+        return state_.hit;
+    }
+    /// How many calls were made so far.
+    std::size_t count() {
+        const std::lock_guard lock(state_.mutex);
+        return state_.made;
+    }
+
+private:
+    detail::fault_state state_;
+};
+
+} // namespace asynchio::testing

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Two connected streams in memory: programs that talk by streams, tested without the system and in virtual time.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/net/stream.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <sys/uio.h>
+#include <utility>
+
+namespace asynchio::testing {
+
+namespace detail {
+
+using asynchio::detail::channel;
+using asynchio::detail::direction;
+using asynchio::detail::fd_watch;
+using asynchio::detail::io_result;
+using asynchio::detail::scheduler;
+
+/// One way: what was sent and not received yet.
+class memory_pipe {
+public:
+    explicit memory_pipe(std::size_t capacity) : bytes(new char[capacity]), size(capacity) {}
+
+    std::size_t put(const char* from, std::size_t count) noexcept {
+        count = std::min(count, size - used);
+        for (std::size_t i = 0; i < count; ++i) bytes[(begin + used + i) % size] = from[i];
+        used += count;
+        return count;
+    }
+    std::size_t get(char* to, std::size_t count) noexcept {
+        count = std::min(count, used);
+        for (std::size_t i = 0; i < count; ++i) to[i] = bytes[(begin + i) % size];
+        begin = (begin + count) % size;
+        used -= count;
+        return count;
+    }
+
+    std::unique_ptr<char[]> bytes;
+    std::size_t size;
+    std::size_t begin = 0;
+    std::size_t used = 0;
+    bool ended = false;
+};
+
+/// One end. What happens at one is told to the other in the next iteration, as a system would.
+class memory_channel final : public channel, private asynchio::detail::ready_item {
+public:
+    memory_channel(std::shared_ptr<memory_pipe> in, std::shared_ptr<memory_pipe> out, const char* name) noexcept
+        : ready_item(&tell), in_(std::move(in)), out_(std::move(out)), name_(name) {}
+    ~memory_channel() override {
+        shut(false);
+        if (queued_) loop_->unschedule(*this);
+    }
+
+    static void connect(memory_channel& a, memory_channel& b) noexcept {
+        a.other_ = &b;
+        b.other_ = &a;
+    }
+
+    io_result receive(void* into, std::size_t size) noexcept override {
+        if (reset_) return {0, ECONNRESET};
+        const std::size_t got = in_->get(static_cast<char*>(into), size);
+        if (got != 0 && other_ != nullptr) other_->happened(fd_watch::writable);
+        if (got == 0 && !in_->ended) return {0, EAGAIN};
+        return {got, 0};
+    }
+    io_result send(const iovec* parts, std::size_t count) noexcept override {
+        if (other_ == nullptr) return {0, reset_ ? ECONNRESET : EPIPE};
+        std::size_t sent = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            sent += out_->put(static_cast<const char*>(parts[i].iov_base), parts[i].iov_len);
+        if (sent == 0) return {0, EAGAIN};
+        other_->happened(fd_watch::readable);
+        return {sent, 0};
+    }
+    int end_sending() noexcept override {
+        out_->ended = true;
+        if (other_ != nullptr) other_->happened(fd_watch::readable | fd_watch::uneven);
+        return 0;
+    }
+    void shut(bool abort) noexcept override {
+        if (other_ == nullptr) return;
+        memory_channel& other = *std::exchange(other_, nullptr);
+        other.other_ = nullptr;
+        out_->ended = true;
+        other.reset_ = abort;
+        other.happened(fd_watch::readable | fd_watch::writable | fd_watch::uneven);
+    }
+    std::string name() const override { return name_; }
+    bool short_means_empty() const noexcept override { return true; }
+
+private:
+    void arm(direction) override {
+        scheduler* running = asynchio::detail::this_thread.running;
+        if (queued_ && loop_ != running) throw std::logic_error("stream: it belongs to another event loop");
+        loop_ = running;
+        if (what_ != 0) tell_soon(); // left from a loop that has ended
+    }
+    /// An operation that runs now must not be begun anew: those who wait are told in the next iteration.
+    void happened(unsigned char what) noexcept {
+        if (!busy(direction::read) && !busy(direction::write)) return notify(what);
+        what_ |= what;
+        tell_soon();
+    }
+    void tell_soon() noexcept {
+        if (!loop_->closing() && !std::exchange(queued_, true)) loop_->schedule(*this);
+    }
+    static void tell(asynchio::detail::ready_item& item) noexcept {
+        auto& self = static_cast<memory_channel&>(item);
+        self.queued_ = false;
+        if (!self.loop_->closing()) self.notify(std::exchange(self.what_, static_cast<unsigned char>(0)));
+    }
+
+    std::shared_ptr<memory_pipe> in_;
+    std::shared_ptr<memory_pipe> out_;
+    const char* name_;
+    memory_channel* other_ = nullptr; // null once one of them was closed
+    scheduler* loop_ = nullptr;
+    unsigned char what_ = 0;
+    bool queued_ = false;
+    bool reset_ = false;
+};
+
+} // namespace detail
+
+/// Two streams, each of which reads what the other one writes.
+///
+/// Behaviour: as two sockets: who writes more than `capacity` bytes ahead waits; write_eof(), aclose() and the end of
+/// one are seen by the other as the end of what comes, after what was sent before; abort() as a reset, at once. Writing
+/// to an end that is closed fails with EPIPE.
+/// Threads: both belong to one loop.
+/// Lifetime: each may outlive the other.
+/// Cost: `capacity` bytes for each direction; no system call.
+/// Example: `auto [here, there] = testing::stream_pair(); auto serving = create_task(handle(std::move(there)));`
+/// @param capacity how many bytes fit between them, at least 1. @throws std::invalid_argument for 0.
+inline std::pair<stream, stream> stream_pair(std::size_t capacity = 65'536) {
+    if (capacity == 0) throw std::invalid_argument("stream_pair: the capacity must be at least 1 byte");
+    const auto there = std::make_shared<detail::memory_pipe>(capacity);
+    const auto back = std::make_shared<detail::memory_pipe>(capacity);
+    auto first = std::make_unique<detail::memory_channel>(back, there, "the second of a pair");
+    auto second = std::make_unique<detail::memory_channel>(there, back, "the first of a pair");
+    detail::memory_channel::connect(*first, *second);
+    return {stream(std::move(first)), stream(std::move(second))};
+}
+
+} // namespace asynchio::testing
