@@ -28,7 +28,7 @@ inline constexpr bool sanitized = false;
 constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count; }
 
 /// Busy for some twenty nanoseconds times `length`. Not a yield: on a loaded machine that gives milliseconds away.
-inline void linger(int length) noexcept {
+inline void take_a_moment(int length) noexcept {
     std::atomic<int> left = 4 * length;
     while (left.fetch_sub(1, std::memory_order_relaxed) > 0) {
     }

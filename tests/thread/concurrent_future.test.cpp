@@ -341,7 +341,7 @@ TEST_CASE("concurrent_future: no end is missed by a thread that is about to wait
     beside_a_loop([&](const aio::loop_ref& loop) {
         for (int i = 0; i < times; ++i) {
             const auto future = aio::run_coroutine_threadsafe(gives(i), loop);
-            linger(i % 32);
+            take_a_moment(i % 32);
             if (future.get() == i) ++right;
         }
     });
@@ -356,7 +356,7 @@ TEST_CASE("concurrent_future: cancel and the task's end race, and one of them co
     beside_a_loop([&](const aio::loop_ref& loop) {
         for (int i = 0; i < times; ++i) {
             const auto future = aio::run_coroutine_threadsafe(gives(i), loop);
-            linger(i % 8);
+            take_a_moment(i % 8);
             const bool first = future.cancel();
             try {
                 if (future.get() != i || first) ++wrong;

@@ -347,7 +347,7 @@ TEST_CASE("loop_group: what is submitted while it closes runs, is cancelled, or 
             }
         });
         begun.wait();
-        linger(i % 64);
+        take_a_moment(i % 64);
         loops->close();
         user.join();
         REQUIRE(taken == ended);

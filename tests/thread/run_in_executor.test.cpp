@@ -350,7 +350,7 @@ TEST_CASE("run_in_executor: the end of a job races with the end of its loop", "[
                 co_return;
             });
             aio::testing::run_until_idle(loop);
-            linger(i % 64);
+            take_a_moment(i % 64);
         }
     }
     CHECK(shared_counted::alive == 0);

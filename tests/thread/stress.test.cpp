@@ -345,7 +345,7 @@ TEST_CASE("stress: loops that end while their tasks wait in a queue leave it to 
             int n = turn;
             while (const auto item = get_somehow(queue, n++)) seen.count(*item);
         });
-        linger(turn % 32);
+        take_a_moment(turn % 32);
         ending.reset();
         putter.join();
         getter.join();
@@ -379,7 +379,7 @@ TEST_CASE("stress: a pool that is closed while two loops give it work runs what 
         };
         const auto one = loops.submit(0, give, std::size_t(0));
         const auto two = loops.submit(1, give, std::size_t(1));
-        linger(turn % 64);
+        take_a_moment(turn % 64);
         loops.submit(0, [&pool]() -> aio::task<> { co_await pool.aclose(); }).get();
         one.get();
         two.get();
