@@ -106,9 +106,9 @@ private:
         if (what_ != 0) tell_soon(); // left from a loop that has ended
     }
     /// An operation that runs now must not be begun anew: those who wait are told in the next iteration.
-    void happened(unsigned char what) noexcept {
-        if (!busy(direction::read) && !busy(direction::write)) return notify(what);
-        what_ |= what;
+    void happened(unsigned char news) noexcept {
+        if (!busy(direction::read) && !busy(direction::write)) return notify(news);
+        what_ |= news;
         tell_soon();
     }
     void tell_soon() noexcept {
