@@ -164,7 +164,8 @@ public:
 
     /// From now on as if made by connected().
     void connect(const address& peer) {
-        if (detail::calls.connect(open().handle(), peer.data(), peer.size()) != 0)
+        const int fd = open().handle();
+        if (detail::uninterrupted([&] { return detail::calls.connect(fd, peer.data(), peer.size()); }) != 0)
             detail::fail(errno, "connect to " + peer.to_string());
     }
 
