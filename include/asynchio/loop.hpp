@@ -23,6 +23,7 @@
 #include <asynchio/loop/services.hpp>
 #include <asynchio/loop/shuffled_order.hpp>
 #include <asynchio/loop/signals.hpp>
+#include <asynchio/loop/signals_blocked.hpp>
 #include <asynchio/loop/step_observer.hpp>
 #include <asynchio/loop/timer_queue.hpp>
 #include <asynchio/loop/watches.hpp>

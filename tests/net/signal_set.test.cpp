@@ -57,6 +57,39 @@ TEST_CASE("signal_set: a signal that came for a cancelled task goes to the next"
     });
 }
 
+TEST_CASE("signal_set: who comes while a signal is on its way to another gets the next", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::signal_set signals(SIGUSR1, SIGUSR2);
+        for (int round = 0; round < 8; ++round) {
+            const auto first = aio::create_task(signals.wait());
+            co_await settle();
+            std::raise(SIGUSR1);
+            std::raise(SIGUSR2);
+            for (int i = 0; i < round % 4; ++i) co_await aio::yield();
+            const auto second = aio::create_task(signals.wait());
+            const auto third = aio::create_task(signals.wait());
+            if (round >= 4) first.cancel();
+            co_await settle();
+            CHECK(second.done());
+            CHECK(third.done() == first.cancelled());
+            third.cancel();
+            co_await aio::nothrow(first);
+            co_await aio::nothrow(third);
+        }
+    });
+}
+
+TEST_CASE("signal_set: a hundred thousand times", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::signal_set signals(SIGUSR1, SIGUSR2);
+        for (int i = 0; i < 100'000; ++i) {
+            std::raise(i % 2 == 0 ? SIGUSR1 : SIGUSR2);
+            const int number = co_await signals.wait();
+            if (number != (i % 2 == 0 ? SIGUSR1 : SIGUSR2)) FAIL_CHECK("signal " << number);
+        }
+    });
+}
+
 TEST_CASE("signal_set: restores what was before, and refuses what cannot be", "[net][SIG-4][SIG-5][SIG-8]") {
     const auto handler_of = [](int number) {
         struct sigaction now {};

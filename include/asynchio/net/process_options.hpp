@@ -16,7 +16,7 @@ class stdio {
 public:
     enum class kind : unsigned char { inherit, pipe, devnull, to_stdout, descriptor };
 
-    /// A descriptor of this process, which keeps it.
+    /// A descriptor of this process, which keeps it; also one of its own three: 1 for `err` is what this process prints to.
     constexpr stdio(int descriptor) noexcept : kind_(kind::descriptor), descriptor_(descriptor) {}
     constexpr explicit stdio(kind k) noexcept : kind_(k) {}
 
@@ -49,6 +49,8 @@ struct process_options {
     std::string cwd;
     /// The whole environment as "NAME=value"; nothing: this process's.
     std::optional<std::vector<std::string>> env;
+    /// "NAME=value" each: added to that, or in place of what has the same name there.
+    std::vector<std::string> add_env;
     /// In a session of its own: no terminal, and not reached by its Ctrl-C.
     bool new_session = false;
     /// In a process group of its own, for a signal to all it starts.

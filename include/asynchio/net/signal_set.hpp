@@ -91,6 +91,7 @@ public:
             });
         const int number = set_->arrived_.front();
         set_->arrived_.erase(set_->arrived_.begin());
+        if (!set_->arrived_.empty()) set_->line_.wake_front(); // who came when there was one for each of the others
         return number;
     }
 

@@ -4,11 +4,11 @@
 // One loop per thread: for programs that one thread is not enough for.
 
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/signals_blocked.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
-#include <asynchio/thread/detail/signals_blocked.hpp>
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
@@ -73,8 +73,7 @@ public:
 
     /// The same on the loops in turn.
     template<class X, class... Args>
-        requires(!std::is_integral_v<std::remove_cvref_t<X>>)
-    auto submit(X&& x, Args&&... args) {
+    requires(!std::is_integral_v<std::remove_cvref_t<X>>) auto submit(X&& x, Args&&... args) {
         const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed) % size();
         return submit(index, std::forward<X>(x), std::forward<Args>(args)...);
     }

@@ -5,7 +5,7 @@
 
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
-#include <asynchio/thread/detail/signals_blocked.hpp>
+#include <asynchio/loop/signals_blocked.hpp>
 #include <asynchio/thread/worker_count.hpp>
 
 #include <algorithm>
@@ -226,7 +226,7 @@ public:
     /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
     /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
-    task<void> aclose(); // thread/run_in_executor.hpp
+    task<void> aclose();   // thread/run_in_executor.hpp
 
     const std::shared_ptr<detail::pool_core>& core() const noexcept { return core_; }
 

@@ -6,6 +6,7 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/services.hpp>
+#include <asynchio/loop/signals_blocked.hpp>
 #include <asynchio/net/detail/spawn.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/task/wait_queue.hpp>
@@ -120,6 +121,8 @@ private:
         }
         if (errno != ENOSYS && errno != EPERM) fail(errno, "watch process " + std::to_string(pid_));
 #endif
+        self_ = std::make_shared<process_state*>(this);
+        const signals_blocked inherited; // they are the business of the threads that handle them
         std::thread([pid = pid_, box = children_->loop().ref(), alive = std::weak_ptr<process_state*>(self_)] {
             siginfo_t info{};
             uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT); });
@@ -134,15 +137,18 @@ private:
 
     void reap() noexcept {
         if (returncode_) return;
-        siginfo_t info{};
-        const int result =
-            uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG); });
-        if (result == 0 && info.si_pid == 0) { // not yet
+        if (const auto code = exit_code(WNOHANG))
+            ended(*code);
+        else
             exit_.wanted = fd_watch::readable;
-            return;
-        }
-        // Reaped by somebody else: how it ended is not known.
-        ended(result != 0 ? 255 : info.si_code == CLD_EXITED ? info.si_status : -info.si_status);
+    }
+    /// Takes the child's end from the system; nothing: it still runs.
+    std::optional<int> exit_code(int flags) const noexcept {
+        siginfo_t info{};
+        if (uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | flags); }) != 0)
+            return 255; // reaped by somebody else: how it ended is not known
+        if (info.si_pid == 0) return std::nullopt;
+        return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     }
     void ended(int code) noexcept {
         returncode_ = code;
@@ -161,10 +167,8 @@ private:
     }
     /// Kills it and waits: a killed process does not take long.
     void end_now() noexcept {
-        siginfo_t info{};
         calls.kill(pid_, SIGKILL);
-        uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED); });
-        if (!returncode_) returncode_ = -SIGKILL;
+        returncode_ = exit_code(0);
         children_->loop().outside().descriptors.detach(exit_);
         exit_.pidfd = descriptor();
     }
@@ -184,7 +188,7 @@ private:
     wait_queue line_;
     exit_watch exit_;
     unsigned holders_ = 0;
-    std::shared_ptr<process_state*> self_ = std::make_shared<process_state*>(this); // for the thread that waits
+    std::shared_ptr<process_state*> self_; // for the thread that waits, if there is one
 };
 
 inline child_processes::~child_processes() {

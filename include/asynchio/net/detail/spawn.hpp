@@ -58,24 +58,18 @@ public:
             if (standard != STDERR_FILENO) throw std::invalid_argument("create_subprocess: to_stdout is for err only");
             check(::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, standard));
             return {};
-        case kind::descriptor:
-            if (::fcntl(to.descriptor(), F_GETFD) < 0)
-                fail(errno, "create_subprocess: descriptor " + std::to_string(to.descriptor()));
-            check(::posix_spawn_file_actions_adddup2(&actions_, to.descriptor(), standard));
-            return {};
+        case kind::descriptor: give(own_copy(to.descriptor()), standard); return {};
         case kind::pipe: break;
         }
         int ends[2];
         if (calls.pipe2(ends, O_CLOEXEC) != 0) fail(errno, "create_subprocess: pipe");
         descriptor ours(ends[standard == STDIN_FILENO ? 1 : 0]);
         descriptor theirs(ends[standard == STDIN_FILENO ? 0 : 1]);
-        if (theirs.get() <= STDERR_FILENO) { // this process has closed its own, and one must not overwrite the other
-            theirs = descriptor(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-            if (!theirs) fail(errno, "create_subprocess: pipe");
-        }
+        // This process may have closed its own: nothing that it prints shall go into the pipe.
+        if (ours.get() <= STDERR_FILENO) ours = own_copy(ours.get());
+        if (theirs.get() <= STDERR_FILENO) theirs = own_copy(theirs.get());
         if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) fail(errno, "create_subprocess: pipe");
-        check(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
-        theirs_.push_back(std::move(theirs));
+        give(std::move(theirs), standard);
         return ours;
     }
 
@@ -88,7 +82,7 @@ public:
         sigaddset(&standard, SIGXFSZ);
         check(::posix_spawnattr_setsigmask(&attributes_, &none));
         check(::posix_spawnattr_setsigdefault(&attributes_, &standard));
-        if (options.new_group) {
+        if (options.new_group && !options.new_session) { // a session begins with a group of its own
             flags = static_cast<short>(flags | POSIX_SPAWN_SETPGROUP);
             check(::posix_spawnattr_setpgroup(&attributes_, 0));
         }
@@ -109,10 +103,12 @@ public:
     /// @throws std::system_error naming the program.
     pid_t start(const std::vector<std::string>& command, const process_options& options) {
         const std::vector<char*> arguments = pointers(command);
-        const std::vector<char*> environment = options.env ? pointers(*options.env) : std::vector<char*>();
+        const bool inherited = !options.env && options.add_env.empty();
+        const std::vector<std::string> variables = inherited ? std::vector<std::string>() : environment_of(options);
+        const std::vector<char*> environment = pointers(variables);
         pid_t pid = 0;
         const int error = calls.posix_spawnp(&pid, arguments[0], &actions_, &attributes_, arguments.data(),
-                                             options.env ? environment.data() : ::environ);
+                                             inherited ? ::environ : environment.data());
         if (error != 0)
             fail(error, "start '" + command[0] + "'" + (options.cwd.empty() ? "" : " in '" + options.cwd + "'"));
         return pid;
@@ -122,10 +118,35 @@ private:
     static void check(int error) {
         if (error != 0) fail(error, "create_subprocess");
     }
+    /// Above the standard streams, so that giving one to the child does not overwrite another one.
+    static descriptor own_copy(int fd) {
+        descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+        if (!copy) fail(errno, "create_subprocess: descriptor " + std::to_string(fd));
+        return copy;
+    }
+    void give(descriptor theirs, int standard) {
+        check(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
+        theirs_.push_back(std::move(theirs));
+    }
     static std::vector<char*> pointers(const std::vector<std::string>& texts) {
         std::vector<char*> all;
         for (const std::string& each : texts) all.push_back(const_cast<char*>(each.c_str()));
         all.push_back(nullptr);
+        return all;
+    }
+
+    /// With what is added in place of what has the same name.
+    static std::vector<std::string> environment_of(const process_options& options) {
+        std::vector<std::string> all;
+        if (options.env)
+            all = *options.env;
+        else
+            for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) all.emplace_back(*each);
+        for (const std::string& added : options.add_env) {
+            const std::string name = added.substr(0, added.find('=') + 1);
+            std::erase_if(all, [&](const std::string& each) { return each.starts_with(name); });
+            all.push_back(added);
+        }
         return all;
     }
 
@@ -134,12 +155,26 @@ private:
     std::vector<descriptor> theirs_; // the child's ends, open until it has them
 };
 
-/// @throws std::system_error naming the program, std::invalid_argument for no program or one with a zero byte.
-inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
+/// @throws std::invalid_argument for what a program cannot be given.
+inline void require_valid(const std::vector<std::string>& command, const process_options& options) {
     if (command.empty() || command[0].empty()) throw std::invalid_argument("create_subprocess: there is no program");
     for (const std::string& each : command)
         if (each.find('\0') != std::string::npos)
             throw std::invalid_argument("create_subprocess: an argument of '" + command[0] + "' has a zero byte");
+    if (options.cwd.find('\0') != std::string::npos)
+        throw std::invalid_argument("create_subprocess: cwd has a zero byte");
+    const auto require_variables = [](const std::vector<std::string>& all) {
+        for (const std::string& each : all)
+            if (each.find('=', 1) == std::string::npos || each.find('\0') != std::string::npos)
+                throw std::invalid_argument("create_subprocess: '" + each + "' is no \"NAME=value\"");
+    };
+    if (options.env) require_variables(*options.env);
+    require_variables(options.add_env);
+}
+
+/// @throws std::system_error naming the program, std::invalid_argument for no program or one with a zero byte.
+inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
+    require_valid(command, options);
     spawn_plan plan;
     spawned child{};
     child.in = plan.connect(STDIN_FILENO, options.in);
