@@ -10,10 +10,12 @@
 #include <asynchio/testing/audit.hpp>
 #include <asynchio/testing/policies.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <thread>
 #include <utility>
 
 #include <unistd.h>
@@ -48,7 +50,13 @@ public:
     audited(const audited&) = delete;
     audited& operator=(const audited&) = delete;
     ~audited() {
-        const auto left = asynchio::testing::audit();
+        auto left = asynchio::testing::audit();
+        // A thread that just ends may hold something for a moment.
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+        while ((left.loops != 0 || left.threads != 0) && std::chrono::steady_clock::now() < end) {
+            std::this_thread::yield();
+            left = asynchio::testing::audit();
+        }
         INFO(left.to_string());
         CHECK(left.clean());
     }
