@@ -482,6 +482,27 @@ TEST_CASE("stream: destroyed after the bytes of a read have come, before its tas
     }
 }
 
+TEST_CASE("stream: destroyed after a task that waits for it was cancelled, before that task runs", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::string sent = much();
+        for (const bool writes : {false, true}) {
+            std::optional<stream_pair> ends(std::in_place);
+            auto body = [&]() -> aio::task<> {
+                if (writes)
+                    co_await ends->first.write(sent);
+                else
+                    co_await ends->first.read_line();
+            };
+            const auto task = aio::create_task(body());
+            co_await settle();
+            CHECK(task.cancel());
+            ends.reset();
+            const auto ended = co_await aio::nothrow(task);
+            CHECK(ended.cancelled());
+        }
+    });
+}
+
 TEST_CASE("stream: what a cancelled read has not given stays to be read", "[net][SRD-15][SRD-16]") {
     on_each_poller([]() -> aio::task<> {
         stream_pair ends;

@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <string>
+#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -172,6 +173,21 @@ aio::task<> datagrams() {
     co_await aio::wait_for(sending, 1s);
 }
 
+/// Real time: a program takes some to start.
+aio::task<> another_program() {
+    aio::process_options options;
+    options.in = aio::subprocess::pipe;
+    options.out = aio::subprocess::pipe;
+    aio::process cat = co_await aio::create_subprocess("cat", options);
+    auto talking = [&]() -> aio::task<> {
+        const aio::process_output all = co_await cat.communicate("hello\n");
+        if (!all.out.empty()) CHECK(all.out == "hello\n");
+        const int status = co_await cat.wait();
+        CHECK(status == 0);
+    };
+    co_await aio::wait_for(talking, 10s);
+}
+
 /// What a scenario may end with: an error of the system that says what was done with whom, or what follows from it.
 void check_error(const faulty_run& run, const std::vector<std::string>& names) {
     if (run.error == nullptr) return;
@@ -194,11 +210,12 @@ void check_error(const faulty_run& run, const std::vector<std::string>& names) {
 
 /// Each call x each error: once, with poll and false alarms, and from then on.
 template<class Scenario>
-std::size_t fail_everywhere(Scenario scenario, const std::vector<std::string>& names) {
+std::size_t fail_everywhere(Scenario scenario, const std::vector<std::string>& names, bool virtual_time = true) {
     std::size_t pairs = 0;
     for (const char* how : {"once", "with poll and false alarms", "from then on"}) {
         INFO(how);
         errno_plan plan;
+        plan.options.virtual_time = virtual_time;
         plan.all_later = how[0] == 'f';
         plan.false_alarms = how[0] == 'w';
         plan.options.poller = plan.false_alarms ? aio::poller_kind::poll : aio::poller_kind::epoll;
@@ -256,6 +273,14 @@ TEST_CASE("system_calls: whatever fails while datagrams are sent is told, and le
     CHECK(fail_everywhere(datagrams, {"127.0.0.1:", "datagram_socket"}) >= 70);
 }
 
+TEST_CASE("system_calls: whatever fails while another program is run is told, and leaves nothing behind", "[net]") {
+    CHECK(fail_everywhere(another_program, {"create_subprocess", "start 'cat'", "of 'cat'", "watch process"}, false) >=
+          70);
+    errno = 0;
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no zombie either
+    CHECK(errno == ECHILD);
+}
+
 TEST_CASE("system_calls: one byte at a time, and each call interrupted once, everything still works", "[net]") {
     run_in_pieces(by_number);
     run_in_pieces(by_name);
@@ -264,4 +289,5 @@ TEST_CASE("system_calls: one byte at a time, and each call interrupted once, eve
     run_in_pieces(through_a_pipe);
     run_in_pieces(names);
     run_in_pieces(datagrams);
+    run_in_pieces(another_program);
 }

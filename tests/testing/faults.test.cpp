@@ -23,8 +23,7 @@ TEST_CASE("faults: one at a time, and calls have their names") {
     faults first;
     CHECK(message_of([] { faults second; }) == "faults: there are some already; one at a time");
     CHECK(message_of([&] { first.fail("fork", ENOMEM); }) == "faults: room net makes no call named 'fork'");
-    CHECK(message_of([&] { static_cast<void>(first.count("fork")); }) ==
-          "faults: room net makes no call named 'fork'");
+    CHECK(message_of([&] { static_cast<void>(first.count("fork")); }) == "faults: room net makes no call named 'fork'");
 }
 
 TEST_CASE("faults: know every call of the table") {
@@ -32,9 +31,10 @@ TEST_CASE("faults: know every call of the table") {
     faults faulty;
     std::size_t known = 0;
     for (const char* each :
-         {"socket", "bind",   "listen", "connect", "accept4", "getsockopt", "setsockopt",   "getsockname", "getpeername",
-          "recv",   "recvmsg", "send",  "sendmsg", "read",    "writev",     "pipe2",        "pread",       "close",
-          "waitid", "kill",   "shutdown", "posix_spawnp", "getaddrinfo", "sendfile", "pidfd_open"}) {
+         {"socket",       "bind",        "listen",   "connect",   "accept4", "getsockopt", "setsockopt",
+          "getsockname",  "getpeername", "recv",     "recvmsg",   "send",    "sendmsg",    "read",
+          "writev",       "pipe2",       "pread",    "close",     "waitid",  "kill",       "shutdown",
+          "posix_spawnp", "getaddrinfo", "sendfile", "pidfd_open"}) {
         CHECK(faulty.count(each) == 0);
         ++known;
     }

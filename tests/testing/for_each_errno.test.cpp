@@ -104,9 +104,8 @@ TEST_CASE("for_each_errno: a scenario that leaves a descriptor open is reported"
 }
 
 TEST_CASE("for_each_errno: what fails untouched fails", "[net]") {
-    CHECK(message_of([] {
-              for_each_errno([]() -> aio::task<> { co_await aio::open_connection("127.0.0.1", 9); });
-          }) == "connect to 127.0.0.1:9: Connection refused");
+    CHECK(message_of([] { for_each_errno([]() -> aio::task<> { co_await aio::open_connection("127.0.0.1", 9); }); }) ==
+          "connect to 127.0.0.1:9: Connection refused");
     CHECK(message_of([] { for_each_errno([]() -> aio::task<> { throw std::runtime_error("no task"); }); }) ==
           "no task");
     CHECK(aio::testing::audit().clean());

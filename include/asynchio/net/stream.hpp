@@ -173,7 +173,8 @@ inline stream stream::from_descriptor(int fd, std::string name) {
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
-    if (detail::calls.getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) detail::fail(errno, "stream of " + name);
+    if (detail::calls.getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
+        detail::fail(errno, "stream of " + name);
     return stream(std::make_unique<detail::socket_channel>(std::move(owned),
                                                            address(reinterpret_cast<const sockaddr*>(&peer), size)));
 }

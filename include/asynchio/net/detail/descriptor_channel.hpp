@@ -43,11 +43,14 @@ public:
         const int error = errno;
         const sigset_t pipe = only_sigpipe();
         const timespec at_once{};
-        if (error == EPIPE)
+        if (!complete_)
             while (::sigtimedwait(&pipe, nullptr, &at_once) < 0 && errno == EINTR) {}
         if (unblock_) ::pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
         errno = error;
     }
+
+    /// A call that has written only a part may have raised it as well as one that failed.
+    void wrote(std::size_t count, std::size_t size) noexcept { complete_ = count == size; }
 
 private:
     static sigset_t only_sigpipe() noexcept {
@@ -58,6 +61,7 @@ private:
     }
     bool active_ = false;
     bool unblock_ = false;
+    bool complete_ = false;
 };
 
 class socket_channel final : public descriptor_channel {
@@ -79,9 +83,11 @@ public:
     }
     io_result send_file(int file, std::uint64_t offset, std::size_t size) noexcept override {
 #if defined(__linux__)
-        const without_sigpipe quiet; // sendfile knows no MSG_NOSIGNAL
+        without_sigpipe quiet; // sendfile knows no MSG_NOSIGNAL
         auto from = static_cast<off_t>(offset);
-        return io_result::of(uninterrupted([&] { return calls.sendfile(descriptor(), file, &from, size); }));
+        const auto sent = io_result::of(uninterrupted([&] { return calls.sendfile(descriptor(), file, &from, size); }));
+        quiet.wrote(sent.count, size);
+        return sent;
 #else
         return channel::send_file(file, offset, size);
 #endif
@@ -115,8 +121,13 @@ public:
         return io_result::of(uninterrupted([&] { return calls.read(descriptor(), into, size); }));
     }
     io_result send(const iovec* parts, std::size_t count) noexcept override {
-        const without_sigpipe quiet;
-        return io_result::of(uninterrupted([&] { return calls.writev(descriptor(), parts, static_cast<int>(count)); }));
+        without_sigpipe quiet;
+        const auto sent =
+            io_result::of(uninterrupted([&] { return calls.writev(descriptor(), parts, static_cast<int>(count)); }));
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < count; ++i) size += parts[i].iov_len;
+        quiet.wrote(sent.count, size);
+        return sent;
     }
     /// A pipe's only way to say it.
     int end_sending() noexcept override {

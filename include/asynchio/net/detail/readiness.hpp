@@ -71,6 +71,7 @@ public:
     const char* waiting_for() const noexcept override { return what_; }
     cancel_reply cancel(const shared_text&) noexcept override {
         leave();
+        on_ = nullptr; // it may end before the task runs
         return cancel_reply::left;
     }
 
@@ -104,7 +105,7 @@ protected:
         park(awaiting, where);
         if (lane.open && parked()) try_later(); // it stopped for the sake of the others
     }
-    /// Whether what it waits for has ended.
+    /// Whether what it waits for has ended, as far as it has to know.
     bool gone() const noexcept { return on_ == nullptr; }
     /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone.
     void finish() {
@@ -151,7 +152,7 @@ private:
         if (!self.task()->loop->closing() && self.parked()) self.try_now();
     }
 
-    readiness* on_; // null once that has ended
+    readiness* on_; // null once that has ended, or the task has left
     const char* what_;
     direction direction_;
     bool over_ = false;
