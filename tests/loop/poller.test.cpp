@@ -543,3 +543,204 @@ TEST_CASE("add_reader: a closed loop takes none, and drops those it had", "[LOOP
         CHECK_THROWS_AS(loop.add_writer(c.out, [] {}), std::logic_error);
     });
 }
+
+namespace {
+
+struct edge : aio::detail::edge_watch {
+    explicit edge(int descriptor) {
+        fd = descriptor;
+        ready = [](fd_watch& self, unsigned char what) noexcept {
+            auto& each = static_cast<edge&>(static_cast<aio::detail::edge_watch&>(self));
+            each.seen.push_back(what);
+            if (each.then) each.then();
+        };
+    }
+    std::vector<unsigned char> seen;
+    std::function<void()> then;
+};
+
+constexpr unsigned char uneven = fd_watch::uneven;
+
+/// Attached to `loop` until the end of the scope; wants to read.
+class attached {
+public:
+    attached(aio::event_loop& loop, edge& e) : loop_(loop), edge_(e) {
+        loop_.outside().attach(edge_);
+        edge_.wanted = readable;
+    }
+    attached(const attached&) = delete;
+    attached& operator=(const attached&) = delete;
+    ~attached() { loop_.outside().descriptors.detach(edge_); }
+
+private:
+    aio::event_loop& loop_;
+    edge& edge_;
+};
+
+void look(aio::event_loop& loop) { loop.outside().descriptors.wait(0); }
+
+} // namespace
+
+TEST_CASE("edge_watch: is told once that something is ready, and again when more comes", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel c;
+        edge e(c.in);
+        CHECK_FALSE(e.attached());
+        {
+            const attached here(loop, e);
+            CHECK(e.attached());
+            CHECK(loop.watched_descriptors() == 1);
+            look(loop);
+            CHECK(e.seen.empty());
+            c.write("x");
+            for (int i = 0; i < 3; ++i) look(loop);
+            CHECK(e.seen == seen{readable});
+            c.write("y"); // nothing was read meanwhile
+            e.wanted = readable;
+            for (int i = 0; i < 3; ++i) look(loop);
+            CHECK(e.seen == seen{readable, readable});
+        }
+        CHECK_FALSE(e.attached());
+        CHECK(loop.watched_descriptors() == 0);
+        c.write("z");
+        look(loop);
+        CHECK(e.seen.size() == 2);
+    });
+}
+
+TEST_CASE("edge_watch: attached when something is ready already, it is told", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel c;
+        c.write("x");
+        edge e(c.in);
+        const attached here(loop, e);
+        look(loop);
+        CHECK(e.seen == seen{readable});
+    });
+}
+
+TEST_CASE("edge_watch: is told of the end behind what is to be read, also of both at once", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+        edge e(ends[0]);
+        const attached here(loop, e);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        ::shutdown(ends[1], SHUT_WR);
+        look(loop);
+        REQUIRE(e.seen.size() == 1);
+        CHECK((e.seen[0] & readable) != 0);
+        CHECK((e.seen[0] & uneven) != 0);
+        ::close(ends[1]);
+        e.wanted = readable | writable;
+        look(loop);
+        CHECK(e.seen.size() == 2);
+        for (int i = 0; i < 3; ++i) look(loop); // though it lasts
+        CHECK(e.seen.size() == 2);
+        loop.outside().descriptors.detach(e);
+        ::close(ends[0]);
+    });
+}
+
+TEST_CASE("edge_watch: with poll, what nobody wants is not asked for", "[net]") {
+    aio::event_loop loop(polling_with(poller_kind::poll));
+    const channel c;
+    c.write("x");
+    edge e(c.in);
+    const attached here(loop, e);
+    e.wanted = 0;
+    look(loop);
+    CHECK(e.seen.empty());
+    e.wanted = writable; // which the start of a pipe never is
+    look(loop);
+    CHECK(e.seen.empty());
+    e.wanted = readable;
+    look(loop);
+    CHECK(e.seen == seen{readable});
+    CHECK(e.wanted == 0);
+}
+
+TEST_CASE("edge_watch: may leave, alone and with others, in a call", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        const channel a;
+        const channel b;
+        auto first = std::make_unique<edge>(a.in);
+        auto second = std::make_unique<edge>(b.in);
+        int calls = 0;
+        for (edge* each : {first.get(), second.get()}) {
+            loop.outside().attach(*each);
+            each->wanted = readable;
+            each->then = [&] {
+                ++calls;
+                loop.outside().descriptors.detach(*first);
+                loop.outside().descriptors.detach(*second);
+            };
+        }
+        a.write("x");
+        b.write("x");
+        look(loop);
+        CHECK(calls == 1);
+        CHECK_FALSE(first->attached());
+        first.reset();
+        second.reset();
+        look(loop);
+        CHECK(loop.watched_descriptors() == 0);
+    });
+}
+
+TEST_CASE("edge_watch: of a closed loop is free, and may go to another one", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const channel c;
+        edge e(c.in);
+        {
+            aio::event_loop loop(polling_with(kind));
+            loop.outside().attach(e);
+            loop.close();
+            CHECK_FALSE(e.attached());
+            loop.outside().descriptors.detach(e); // does nothing
+        }
+        c.write("x");
+        aio::event_loop other(polling_with(kind));
+        const attached there(other, e);
+        look(other);
+        CHECK(e.seen == seen{readable});
+    });
+}
+
+TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothing is left of it", "[net]") {
+    aio::event_loop loop(polling_with(poller_kind::epoll));
+    channel c;
+    edge e(c.in);
+    c.close_in();
+    CHECK_THROWS_AS(loop.outside().attach(e), std::system_error);
+    CHECK_FALSE(e.attached());
+    CHECK(loop.watched_descriptors() == 0);
+}
+
+TEST_CASE("edge_watch: false alarms go to each that is attached, also when some leave meanwhile", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        aio::detail::descriptor_watches& all = loop.outside().descriptors;
+        all.notify_all(); // nobody
+        const channel c[3];
+        std::vector<std::unique_ptr<edge>> edges;
+        for (const channel& each : c) {
+            edges.push_back(std::make_unique<edge>(each.in));
+            loop.outside().attach(*edges.back());
+        }
+        all.notify_all();
+        for (const auto& each : edges) CHECK(each->seen == seen{readable | writable});
+        edges[0]->then = [&] {
+            for (const auto& each : edges) all.detach(*each);
+        };
+        all.notify_all();
+        CHECK(edges[0]->seen.size() == 2);
+        CHECK(edges[1]->seen.size() == 1);
+        all.notify_all();
+        CHECK(edges[0]->seen.size() == 2);
+    });
+}

@@ -20,6 +20,7 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <memory>
 #include <optional>
 #include <string>
 #include <sys/wait.h>
@@ -284,8 +285,9 @@ TEST_CASE("process: destroyed while it runs, it is killed and reaped", "[net][SU
 
 TEST_CASE("process: may be asked when its loop is gone, which killed it", "[net]") {
     const audited afterwards;
-    std::optional<aio::process> left;
-    aio::run([&]() -> aio::task<> { left = co_await aio::create_subprocess("sleep", "60"); });
+    // On the heap: g++ 12 takes a local std::optional for uninitialized.
+    auto left = std::make_unique<aio::process>(
+        aio::run([]() -> aio::task<aio::process> { co_return co_await aio::create_subprocess("sleep", "60"); }));
     CHECK(left->returncode() == -SIGKILL);
     CHECK(childless());
     left->kill();
