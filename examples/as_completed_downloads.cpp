@@ -53,4 +53,6 @@ aio::task<> fetch_pages() {
     co_await aio::with(aio::as_completed(downloads), take_two);
 }
 
-int main() { aio::run(fetch_pages()); }
+int main() {
+    aio::run(fetch_pages());
+}

@@ -47,4 +47,6 @@ aio::task<> make_calls() {
     co_await aio::yield();
 }
 
-int main() { aio::run(make_calls()); }
+int main() {
+    aio::run(make_calls());
+}

@@ -87,4 +87,6 @@ aio::task<> party() {
     std::cout << "Cleo goes in\n";
 }
 
-int main() { aio::run(party()); }
+int main() {
+    aio::run(party());
+}

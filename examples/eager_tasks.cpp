@@ -53,4 +53,6 @@ aio::task<> shop() {
     std::cout << "cost: " << first << ' ' << second << ' ' << known.result() << '\n';
 }
 
-int main() { aio::run(shop()); }
+int main() {
+    aio::run(shop());
+}

@@ -58,4 +58,6 @@ aio::task<> show_errors() {
     }
 }
 
-int main() { aio::run(show_errors()); }
+int main() {
+    aio::run(show_errors());
+}

@@ -70,4 +70,6 @@ aio::task<> show_accounts() {
     }
 }
 
-int main() { aio::run(show_accounts()); }
+int main() {
+    aio::run(show_accounts());
+}

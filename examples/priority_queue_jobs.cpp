@@ -73,4 +73,6 @@ aio::task<> show_jobs() {
     std::cout << '\n';
 }
 
-int main() { aio::run(show_jobs()); }
+int main() {
+    aio::run(show_jobs());
+}

@@ -65,4 +65,6 @@ aio::task<> show_pipeline() {
     std::cout << "words in all pages: " << words << '\n';
 }
 
-int main() { aio::run(show_pipeline()); }
+int main() {
+    aio::run(show_pipeline());
+}

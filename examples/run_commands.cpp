@@ -23,6 +23,7 @@
 #include <asynchio.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -56,22 +57,28 @@ aio::task<bool> run(std::size_t number, const std::string& command, std::optiona
     aio::process_options pipes;
     pipes.in = aio::subprocess::devnull;
     pipes.out = pipes.err = aio::subprocess::pipe;
+    pipes.new_group = true; // so that what the shell has started can be ended with it
     const std::string name = std::to_string(number);
-    aio::process child = co_await aio::create_subprocess_shell(command, pipes); // killed should this be cancelled
+    aio::process child = co_await aio::create_subprocess_shell(command, pipes);
     auto talk = [&]() -> aio::task<> {
         co_await aio::gather(print(child.out(), name + ": "), print(child.err(), name + "! "));
         co_await child.wait();
     };
     bool late = false;
-    try {
-        if (timeout)
-            co_await aio::wait_for(talk, std::chrono::duration<double>(*timeout));
-        else
-            co_await talk();
-    } catch (const aio::timeout_error&) {
-        late = true;
-        child.kill();
-    }
+    auto limited = [&]() -> aio::task<> {
+        try {
+            if (timeout)
+                co_await aio::wait_for(talk, std::chrono::duration<double>(*timeout));
+            else
+                co_await talk();
+        } catch (const aio::timeout_error&) {
+            late = true;
+        }
+    };
+    const auto end_group = [&] { // in time, late or cancelled
+        if (!child.returncode()) ::kill(-child.pid(), SIGKILL);
+    };
+    co_await aio::finally(limited, end_group);
     const int code = co_await child.wait();
     if (late)
         std::printf("%s took longer than %g s: %s\n", name.c_str(), *timeout, command.c_str());

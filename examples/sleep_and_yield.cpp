@@ -58,4 +58,6 @@ aio::task<> show_time() {
     co_await aio::yield();
 }
 
-int main() { aio::run(show_time()); }
+int main() {
+    aio::run(show_time());
+}

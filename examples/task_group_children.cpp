@@ -62,4 +62,6 @@ aio::task<> show_groups() {
     }
 }
 
-int main() { aio::run(show_groups()); }
+int main() {
+    aio::run(show_groups());
+}

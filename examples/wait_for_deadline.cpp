@@ -49,4 +49,6 @@ aio::task<> ask() {
     }
 }
 
-int main() { aio::run(ask()); }
+int main() {
+    aio::run(ask());
+}

@@ -72,4 +72,6 @@ aio::task<> show_transactions() {
     }
 }
 
-int main() { aio::run(show_transactions()); }
+int main() {
+    aio::run(show_transactions());
+}
