@@ -294,6 +294,85 @@ TEST_CASE("process: may be asked when its loop is gone, which killed it", "[net]
     left.reset();
 }
 
+TEST_CASE("process: is given this process's own streams, whichever it names", "[net][SUB-9]") {
+    each_way([]() -> aio::task<> {
+        int ends[2];
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        const int before = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+        REQUIRE(before > 2);
+        ::dup2(ends[1], STDOUT_FILENO); // ours, as the child's `out` is a pipe of its own
+        aio::process_options options = pipes(false, true);
+        options.err = STDOUT_FILENO;
+        aio::process p = co_await aio::create_subprocess_shell("echo out; echo err >&2", options);
+        ::dup2(before, STDOUT_FILENO);
+        ::close(before);
+        ::close(ends[1]);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == "out\n");
+        aio::stream ours = aio::stream::from_descriptor(ends[0]);
+        const std::string text = co_await ours.read_all();
+        CHECK(text == "err\n");
+    });
+}
+
+TEST_CASE("process: variables are added to its environment, or replace those of the same name", "[net]") {
+    each_way([]() -> aio::task<> {
+        aio::process_options options = pipes(false, true);
+        options.add_env.push_back("ADDED=one=1");
+        options.add_env.push_back("ADDED=two=2");
+        std::string text = co_await output_of("echo $ADDED; test -n \"$PATH\" && echo inherited", options);
+        CHECK(text == "two=2\ninherited\n");
+        options.env.emplace();
+        options.env->push_back("KEPT=k");
+        options.env->push_back("ADDED=old");
+        aio::process p = co_await aio::create_subprocess("/usr/bin/env", options);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == "KEPT=k\nADDED=two=2\n");
+        const std::string zero("A=\0", 3);
+        for (const std::string& wrong : {std::string("NAME"), std::string("=x"), std::string()}) {
+            aio::process_options bad;
+            bad.add_env.push_back(wrong);
+            std::string error = co_await error_of([&] { return aio::create_subprocess("true", bad); });
+            CHECK(contains(error, "is no \"NAME=value\""));
+            bad = aio::process_options();
+            bad.env.emplace(1, wrong);
+            error = co_await error_of([&] { return aio::create_subprocess("true", bad); });
+            CHECK(contains(error, "is no \"NAME=value\""));
+        }
+        aio::process_options bad;
+        bad.add_env.push_back(zero);
+        std::string error = co_await error_of([&] { return aio::create_subprocess("true", bad); });
+        CHECK(error == "create_subprocess: variable 'A' has a zero byte");
+        bad = aio::process_options();
+        bad.cwd = zero;
+        error = co_await error_of([&] { return aio::create_subprocess("true", bad); });
+        CHECK(error == "create_subprocess: cwd has a zero byte");
+    });
+}
+
+TEST_CASE("process: may have a session and a group at once", "[net][SUB-21]") {
+    each_way([]() -> aio::task<> {
+        for (const bool session : {true, false}) {
+            aio::process_options options = pipes(false, true);
+            options.new_session = session;
+            options.new_group = true;
+            const std::string text = co_await output_of("ps -o pgid= -p $$ | tr -d ' '; echo $$", options);
+            CHECK(text.substr(0, text.find('\n')) == text.substr(text.find('\n') + 1, text.find('\n')));
+        }
+    });
+}
+
+TEST_CASE("process: how it ended is known when the loop ends before it looked", "[net]") {
+    std::optional<aio::process> left;
+    aio::run([&]() -> aio::task<> {
+        left.emplace(co_await aio::create_subprocess_shell("exit 3"));
+        siginfo_t info{};
+        REQUIRE(::waitid(P_PID, static_cast<id_t>(left->pid()), &info, WEXITED | WNOWAIT) == 0);
+    });
+    CHECK(left->returncode() == 3);
+    CHECK(childless());
+}
+
 TEST_CASE("process: children of others are left alone", "[net][SUB-19]") {
     const pid_t foreign = ::fork();
     if (foreign == 0) ::_exit(9);

@@ -164,9 +164,14 @@ inline void require_valid(const std::vector<std::string>& command, const process
     if (options.cwd.find('\0') != std::string::npos)
         throw std::invalid_argument("create_subprocess: cwd has a zero byte");
     const auto require_variables = [](const std::vector<std::string>& all) {
-        for (const std::string& each : all)
-            if (each.find('=', 1) == std::string::npos || each.find('\0') != std::string::npos)
+        for (const std::string& each : all) {
+            const std::string name = each.substr(0, each.find('='));
+            if (each.find('\0') != std::string::npos) // which would end the message, too
+                throw std::invalid_argument(std::string("create_subprocess: variable '") + name.c_str() +
+                                            "' has a zero byte");
+            if (name.empty() || name.size() == each.size())
                 throw std::invalid_argument("create_subprocess: '" + each + "' is no \"NAME=value\"");
+        }
     };
     if (options.env) require_variables(*options.env);
     require_variables(options.add_env);
