@@ -158,8 +158,8 @@ public:
     void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
         if (poller_ == nullptr) start(kind, box);
-        std::unique_ptr<watch>& place = watches_[fd];
-        if (place == nullptr) place = std::make_unique<watch>(fd);
+        if (watches_.count(fd) == 0) watches_.emplace(fd, std::make_unique<watch>(fd));
+        std::unique_ptr<watch>& place = watches_.at(fd);
         const unsigned char before = place->wanted;
         place->wanted = static_cast<unsigned char>(before | direction);
         try {
