@@ -98,7 +98,7 @@ inline audit_report audit_after(const audit_report& before) {
         const audit_report after = audit();
         if ((after.loops == before.loops && after.threads == before.threads) || std::chrono::steady_clock::now() > end)
             return after;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
 }
 
