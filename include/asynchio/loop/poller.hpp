@@ -37,7 +37,6 @@ struct fd_watch {
     int fd = -1;
     unsigned char wanted = 0;
     bool edge = false;
-    bool told = false; // that it is uneven
     /// Called by the loop with what is ready; errors and hang-ups count as both.
     void (*ready)(fd_watch&, unsigned char) noexcept = nullptr;
 };
@@ -100,10 +99,7 @@ public:
             if (got & (POLLOUT | POLLHUP | POLLERR | POLLNVAL)) ready |= fd_watch::writable;
             fd_watch& watch = *watches_[i];
             if (watch.edge) {
-                if (got & (POLLPRI | POLLHUP | POLLERR | read_hang_up)) {
-                    ready |= fd_watch::readable | fd_watch::uneven;
-                    watch.told = true;
-                }
+                if (got & (POLLPRI | POLLHUP | POLLERR | read_hang_up)) ready |= fd_watch::readable | fd_watch::uneven;
                 watch.wanted = static_cast<unsigned char>(watch.wanted & ~ready);
             }
             watch.ready(watch, ready);
@@ -118,11 +114,8 @@ private:
 #endif
     static short events(const fd_watch& watch) noexcept {
         unsigned wanted = 0;
-        if (watch.wanted & fd_watch::readable) {
-            wanted |= POLLIN;
-            if (watch.edge)
-                wanted |= watch.told ? read_hang_up : POLLPRI | read_hang_up; // urgent data may stay for ever
-        }
+        if (watch.wanted & fd_watch::readable)
+            wanted |= watch.edge ? POLLIN | POLLPRI | read_hang_up : unsigned(POLLIN);
         if (watch.wanted & fd_watch::writable) wanted |= POLLOUT;
         return static_cast<short>(wanted);
     }
