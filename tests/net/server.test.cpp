@@ -565,16 +565,38 @@ TEST_CASE("server: closed or destroyed while it waits for descriptors, it stays 
     });
 }
 
-TEST_CASE("server: cancelled at every point, it leaves nothing open", "[net]") {
+namespace {
+
+/// On each poller, cancelled once, and a second time one and two steps later.
+template<class Scenario>
+void cancel_everywhere(Scenario scenario, std::size_t least_points) {
     for (const auto kind : {aio::poller_kind::epoll, aio::poller_kind::poll}) {
-        aio::testing::cancellation_plan plan;
-        plan.options.virtual_time = false;
-        plan.options.poller = kind;
-        const audited afterwards;
-        const std::size_t before = open_descriptors();
-        const auto scenario = []() -> aio::task<> {
-            // A client that is gone resets its connection.
-            aio::get_running_loop().set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
+        for (const std::size_t second : {0U, 1U, 2U}) {
+            aio::testing::cancellation_plan plan;
+            plan.second_after = second;
+            plan.options.virtual_time = false;
+            plan.options.poller = kind;
+            const audited afterwards;
+            const std::size_t before = open_descriptors();
+            const auto report = aio::testing::for_each_cancellation(scenario, plan);
+            CHECK(report.points >= least_points);
+            CHECK(report.failed == 0);
+            CHECK(closed_down_to(before));
+        }
+    }
+}
+
+/// A client that is gone resets its connection, which is reported.
+void be_quiet() {
+    aio::get_running_loop().set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
+}
+
+} // namespace
+
+TEST_CASE("server: cancelled at every point, also twice, it leaves nothing open", "[net]") {
+    cancel_everywhere(
+        []() -> aio::task<> {
+            be_quiet();
             aio::server server = co_await aio::start_server(echo_lines, "127.0.0.1", 0);
             auto body = [&]() -> aio::task<> {
                 auto client = [&]() -> aio::task<> {
@@ -585,12 +607,39 @@ TEST_CASE("server: cancelled at every point, it leaves nothing open", "[net]") {
                 co_await aio::gather(client, client);
             };
             co_await aio::with(server, body);
-        };
-        const auto report = aio::testing::for_each_cancellation(scenario, plan);
-        CHECK(report.points >= 10);
-        CHECK(report.failed == 0);
-        CHECK(closed_down_to(before));
-    }
+        },
+        10);
+}
+
+TEST_CASE("server: serve_forever and wait_closed cancelled at every point, also twice", "[net][SRV-10][SRV-12]") {
+    cancel_everywhere(
+        []() -> aio::task<> {
+            be_quiet();
+            int cleaned = 0;
+            int begun = 0;
+            auto slow_to_end = [&](aio::stream client) -> aio::task<> {
+                ++begun;
+                std::exception_ptr cancelled;
+                try {
+                    co_await client.read_line();
+                } catch (const aio::cancelled_error&) {
+                    cancelled = std::current_exception();
+                }
+                for (int i = 0; i < 3; ++i) co_await aio::nothrow(aio::yield());
+                ++cleaned;
+                if (cancelled) std::rethrow_exception(cancelled);
+            };
+            aio::server server = co_await aio::start_server(slow_to_end, "127.0.0.1", 0);
+            aio::stream client = co_await connect_to(server);
+            const auto forever = aio::create_task(server.serve_forever());
+            co_await settle();
+            server.close();
+            co_await forever;
+            CHECK(begun == cleaned);
+            client.abort();
+            co_await server.wait_closed();
+        },
+        10);
 }
 
 TEST_CASE("server: ten thousand connections, one after the other", "[net]") {

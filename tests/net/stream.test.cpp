@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/net/stream.hpp>
 
-// covers: core/read_errors.hpp net/system_calls.hpp
 #include <asynchio/core/read_errors.hpp>
 #include <asynchio/net/system_calls.hpp>
 
@@ -762,6 +761,59 @@ TEST_CASE("stream: send_file sends a part of a file, and tells how much there wa
         ::close(pipe[1]);
     });
     ::close(file);
+}
+
+TEST_CASE("stream: what nobody reads waits in the system, and holds up who writes", "[net][SRD-17][SWR-18]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        const std::string sent = much();
+        auto write = [&]() -> aio::task<> { co_await ends.first.write(sent); };
+        const auto writer = aio::create_task(write());
+        const std::string start = co_await ends.second.read(10);
+        CHECK(start == sent.substr(0, 10));
+        co_await settle();
+        const auto held_up_at = ends.first.bytes_written();
+        CHECK(held_up_at < sent.size());
+        co_await settle();
+        CHECK(ends.first.bytes_written() == held_up_at);
+        // More than any limit, in one call.
+        const std::string rest = co_await ends.second.read_exactly(sent.size() - 10);
+        CHECK(rest == sent.substr(10));
+        co_await writer;
+    });
+}
+
+TEST_CASE("stream: an empty write sends nothing", "[net][SWR-1][SRD-19]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        co_await ends.first.write("");
+        co_await ends.first.write(std::vector<std::string>());
+        co_await ends.first.write(texts("", ""));
+        CHECK(ends.first.bytes_written() == 0);
+        co_await ends.first.write(texts("", "x", ""));
+        const std::string got = co_await ends.second.read(10);
+        CHECK(got == "x");
+    });
+}
+
+TEST_CASE("stream: destroyed while it is open, it closes", "[net][SWR-21]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        co_await ends.first.write("last");
+        ends.first = aio::stream();
+        const std::string got = co_await ends.second.read_all();
+        CHECK(got == "last");
+    });
+}
+
+TEST_CASE("stream: tells its addresses and its descriptor", "[net][SWR-23]") {
+    stream_pair ends;
+    CHECK(ends.first.native_handle() >= 0);
+    CHECK(ends.first.local_address().family() == AF_UNIX);
+    CHECK(ends.first.peer_address().to_string() == "unix socket");
+    ends.first.abort();
+    CHECK(ends.first.native_handle() == -1);
+    CHECK_FALSE(ends.first.local_address());
 }
 
 TEST_CASE("stream: a hundred thousand reads and writes", "[net]") {

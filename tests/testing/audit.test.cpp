@@ -2,16 +2,21 @@
 #include <asynchio/testing/audit.hpp>
 
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/net/open_connection.hpp>
+#include <asynchio/net/server.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/run.hpp>
+#include <asynchio/task/runner.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/policies.hpp>
 
+#include "support/catch.hpp"
 #include "support/message_of.hpp"
 
 #include <chrono>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace aio = asynchio;
@@ -74,6 +79,30 @@ TEST_CASE("audit: counts calls and timers that were not made yet") {
         timer = aio::timer_handle();
         CHECK(audit().frames == 1);
     }
+    CHECK(audit().clean());
+}
+
+TEST_CASE("audit: counts the descriptors of streams and servers, with their loop and without it", "[net]") {
+    aio::stream left;
+    std::optional<aio::server> server;
+    {
+        aio::runner runner;
+        runner.run([&]() -> aio::task<> {
+            auto drop = [](aio::stream) {};
+            server = co_await aio::start_unix_server(drop, "@asynchio-audit-" + std::to_string(::getpid()));
+            CHECK(audit().descriptors == 1);
+            left = co_await aio::open_unix_connection(server->addresses()[0].path());
+            CHECK(audit().descriptors >= 2);
+            const std::string end = co_await left.read_all();
+            CHECK(end.empty());
+            CHECK(audit().descriptors == 2);
+            server->close();
+            CHECK(audit().descriptors == 1);
+        });
+    }
+    CHECK(audit().to_string() == "descriptors: 1\n");
+    CHECK_FALSE(audit().clean());
+    left.abort();
     CHECK(audit().clean());
 }
 
