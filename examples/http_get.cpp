@@ -11,7 +11,7 @@
 //   Content-Length: 12
 //   Hello there
 //
-// Read next: subprocess_communicate.cpp
+// Read next: redis_pipeline.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/net.hpp>

@@ -41,8 +41,9 @@ aio::task<state> probe(std::string host, int port, double timeout) {
     aio::connect_options limit;
     limit.timeout = std::chrono::duration_cast<aio::duration>(std::chrono::duration<double>(timeout));
     try {
-        co_await aio::open_connection(host, port, limit);
-        co_return state::open;
+        const aio::stream found = co_await aio::open_connection(host, port, limit);
+        // On the own host, a port that nobody has may be given to the connection itself.
+        co_return found.local_address() == found.peer_address() ? state::closed : state::open;
     } catch (const aio::timeout_error&) {
         co_return state::silent;
     } catch (const std::system_error& e) {

@@ -6,8 +6,8 @@
 //     ./run_commands --jobs 2 'echo one; echo two' 'sleep 1; echo late' 'exit 3'
 //     printf 'make -C %s\n' a b c | ./run_commands --jobs 4
 //
-// Commands are words of the command line, or else lines of standard input; the shell runs each. Ctrl-C ends those that
-// run, too. Exit status: 0 if all succeeded, 1 if one did not, 2 for wrong usage, 130 for Ctrl-C.
+// Commands are words of the command line, or else lines of standard input; the shell runs each. A command that takes
+// longer than --timeout, and those that run at Ctrl-C, are asked to terminate, and killed --grace seconds (2) later. Exit status: 0 if all succeeded, 1 if one did not, 2 for wrong usage, 130 for Ctrl-C.
 //
 // Run: ./run_commands --jobs 1 'echo one' 'echo two; echo three >&2' 'exit 3' 'kill -9 $$'
 // Prints:
@@ -38,22 +38,50 @@ namespace aio = asynchio;
 struct options {
     std::size_t jobs = 4;
     std::optional<double> timeout;
+    double grace = 2;
     std::vector<std::string> commands;
 };
+
+/// The next line, without its end; one longer than a mebibyte comes in pieces. @return nothing at the end.
+aio::task<std::optional<std::string>> next_line(aio::stream& from) {
+    constexpr std::size_t most = 1 << 20;
+    try {
+        std::string line = co_await from.read_until("\n", most);
+        line.pop_back();
+        co_return line;
+    } catch (const aio::incomplete_read_error& e) {
+        if (e.partial().empty()) co_return std::nullopt;
+        co_return e.partial();
+    } catch (const aio::limit_overrun_error&) {
+        // What is too long stays to be read.
+    }
+    co_return co_await from.read_exactly(most);
+}
 
 /// Prints the lines of a stream as they come, each with `mark` in front.
 aio::task<> print(aio::stream& from, std::string mark) {
     for (;;) {
-        std::string line = co_await from.read_line(1 << 20);
-        if (line.empty()) co_return;
-        if (!line.ends_with('\n')) line += '\n';
-        std::fputs((mark + line).c_str(), stdout);
+        const std::optional<std::string> line = co_await next_line(from);
+        if (!line) co_return;
+        const std::string text = mark + *line + '\n';
+        std::fwrite(text.data(), 1, text.size(), stdout);
         std::fflush(stdout);
     }
 }
 
+/// Ends a command, and what it has started: kindly at first.
+aio::task<> end_group(aio::process& child, double grace) {
+    if (child.returncode()) co_return;
+    ::kill(-child.pid(), SIGTERM);
+    try {
+        co_await aio::wait_for(child.wait(), std::chrono::duration<double>(grace));
+    } catch (const aio::timeout_error&) {
+    }
+    ::kill(-child.pid(), SIGKILL); // who has not listened
+}
+
 /// @return whether it succeeded.
-aio::task<bool> run(std::size_t number, const std::string& command, std::optional<double> timeout) {
+aio::task<bool> run(std::size_t number, const std::string& command, std::optional<double> timeout, double grace) {
     aio::process_options pipes;
     pipes.in = aio::subprocess::devnull;
     pipes.out = pipes.err = aio::subprocess::pipe;
@@ -75,10 +103,8 @@ aio::task<bool> run(std::size_t number, const std::string& command, std::optiona
             late = true;
         }
     };
-    const auto end_group = [&] { // in time, late or cancelled
-        if (!child.returncode()) ::kill(-child.pid(), SIGKILL);
-    };
-    co_await aio::finally(limited, end_group);
+    const auto end = [&] { return end_group(child, grace); };
+    co_await aio::finally(limited, end); // in time, late or cancelled
     const int code = co_await child.wait();
     if (late)
         std::printf("%s took longer than %g s: %s\n", name.c_str(), *timeout, command.c_str());
@@ -96,7 +122,7 @@ aio::task<int> run_all(options o) {
     auto worker = [&]() -> aio::task<> {
         while (next < o.commands.size()) {
             const std::size_t mine = next++;
-            const bool right = co_await run(mine + 1, o.commands[mine], o.timeout);
+            const bool right = co_await run(mine + 1, o.commands[mine], o.timeout, o.grace);
             all_right = all_right && right;
         }
     };
@@ -119,6 +145,8 @@ std::optional<options> parse(int argc, char** argv) {
             o.jobs = static_cast<std::size_t>(value);
         else if (name == "--timeout")
             o.timeout = value;
+        else if (name == "--grace")
+            o.grace = value;
         else
             return std::nullopt;
     }
@@ -134,7 +162,7 @@ std::optional<options> parse(int argc, char** argv) {
 int main(int argc, char** argv) {
     const std::optional<options> o = parse(argc, argv);
     if (!o) {
-        std::fputs("usage: run_commands [--jobs N] [--timeout SECONDS] [COMMAND...]\n", stderr);
+        std::fputs("usage: run_commands [--jobs N] [--timeout SECONDS] [--grace SECONDS] [COMMAND...]\n", stderr);
         return 2;
     }
     aio::run_options with_signal;

@@ -41,6 +41,22 @@ class Commands(unittest.TestCase):
         self.assertEqual((status, sorted(out.splitlines())), (1, ["1 took longer than 0.2 s: sleep 60", "2: quick"]))
         self.assertLess(time.monotonic() - begin, 10)
 
+    def test_who_is_asked_to_terminate_may_say_goodbye(self):
+        polite = "trap 'echo goodbye; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+        stubborn = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+        begin = time.monotonic()
+        status, out, _ = run("--timeout", "0.5", "--grace", "0.5", polite, stubborn)
+        self.assertEqual(status, 1)
+        self.assertEqual(sorted(out.splitlines()), sorted(["1: ready", "2: ready", f"1 took longer than 0.5 s: {polite}",
+                                                           f"2 took longer than 0.5 s: {stubborn}"]))
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_lines_without_end_come_in_pieces(self):
+        status, out, _ = run("--jobs", "1", "head -c 3000000 /dev/zero | tr '\\0' x; echo; printf end")
+        pieces = out.splitlines()
+        self.assertEqual((status, len(pieces), pieces[-1]), (0, 4, "1: end"))
+        self.assertEqual("".join(piece.removeprefix("1: ") for piece in pieces[:3]), "x" * 3000000)
+
     def test_ctrl_c_ends_the_commands_and_what_they_have_started(self):
         program = subprocess.Popen([PROGRAM, "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         child = int(program.stdout.readline().split()[1])

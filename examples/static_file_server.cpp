@@ -434,7 +434,7 @@ private:
         co_await aio::wait_for(client.write(all), idle_limit);
     }
     std::string connection_header(bool keep_alive) const {
-        return keep_alive && !stopping_ ? "" : "\r\nConnection: close";
+        return keep_alive && !stopping_ ? "\r\nConnection: keep-alive" : "\r\nConnection: close";
     }
 
     std::string root_;

@@ -6,6 +6,7 @@ import concurrent.futures
 import http.client
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -109,6 +110,10 @@ class Files(unittest.TestCase):
                 answer += piece
             self.assertEqual(answer.count(b"HTTP/1.1 200 OK"), 4)
             self.assertEqual(answer.count(b"Connection: close"), 1)
+        with server.connect() as client:  # of the older version, who must be told that the connection stays
+            for _ in range(2):
+                client.sendall(b"GET /empty HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+                self.assertIn(b"\r\nConnection: keep-alive\r\n", client.recv(4096))
 
     def test_many_clients_on_several_loops(self):
         server = self.serve("--threads", "3")
@@ -128,6 +133,51 @@ class Files(unittest.TestCase):
         self.assertEqual((done.returncode, target.read_bytes()), (0, self.large))  # went on where it was
         done = subprocess.run(["curl", "-sSLf", url + "/with_index", url + "/empty"], capture_output=True, timeout=20, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, b"<h1>index</h1>"))
+
+    def small_file(self):
+        (self.root / "small.txt").write_text("small\n" * 100)
+        server = self.serve("--threads", "2")
+        return server, f"http://127.0.0.1:{server.port}/small.txt"
+
+    @unittest.skipUnless(shutil.which("wrk"), "wrk is not installed")
+    def test_wrk(self):
+        server, url = self.small_file()
+        out = subprocess.run(["wrk", "-c", "50", "-t", "2", "-d", "1s", url], capture_output=True, text=True, timeout=30, check=True).stdout
+        self.assertGreater(int(re.search(r"(\d+) requests in", out)[1]), 100)
+        self.assertNotIn("Socket errors", out)
+        self.assertNotIn("Non-2xx", out)
+        self.assertEqual(server.end(), (0, ""))
+
+    @unittest.skipUnless(shutil.which("ab"), "ab is not installed")
+    def test_ab(self):
+        for words in ([], ["-k"]):  # a connection for each request, and connections that are kept
+            server, url = self.small_file()
+            out = subprocess.run(["ab", "-q", *words, "-c", "20", "-n", "2000", url], capture_output=True, text=True, timeout=60, check=True).stdout
+            self.assertRegex(out, r"Complete requests: +2000")
+            self.assertRegex(out, r"Failed requests: +0")
+            self.assertRegex(out, r"HTML transferred: +1200000 bytes")
+            self.assertNotIn("Non-2xx", out)
+            if words:
+                self.assertRegex(out, r"Keep-Alive requests: +2000")
+
+    @unittest.skipUnless(shutil.which("h2load"), "h2load is not installed")
+    def test_h2load(self):
+        server, url = self.small_file()
+        out = subprocess.run(["h2load", "--h1", "-c", "20", "-n", "2000", url], capture_output=True, text=True, timeout=60, check=True).stdout
+        self.assertIn("2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed", out)
+        self.assertIn("2000 2xx", out)
+        self.assertEqual(server.end(), (0, ""))
+
+    @unittest.skipUnless(shutil.which("chromium"), "chromium is not installed")
+    def test_a_browser(self):
+        (self.root / "page.html").write_text('<!doctype html><link rel="stylesheet" href="page.css"><p id="said">nothing</p><script src="page.js"></script>')
+        (self.root / "page.css").write_text("p { color: rgb(1, 2, 3) }")
+        (self.root / "page.js").write_text('const said = document.getElementById("said"); said.textContent = "colour " + getComputedStyle(said).color')
+        server = self.serve()
+        with tempfile.TemporaryDirectory() as profile:
+            done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}",
+                                   "--dump-dom", f"http://127.0.0.1:{server.port}/page.html"], capture_output=True, text=True, timeout=60, check=False)
+        self.assertIn("colour rgb(1, 2, 3)", done.stdout, done.stderr)
 
     def test_the_first_ctrl_c_lets_responses_end(self):
         server = self.serve("--threads", "2")
