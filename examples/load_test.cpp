@@ -234,28 +234,89 @@ private:
         co_await aio::sleep(10ms); // not at full speed against a wall
     }
     aio::task<> exchange() {
-        if (!stream_ || stream_.is_closed()) stream_ = co_await aio::open_connection(where_.host(), where_.port());
-        co_await stream_.write(request_);
-        const std::string head = co_await stream_.read_until("\r\n\r\n");
-        results_.bytes += head.size();
-        const std::size_t length = header(head, "\r\ncontent-length:");
-        if (length == std::string::npos) throw http_error("a response without a length");
-        for (std::size_t left = length; left != 0;) {
+        const bool kept = stream_ && !stream_.is_closed();
+        if (!kept) stream_ = co_await aio::open_connection(where_.host(), where_.port());
+        std::optional<std::string> head = co_await ask_once(kept);
+        if (!head) {
+            stream_ = co_await aio::open_connection(where_.host(), where_.port());
+            head = co_await ask_once(false);
+        }
+        results_.bytes += head->size();
+        if (!head->starts_with("HTTP/1.") || head->size() < 12) throw http_error("no HTTP response");
+        const std::string status = head->substr(9, 3);
+        const bool ends_here = co_await skip_body(*head, status == "204" || status == "304");
+        const std::string connection = header(*head, "connection");
+        const bool old = head->starts_with("HTTP/1.0 ") && connection != "keep-alive";
+        if (ends_here || old || connection == "close") stream_ = aio::stream();
+        if (status[0] != '2' && status[0] != '3') throw http_error("HTTP " + status);
+    }
+    /// The request, and the head of its response. @return nothing if the server had closed a connection that was kept,
+    /// which it may at any time.
+    aio::task<std::optional<std::string>> ask_once(bool kept) {
+        try {
+            co_await stream_.write(request_);
+            co_return co_await stream_.read_until("\r\n\r\n");
+        } catch (const aio::incomplete_read_error& e) {
+            if (!kept || !e.partial().empty()) throw;
+        } catch (const std::system_error& e) {
+            if (!kept || (e.code() != std::errc::connection_reset && e.code() != std::errc::broken_pipe)) throw;
+        }
+        co_return std::nullopt;
+    }
+    /// @return whether the connection has ended with the body.
+    aio::task<bool> skip_body(const std::string& head, bool none) {
+        if (none) co_return false;
+        if (header(head, "transfer-encoding") == "chunked") {
+            for (;;) {
+                const std::string line = co_await stream_.read_until("\r\n");
+                const std::size_t size = number(line, 16);
+                results_.bytes += line.size();
+                if (size == 0) break;
+                co_await skip(size + 2);
+            }
+            std::string trailer;
+            do trailer = co_await stream_.read_until("\r\n");
+            while (trailer != "\r\n");
+            co_return false;
+        }
+        const std::string length = header(head, "content-length");
+        if (!length.empty()) {
+            co_await skip(number(length, 10));
+            co_return false;
+        }
+        for (;;) {
+            const std::size_t got = co_await stream_.read_some(buffer_);
+            if (got == 0) co_return true;
+            results_.bytes += got;
+        }
+    }
+    aio::task<> skip(std::size_t left) {
+        while (left != 0) {
             const std::size_t got =
                 co_await stream_.read_some(std::span(buffer_.data(), std::min(left, buffer_.size())));
             if (got == 0) throw http_error("closed early");
             results_.bytes += got;
             left -= got;
         }
-        const std::string status = head.substr(9, 3);
-        if (head.size() < 12 || !(status[0] == '2' || status[0] == '3')) throw http_error("HTTP " + status);
     }
-    /// A header's number; npos if there is none.
-    static std::size_t header(const std::string& head, std::string_view name) {
-        const auto at = std::search(head.begin(), head.end(), name.begin(), name.end(),
-                                    [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
-        if (at == head.end()) return std::string::npos;
-        return static_cast<std::size_t>(std::strtoull(&*at + name.size(), nullptr, 10));
+    static std::size_t number(const std::string& text, int base) {
+        std::size_t value = 0;
+        const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+        if (wrong != std::errc() || value > SIZE_MAX / 2) throw http_error("a body of no known length");
+        return value;
+    }
+    /// The value of a header, in small letters; empty if there is none.
+    static std::string header(const std::string& head, std::string_view name) {
+        const std::string key = "\r\n" + std::string(name) + ":";
+        const auto lower = [](char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); };
+        const auto at = std::search(head.begin(), head.end(), key.begin(), key.end(),
+                                    [&](char a, char b) { return lower(a) == b; });
+        if (at == head.end()) return {};
+        const auto begin =
+            std::find_if(at + static_cast<std::ptrdiff_t>(key.size()), head.end(), [](char c) { return c != ' '; });
+        std::string value(begin, std::find(begin, head.end(), '\r'));
+        std::transform(value.begin(), value.end(), value.begin(), lower);
+        return value;
     }
 
     const options& options_;

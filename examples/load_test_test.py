@@ -6,6 +6,7 @@ load_test_test.py PROGRAM"""
 import http.server
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import threading
 import time
 import unittest
 
-from server_process import ServerProcess, wrong_usage
+from server_process import ServerProcess, nginx, wrong_usage
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./load_test"
 FILES = os.path.join(os.path.dirname(PROGRAM), "static_file_server")
@@ -31,6 +32,23 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if self.path == "/cut":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
             self.close_connection = True
+            return
+        if self.path == "/chunked":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5;name=x\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n")
+            return
+        if self.path in ("/to_the_end", "/close", "/old", "/unsaid"):  # ways to end a connection, the last without a word
+            self.wfile.write({"/to_the_end": b"HTTP/1.1 200 OK\r\n\r\nhello", "/old": b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+                              "/close": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+                              "/unsaid": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"}[self.path])
+            self.close_connection = True
+            return
+        if self.path == "/nonsense":
+            self.wfile.write(b"SSH-2.0 nonsense\r\n\r\n")
+            self.close_connection = True
+            return
+        if self.path == "/nothing":
+            self.send_response(204)
+            self.end_headers()
             return
         self.send_response(500 if self.path == "/bad" else 200)
         self.send_header("Content-Length", "5")
@@ -65,6 +83,22 @@ class Load(unittest.TestCase):
         self.assertEqual((number("requests", out), number("errors", out), Answers.count), (200, 0, 200))
         self.assertRegex(out, r"latency +p50 [\d.]+ ms, p90 [\d.]+ ms, p99 [\d.]+ ms, max [\d.]+ ms\n  up to +[\d.]+ ms +\d+ #+")
 
+    def test_bodies_and_ends_of_all_kinds(self):
+        for path in ("/chunked", "/to_the_end", "/close", "/old", "/unsaid", "/nothing"):
+            Answers.count = 0
+            status, out, err = self.load(path, "--connections", "2", "--requests", "20")
+            self.assertEqual((status, err), (0, ""), path)
+            self.assertEqual((number("requests", out), number("errors", out), Answers.count), (20, 0, 20), path)
+
+    @unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
+    def test_nginx_has_seen_each_request(self):
+        # It closes a connection after 50 requests, and says so.
+        with nginx("access_log {folder}/log; keepalive_requests 50;", 'location / { return 200 "hello"; }') as (folder, port):
+            done = subprocess.run([PROGRAM, "--requests", "2000", "--connections", "20", f"http://127.0.0.1:{port}/"],
+                                  capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, number("requests", done.stdout), number("errors", done.stdout)), (0, 2000, 0))
+            self.assertEqual(len((folder / "log").read_text().splitlines()), 2000)
+
     def test_a_rate_is_kept(self):
         begin = time.monotonic()
         status, out, _ = self.load("/", "--rate", "100", "--seconds", "1", "--connections", "10")
@@ -77,7 +111,7 @@ class Load(unittest.TestCase):
         self.assertGreater(float(re.search(r"max ([\d.]+) ms", out)[1]), 1500)
 
     def test_errors_by_kind(self):
-        for path, kind, words in (("/bad", "HTTP 500", []), ("/cut", "closed early", []), ("/slow", "timeout", ["--timeout", "0.1"])):
+        for path, kind, words in (("/bad", "HTTP 500", []), ("/cut", "closed early", []), ("/nonsense", "no HTTP response", []), ("/slow", "timeout", ["--timeout", "0.1"])):
             status, out, _ = self.load(path, "--requests", "3", "--connections", "1", *words)
             self.assertEqual((status, number("errors", out)), (1, 3))
             self.assertIn(f"  {kind}: 3\n", out)

@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 
-from server_process import wrong_usage
+from server_process import free_port, wait_until_listening, wrong_usage
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./redis_pipeline"
 
@@ -19,11 +18,6 @@ PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./redis_pipeline"
 def talk(port):
     done = subprocess.run([PROGRAM, "127.0.0.1", str(port)], capture_output=True, text=True, timeout=20)
     return done.returncode, done.stdout, done.stderr
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
 
 
 class Redis(unittest.TestCase):
@@ -35,12 +29,7 @@ class Redis(unittest.TestCase):
         server = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", holder.name], stdout=subprocess.DEVNULL)
         self.addCleanup(server.wait)
         self.addCleanup(server.terminate)
-        for _ in range(200):  # until it listens
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_until_listening(port)
         status, out, err = talk(port)
         self.assertEqual((status, err), (0, ""))
         replies = [line[26:] for line in out.splitlines()]

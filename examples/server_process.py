@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSL-1.0
 """For the behaviour tests of servers: a program that prints where it listens, and is ended at the end."""
 
+import contextlib
+import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
+import tempfile
+import time
 
 
 class ServerProcess:
@@ -34,6 +39,41 @@ class ServerProcess:
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out + err
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+def wait_until_listening(port):
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"nobody listens at port {port}")
+
+
+@contextlib.contextmanager
+def nginx(http, server):
+    """A real nginx with one worker, whose blocks `http` and `server` have these lines; {folder} stands for its folder.
+    Gives its folder and port."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)  # the worker is another user
+        port = free_port()
+        temporary = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        pathlib.Path(folder, "conf").write_text(
+            f"daemon off; pid {folder}/pid; error_log /dev/null; events {{}}\n"
+            f"http {{ {temporary} {http}\nserver {{ listen 127.0.0.1:{port}; {server} }} }}\n".replace("{folder}", folder))
+        process = subprocess.Popen(["nginx", "-c", folder + "/conf", "-p", folder], stderr=subprocess.DEVNULL)
+        try:
+            wait_until_listening(port)
+            yield pathlib.Path(folder), port
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def wrong_usage(test, program, *lines):

@@ -7,7 +7,6 @@ Against its own site, servers that misbehave, and a real nginx where that is ins
 
 import json
 import os
-import pathlib
 import pty
 import re
 import shutil
@@ -15,10 +14,11 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
+
+from server_process import nginx
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./web_crawler"
 DOCUMENTATION = [tree for tree in ("/usr/share/doc/nginx", "/usr/share/doc/libcatch2-dev", "/usr/share/doc/python3",
@@ -207,34 +207,16 @@ class Misbehaviour(unittest.TestCase):
 @unittest.skipUnless(shutil.which("nginx") and DOCUMENTATION, "nginx or documentation is not installed")
 class Nginx(unittest.TestCase):
     def test_finds_every_file(self):
-        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-            os.chmod(folder, 0o755)
-            root = pathlib.Path(folder, "root")
+        types = "access_log off; types { text/html html; } default_type text/plain;"
+        with nginx(types, "root {folder}/root; autoindex on; index nothing;") as (folder, port):
+            root = folder / "root"
             root.mkdir()
             for tree in DOCUMENTATION:
                 shutil.copytree(tree, root / os.path.basename(tree), symlinks=True,
                                 ignore=lambda at, names: [n for n in names if os.path.islink(os.path.join(at, n))])
             for path in root.rglob("*"):
                 path.chmod(0o755 if path.is_dir() else 0o644)
-            port = probe.getsockname()[1]
-            probe.close()
-            temporary = "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-            pathlib.Path(folder, "conf").write_text(
-                f"daemon off; pid {folder}/pid; error_log /dev/null; events {{}}\n"
-                f"http {{ access_log off; {temporary} types {{ text/html html; }} default_type text/plain;\n"
-                f"server {{ listen 127.0.0.1:{port}; root {root}; autoindex on; index nothing; }} }}\n")
-            nginx = subprocess.Popen(["nginx", "-c", folder + "/conf", "-p", folder], stderr=subprocess.DEVNULL)
-            try:
-                for _ in range(200):
-                    try:
-                        socket.create_connection(("127.0.0.1", port)).close()
-                        break
-                    except OSError:
-                        time.sleep(0.02)
-                status, out, err = crawl("--json", "--depth", "100", f"http://127.0.0.1:{port}/")
-            finally:
-                nginx.terminate()
-                nginx.wait()
+            status, out, err = crawl("--json", "--depth", "100", f"http://127.0.0.1:{port}/")
             self.assertEqual(status, 0, err)
             found = {page["url"].split("?")[0] for page in map(json.loads, out.splitlines()) if page["status"] == 200}
             there = subprocess.run(["find", root, "(", "-type", "f", "-o", "-type", "d", ")", "-printf", "x"],

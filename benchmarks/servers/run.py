@@ -24,10 +24,10 @@ import tempfile
 CONTENDERS = ["asynchio", "limit", "asio", "libuv", "threads"]
 NGINX = """daemon off; worker_processes 1; error_log /dev/null; pid {folder}/pid;
 events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000;
+http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ default_type text/plain; return 200 "hello"; }} }} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}
 """
 
 
@@ -46,9 +46,9 @@ def load_echo(build, port, options):
     return json.loads(result.stdout)
 
 
-def load_http(_, port, options):
+def load_http(_, port, options, path=""):
     result = subprocess.run(["wrk", "--latency", "-t1", f"-c{options.connections}", f"-d{options.seconds}s",
-                             f"http://127.0.0.1:{port}/"], check=True, capture_output=True, text=True).stdout
+                             f"http://127.0.0.1:{port}/{path}"], check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in result or "Socket errors" in result:
         raise RuntimeError(result)
 
@@ -78,13 +78,13 @@ def start_server(program, kind):
     return process, int(process.stdout.readline())
 
 
-def start_nginx(folder):
+def start_nginx(folder, location='default_type text/plain; return 200 "hello";'):
     import socket
     import time
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, location=location))
     process = subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-p", folder], stderr=subprocess.DEVNULL)
     for _ in range(100):
         try:
