@@ -33,6 +33,7 @@ static asio::awaitable<void> ask(tcp::socket& server, std::size_t times, std::si
 /// Asio's own coroutines, told that there is one thread.
 static void echo_asio(benchmark::State& state) {
     const auto connections = static_cast<std::size_t>(state.range(0));
+    if (!echo_problem::has_room(state, connections)) return;
     asio::io_context loop(1);
     tcp::acceptor acceptor(loop, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
     std::vector<tcp::socket> sockets;
@@ -51,4 +52,4 @@ static void echo_asio(benchmark::State& state) {
         loop.run();
     });
 }
-BENCHMARK(echo_asio)->Arg(1)->Arg(100);
+BENCHMARK(echo_asio)->Arg(1)->Arg(100)->Arg(1000)->Arg(9'900);

@@ -55,6 +55,7 @@ struct end {
 
 static void echo_libuv(benchmark::State& state) {
     const auto connections = static_cast<std::size_t>(state.range(0));
+    if (!echo_problem::has_room(state, connections)) return;
     uv_loop_t loop;
     uv_loop_init(&loop);
     sockaddr_in where;
@@ -82,4 +83,4 @@ static void echo_libuv(benchmark::State& state) {
     uv_loop_close(&loop);
     ::close(listener);
 }
-BENCHMARK(echo_libuv)->Arg(1)->Arg(100);
+BENCHMARK(echo_libuv)->Arg(1)->Arg(100)->Arg(1000)->Arg(9'900);

@@ -5,7 +5,7 @@ static_file_server beside nginx, which serves the same files (one worker, sendfi
 the same nginx.
 
     cmake --preset test && cmake --build --preset test
-    python3 benchmarks/servers/programs.py build/test [--connections N] [--seconds S] [--repetitions N]
+    python3 benchmarks/servers/programs.py build/test [--connections N] [--seconds S] [--repetitions N] [--json FILE]
 """
 
 import argparse
@@ -14,12 +14,11 @@ import pathlib
 import re
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 
-from run import load_http, measure, start_nginx
+from run import Table, by_turns, load_http, measure, medians, spread, start_nginx, write_json
 
 FILES = {"600 bytes": ("small.txt", 600), "1 MiB": ("large.bin", 1 << 20)}
 
@@ -29,22 +28,8 @@ def start_file_server(program, folder):
     return process, int(re.search(r":(\d+)/", process.stdout.readline())[1])
 
 
-def medians(runs):
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
-def by_turns(contenders, run, repetitions):
-    """Each contender `repetitions` times, by turns, so that a change of the machine's mood meets all."""
-    runs = {name: [] for name in contenders}
-    for _ in range(repetitions):
-        for name, start in contenders.items():
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            runs[name].append(run(start))
-    return runs
-
-
 def files(options, folder):
-    print(f"\n| files, {options.connections} connections | CPU a request | least – most | requests a second | p50 | p99 |\n|---|---:|---:|---:|---:|---:|")
+    result = Table(f"files, {options.connections} connections", "CPU a request", "least – most", "requests a second", "p50", "p99")
     site = folder / "site"
     site.mkdir()
     contenders = {
@@ -56,9 +41,10 @@ def files(options, folder):
         runs = by_turns(contenders, lambda start: measure(
             start, lambda build, port, o: load_http(build, port, o, name), options.build, options), options.repetitions)
         for contender, all_runs in runs.items():
-            middle, cpus = medians(all_runs), [run["cpu"] for run in all_runs]
-            print(f"| {title}, {contender} | {middle['cpu']:.1f} µs | {min(cpus):.1f} – {max(cpus):.1f} | {middle['rate']:,.0f} | {middle['p50']:,.0f} µs | "
-                  f"{middle['p99']:,.0f} µs |", flush=True)
+            middle = medians(all_runs)
+            result.add(f"{title}, {contender}", f"{middle['cpu']:.1f} µs", spread([run["cpu"] for run in all_runs]),
+                       f"{middle['rate']:,.0f}", f"{middle['p50']:,.0f} µs", f"{middle['p99']:,.0f} µs")
+    return result
 
 
 def load_test(program):
@@ -72,8 +58,8 @@ def load_test(program):
 
 
 def loads(options, folder):
-    print(f"\n| nginx under load, {options.connections} connections | requests a second | least – most | p50 | p99 | CPU of the client a request |\n"
-          "|---|---:|---:|---:|---:|---:|")
+    result = Table(f"nginx under load, {options.connections} connections", "requests a second", "least – most", "p50", "p99",
+                   "CPU of the client a request")
 
     def run(load):
         def watched(build, port, o):
@@ -87,8 +73,9 @@ def loads(options, folder):
     runs = by_turns({"load_test": load_test(options.build / "examples/load_test"), "wrk": load_http}, run, options.repetitions)
     for contender, all_runs in runs.items():
         middle, rates = medians(all_runs), [run["rate"] for run in all_runs]
-        print(f"| {contender} | {middle['rate']:,.0f} | {min(rates):,.0f} – {max(rates):,.0f} | {middle['p50']:,.0f} µs | {middle['p99']:,.0f} µs | {middle['client']:.1f} µs |",
-              flush=True)
+        result.add(contender, f"{middle['rate']:,.0f}", f"{min(rates):,.0f} – {max(rates):,.0f}", f"{middle['p50']:,.0f} µs",
+                   f"{middle['p99']:,.0f} µs", f"{middle['client']:.1f} µs")
+    return result
 
 
 def main() -> int:
@@ -97,6 +84,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the tables there, too")
     options = parser.parse_args()
     missing = [name for name in ("wrk", "nginx") if shutil.which(name) is None]
     if missing:
@@ -104,8 +92,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # nginx's worker is another user
-        files(options, pathlib.Path(folder))
-        loads(options, pathlib.Path(folder))
+        write_json(options.json, [files(options, pathlib.Path(folder)), loads(options, pathlib.Path(folder))])
     return 0
 
 

@@ -3,7 +3,7 @@
 """Loads the servers of a build folder from outside and prints their table, in Markdown.
 
     cmake --preset bench && cmake --build --preset bench
-    python3 benchmarks/servers/run.py build/bench [--connections N] [--seconds S] [--repetitions N]
+    python3 benchmarks/servers/run.py build/bench [--connections N] [--seconds S] [--repetitions N] [--json FILE]
 
 echo: 64 bytes there and back, by the load program beside it. HTTP: `wrk` against the servers and nginx, where both are
 installed. Processor time is the server's, user and system, for one request; medians of the repetitions.
@@ -95,21 +95,51 @@ def start_nginx(folder, location='default_type text/plain; return 200 "hello";')
     raise RuntimeError("nginx does not answer")
 
 
+class Table:
+    """Printed as it grows, in Markdown; kept for --json."""
+
+    def __init__(self, *head):
+        self.head, self.rows = list(head), []
+        print("\n| " + " | ".join(head) + " |\n|---" + "|---:" * (len(head) - 1) + "|", flush=True)
+
+    def add(self, *cells):
+        self.rows.append(list(cells))
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def by_turns(contenders, run, repetitions):
+    """Each contender `repetitions` times, by turns, so that a change of the machine's mood meets all."""
+    runs = {name: [] for name in contenders}
+    for _ in range(repetitions):
+        for name, start in contenders.items():
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            runs[name].append(run(start))
+    return runs
+
+
+def medians(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def spread(values):
+    return f"{min(values):,.1f} – {max(values):,.1f}"
+
+
+def write_json(path, tables):
+    if path is not None:
+        path.write_text(json.dumps([{"head": each.head, "rows": each.rows} for each in tables], indent=1, ensure_ascii=False) + "\n")
+
+
 def table(name, contenders, load, options):
-    print(f"\n| {name}, {options.connections} connections | CPU a request | least – most | requests a second | p50 | p99 | "
-          "ratio to the limit |\n|---|---:|---:|---:|---:|---:|---:|")
-    runs = {contender: [] for contender in contenders}
-    for _ in range(options.repetitions):  # by turns, so that a change of the machine's mood meets all
-        for contender, start in contenders.items():
-            print(f"{name} {contender} ...", file=sys.stderr, flush=True)
-            runs[contender].append(measure(start, load, options.build, options))
-    limit = statistics.median(run["cpu"] for run in runs["limit"])
+    result = Table(f"{name}, {options.connections} connections", "CPU a request", "least – most", "requests a second", "p50", "p99",
+                   "ratio to the limit")
+    runs = by_turns(contenders, lambda start: measure(start, load, options.build, options), options.repetitions)
+    limit = medians(runs["limit"])["cpu"]
     for contender, all_runs in runs.items():
-        def median(key):
-            return statistics.median(run[key] for run in all_runs)
-        cpus = [run["cpu"] for run in all_runs]
-        print(f"| {contender} | {median('cpu'):.2f} µs | {min(cpus):.2f} – {max(cpus):.2f} | {median('rate'):,.0f} | "
-              f"{median('p50'):.0f} µs | {median('p99'):.0f} µs | {median('cpu') / limit:.2f} |", flush=True)
+        middle = medians(all_runs)
+        result.add(contender, f"{middle['cpu']:.2f} µs", spread([run["cpu"] for run in all_runs]), f"{middle['rate']:,.0f}",
+                   f"{middle['p50']:,.0f} µs", f"{middle['p99']:,.0f} µs", f"{middle['cpu'] / limit:.2f}")
+    return result
 
 
 def main() -> int:
@@ -118,6 +148,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the tables there, too")
     options = parser.parse_args()
 
     def installed(kind):
@@ -128,7 +159,8 @@ def main() -> int:
                 found[contender] = lambda program=program: start_server(program, kind)
         return found
 
-    table("echo", installed("echo"), load_echo, options)
+    tables = [table("echo", installed("echo"), load_echo, options)]
+    write_json(options.json, tables)
     if shutil.which("wrk") is None:
         print("\nHTTP was not measured: wrk is not installed.")
         return 0
@@ -137,7 +169,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         if shutil.which("nginx"):
             contenders["nginx"] = lambda: start_nginx(pathlib.Path(folder))
-        table("HTTP keep-alive", contenders, load_http, options)
+        tables.append(table("HTTP keep-alive", contenders, load_http, options))
+    write_json(options.json, tables)
     return 0
 
 

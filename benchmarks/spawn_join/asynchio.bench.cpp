@@ -27,7 +27,7 @@ static void spawn_join_asynchio(benchmark::State& state) {
     const auto at_once = static_cast<std::size_t>(state.range(0));
     bench::measure_task(state, spawn_join_problem::total, [at_once] { return in_rounds(at_once); });
 }
-BENCHMARK(spawn_join_asynchio)->Arg(1000)->Arg(1'000'000);
+BENCHMARK(spawn_join_asynchio)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
 static task<> in_groups(std::size_t at_once) {
     std::size_t done = 0;

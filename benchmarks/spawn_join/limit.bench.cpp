@@ -25,4 +25,4 @@ static void spawn_join_limit(benchmark::State& state) {
         limit::ready.run();
     });
 }
-BENCHMARK(spawn_join_limit)->Arg(1000)->Arg(1'000'000);
+BENCHMARK(spawn_join_limit)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

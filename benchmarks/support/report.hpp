@@ -17,6 +17,9 @@ namespace bench {
 /// Calls of the global operator new in this process; counted in support/count_allocations.hpp where it is included.
 inline std::size_t allocations = 0;
 
+/// Done in this process so far, warming up included: what a count of the process's system calls is divided by.
+inline double operations_so_far = 0;
+
 /// A wrong answer ends the run: its time would mean nothing.
 inline void check(bool right, const char* what) {
     if (right) return;
@@ -34,6 +37,8 @@ void measure(benchmark::State& state, std::size_t operations, Body body) {
     state.counters["per_op"] =
         benchmark::Counter(static_cast<double>(operations),
                            benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+    operations_so_far += all + static_cast<double>(operations);
+    state.counters["operations_so_far"] = operations_so_far;
     state.counters["allocs"] = static_cast<double>(allocations - before) / all;
 }
 

@@ -87,10 +87,11 @@ limit::detached one_sleep(std::int64_t length, std::size_t& woken) {
 
 static void sleep_limit(benchmark::State& state) {
     const int epoll = ::epoll_create1(0);
-    bench::measure(state, timers_problem::sleeps, [epoll] {
+    const auto n = static_cast<std::size_t>(state.range(0));
+    bench::measure(state, n, [epoll, n] {
         std::size_t running = 0;
         std::size_t woken = 0;
-        for (std::size_t i = 0; i < timers_problem::sleeps; ++i) one_sleep(timers_problem::length(i), woken).start(running);
+        for (std::size_t i = 0; i < n; ++i) one_sleep(timers_problem::length(i), woken).start(running);
         limit::ready.run();
         while (running != 0) {
             const std::int64_t wait = timers.all.front()->deadline - now();
@@ -106,11 +107,11 @@ static void sleep_limit(benchmark::State& state) {
             }
             limit::ready.run();
         }
-        bench::check(woken == timers_problem::sleeps, "timers");
+        bench::check(woken == n, "timers");
     });
     ::close(epoll);
 }
-BENCHMARK(sleep_limit);
+BENCHMARK(sleep_limit)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
 static void timer_cancel_limit(benchmark::State& state) {
     std::vector<timer> others(timers_problem::pending);

@@ -10,7 +10,6 @@
 
 namespace timers_problem {
 
-inline constexpr std::size_t sleeps = 100'000;
 inline constexpr std::size_t pending = 1000;
 inline constexpr std::size_t cancels = 100'000;
 

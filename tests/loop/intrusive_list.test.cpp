@@ -73,6 +73,30 @@ TEST_CASE("intrusive_list: removes from the front, the middle and the end, and t
     CHECK(l.front() == &a);
 }
 
+TEST_CASE("intrusive_list: takes over the elements of another one, in their order") {
+    list l;
+    list other;
+    l.append(other);
+    CHECK(l.empty());
+
+    std::vector<element> all;
+    for (int i = 0; i < 5; ++i) all.emplace_back(i);
+    other.push_back(all[0]);
+    other.push_back(all[1]);
+    l.append(other); // an empty one takes all
+    CHECK(other.empty());
+    CHECK(values(l) == std::vector<int>{0, 1});
+
+    other.push_back(all[2]);
+    other.push_back(all[3]);
+    l.append(other);
+    l.push_back(all[4]);
+    CHECK(values(l) == std::vector<int>{0, 1, 2, 3, 4});
+    CHECK(l.back() == &all[4]);
+    for (const int i : {2, 0, 4, 3, 1}) l.remove(all[static_cast<std::size_t>(i)]); // links back and forth hold
+    CHECK(l.empty());
+}
+
 TEST_CASE("intrusive_list: behaves as std::list under random changes") {
     std::vector<element> all;
     for (int i = 0; i < 50; ++i) all.emplace_back(i);

@@ -44,7 +44,10 @@ public:
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         begin(where);
-        std::apply([this](auto&... each) { (each.start(*this), ...); }, children_);
+        {
+            asynchio::detail::starting_children all(*this);
+            std::apply([&all](auto&... each) { (each.start(all), ...); }, children_);
+        }
         park(awaiting, where);
     }
     auto await_resume() {

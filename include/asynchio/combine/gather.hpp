@@ -64,8 +64,9 @@ class [[nodiscard("gather does nothing until it is awaited")]] gather_tuple fina
     using base = joint<std::tuple<Children...>>;
 
 public:
-    explicit gather_tuple(Children&&... children)
-        : base(Outcomes ? joint_end::all_done : joint_end::first_failure, std::move(children)...) {}
+    template<class... Args>
+    explicit gather_tuple(std::in_place_t, Args&&... children)
+        : base(Outcomes ? joint_end::all_done : joint_end::first_failure, std::forward<Args>(children)...) {}
 
     auto await_resume() {
         this->end();
@@ -133,7 +134,8 @@ template<class... X>
     requires(sizeof...(X) != 1 || (!detail::child_range<X> && ...))
 auto gather(X&&... x) {
     detail::check_awaited_arguments<X...>();
-    return detail::gather_tuple<false, detail::child_t<X>...>(detail::make_child(std::forward<X>(x))...);
+    return detail::gather_tuple<false, detail::child_t<X>...>(std::in_place,
+                                                              detail::child_argument(std::forward<X>(x))...);
 }
 
 /// The same for a range of one type: gives a vector, or nothing for void. A range of tasks is moved from, a range of
@@ -151,7 +153,8 @@ template<class... X>
     requires(sizeof...(X) != 1 || (!detail::child_range<X> && ...))
 auto gather(return_exceptions_t, X&&... x) {
     detail::check_awaited_arguments<X...>();
-    return detail::gather_tuple<true, detail::child_t<X>...>(detail::make_child(std::forward<X>(x))...);
+    return detail::gather_tuple<true, detail::child_t<X>...>(std::in_place,
+                                                             detail::child_argument(std::forward<X>(x))...);
 }
 
 template<detail::child_range Range>

@@ -35,7 +35,10 @@ public:
         begin(where);
         coroutine_is(awaiting, where);
         starting_ = true;
-        child_.start(*this);
+        {
+            starting_children alone(*this);
+            child_.start(alone);
+        }
         starting_ = false;
         if (ended_) return false;
         park(awaiting, where);

@@ -37,6 +37,21 @@ public:
         }
     }
 
+    /// All of `other`'s, in their order; it is empty afterwards.
+    void append(intrusive_list& other) noexcept {
+        if (other.first_ == nullptr) return;
+        if (first_ == nullptr) {
+            first_ = other.first_;
+        } else {
+            list_link* last = other.first_->prev;
+            first_->prev->next = other.first_;
+            other.first_->prev = first_->prev;
+            last->next = first_;
+            first_->prev = last;
+        }
+        other.first_ = nullptr;
+    }
+
     void remove(T& item) noexcept {
         list_link& link = item;
         if (link.next == &link) {

@@ -92,6 +92,11 @@ public:
         ready_.push(item);
     }
 
+    void schedule(ready_queue& items) noexcept {
+        if (!closing_) [[likely]]
+            ready_.append(items);
+    }
+
     /// Takes back an item that will not live until its turn. Linear; see ready_queue::remove.
     void unschedule(ready_item& item) noexcept {
         if (!batch_.remove(item)) ready_.remove(item);

@@ -50,6 +50,54 @@ private:
     std::source_location where_;
 };
 
+/// The children of a set while they start. Those that become tasks enter the loop together, in their order.
+class starting_children {
+public:
+    explicit starting_children(child_set& set) noexcept : set_(set) {}
+    starting_children(const starting_children&) = delete;
+    starting_children& operator=(const starting_children&) = delete;
+    ~starting_children() { enter_loop(); }
+
+    child_set& set() const noexcept { return set_; }
+
+    /// Starts as a task, in the loop's next iteration.
+    [[gnu::always_inline]] void add(frame& task) noexcept {
+        own(task);
+        tasks_.push_back(task);
+        steps_.push(task);
+    }
+    /// Starts as a branch, now.
+    void run(frame& branch) noexcept {
+        enter_loop();
+        own(branch);
+        branch.set(flag_branch);
+        set_.loop().tasks().push_back(branch);
+        set_.loop().set_task_hooks(hooks_of_tasks);
+        start_now(branch);
+    }
+
+private:
+    [[gnu::always_inline]] void own(frame& child) noexcept {
+        event_loop& loop = set_.loop();
+        child.become_root(loop, 2, loop.next_task_id());
+        child.own(set_);
+        child.set(flag_gathered);
+    }
+    void enter_loop() noexcept {
+        if (tasks_.empty()) return;
+        event_loop& loop = set_.loop();
+        loop.set_task_hooks(hooks_of_tasks);
+        if (context_in_use()) [[unlikely]]
+            for (frame* each = tasks_.front(); each != nullptr; each = tasks_.after(*each)) inherit_context(*each);
+        loop.tasks().append(tasks_);
+        loop.schedule(steps_);
+    }
+
+    child_set& set_;
+    intrusive_list<frame> tasks_;
+    ready_queue steps_;
+};
+
 /// A child that was given as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
 /// in the name of the awaiting task). Eight bytes, so that ranges stay small.
 template<class T, bool Branch>
@@ -57,6 +105,7 @@ class owned_child {
 public:
     using value_type = T;
     static constexpr bool owned = true;
+    static constexpr bool is_a_task = !Branch;
 
     /// @throws std::logic_error for an empty task.
     explicit owned_child(task<T>&& what) : state_(what.release()) {
@@ -74,31 +123,27 @@ public:
 
     bool empty() const noexcept { return state_ == nullptr; }
     completion* get() const noexcept { return state_; }
+    frame* coroutine() const noexcept { return state_; }
     bool done_before_start() const noexcept { return false; }
 
-    void start(child_set& set) noexcept {
-        become_task<Branch>(*state_, set.loop(), 1, set.child_created());
-        state_->own(set);
-        state_->set(flag_gathered);
-        if constexpr (Branch) {
-            state_->set(flag_branch);
-            start_now(*state_);
-        } else {
-            set.loop().schedule(*state_);
-        }
+    void start(starting_children& all) noexcept {
+        if constexpr (Branch)
+            all.run(*state_);
+        else
+            all.add(*state_);
     }
     void stop_watching() noexcept {}
 
     /// The result, moved out; the frame is freed. @throws what the child ended with.
     T take() {
-        const last_look seen{*this};
-        return std::move(*state_).value();
+        const seen last{std::exchange(state_, nullptr)};
+        return std::move(*last.state).value();
     }
 
 private:
-    struct last_look {
-        owned_child& child;
-        ~last_look() { free_gathered(*std::exchange(child.state_, nullptr)); }
+    struct seen {
+        task_state<T>* state;
+        ~seen() { free_gathered(*state); }
     };
     task_state<T>* state_;
 };
@@ -109,6 +154,7 @@ class watched_child : private watcher {
 public:
     using value_type = T;
     static constexpr bool owned = false;
+    static constexpr bool is_a_task = false;
 
     explicit watched_child(handle_base what) noexcept : watcher(&fire), handle_(std::move(what)) {}
     watched_child(watched_child&& other) noexcept : watcher(&fire), handle_(std::move(other.handle_)) {}
@@ -119,7 +165,9 @@ public:
     completion* get() const noexcept { return handle_.completion(); }
     bool done_before_start() const { return get()->done(); }
 
-    void start(child_set& set) {
+    void start(starting_children& all) { watch(all.set()); }
+    /// Tells `set` of its end, at once if it is done.
+    void watch(child_set& set) {
         set_ = &set;
         if (get()->done())
             set.watched_done(*get());
@@ -178,5 +226,14 @@ auto make_child(X&& x) {
 
 template<class X>
 using child_t = decltype(make_child(std::declval<X>()));
+
+/// What a child_t<X> is made of in its place: a task that is given up as it stands, else the child.
+template<class X>
+decltype(auto) child_argument(X&& x) {
+    if constexpr (is_task<X>)
+        return std::forward<X>(x);
+    else
+        return make_child(std::forward<X>(x));
+}
 
 } // namespace asynchio::detail

@@ -43,34 +43,38 @@ inline constexpr eager_t eager{};
 
 namespace detail {
 
-[[gnu::noinline]] inline task_extra* make_named(const task_options& options) {
-    return new task_extra{shared_text(options.name), {}};
-}
-/// What few tasks are given.
-[[gnu::noinline]] inline void give(frame& task, const task_options& options, task_extra* extra) noexcept {
-    if (const context* chosen = options.context.get()) {
-        task.extra.context().drop();
-        task.extra.context().share(chosen->cell());
-    }
-    task.extra = extra;
-}
-
+/// With all that a task may be given, and every check.
 template<class T>
-task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
-                         std::source_location created) {
+[[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task<T>&& coroutine, const task_options& options,
+                                                bool eager, const std::source_location& created) {
     loop.require_usable("create_task");
-    if (!coroutine) [[unlikely]]
-        throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
-    task_extra* extra = options.name.empty() ? nullptr : make_named(options);
+    if (!coroutine) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
+    task_extra* extra = options.name.empty() ? nullptr : new task_extra{shared_text(options.name), {}};
     task_state<T>& state = *coroutine.release();
     become_task(state, loop, 1, created);
-    if (extra != nullptr || options.context.get() != nullptr) give(state, options, extra);
+    if (const context* chosen = options.context.get())
+        state.extra.context().share(chosen->cell());
+    else if (context_in_use())
+        inherit_context(state);
+    state.extra = extra;
     task_handle<T> handle(&state);
     if (eager && loop.is_running())
         start_now(state);
     else
         loop.schedule(state);
     return handle;
+}
+
+template<class T>
+task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
+                         const std::source_location& created) {
+    const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
+    if (!plain || !coroutine || loop.closing() || loop.debug()) [[unlikely]]
+        return make_task_with(loop, std::move(coroutine), options, eager, created);
+    task_state<T>& state = *coroutine.release();
+    become_task(state, loop, 1, created);
+    loop.schedule(state);
+    return task_handle<T>(&state);
 }
 
 template<class... X>

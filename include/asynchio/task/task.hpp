@@ -49,15 +49,12 @@ inline constexpr bool dies_silently<A> = std::is_trivially_destructible_v<A>;
 template<class T>
 class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
 public:
-    task_promise() noexcept {
-        new (bytes_) task_state<T>;
-        state().set(flag_plain);
-    }
+    task_promise() noexcept { (new (bytes_) task_state<T>)->set(flag_plain); }
     /// Sees the coroutine's arguments, those taken by reference as what they refer to.
     template<class... Args>
     explicit task_promise(const Args&...) noexcept {
-        new (bytes_) task_state<T>;
-        if constexpr ((dies_silently<Args> && ...)) state().set(flag_plain);
+        auto* made = new (bytes_) task_state<T>;
+        if constexpr ((dies_silently<Args> && ...)) made->set(flag_plain);
     }
 
     task_state<T>& state() noexcept { return *std::launder(reinterpret_cast<task_state<T>*>(bytes_)); }

@@ -109,7 +109,7 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
 
 /// The same for a task that nobody holds, watches or owns, and that has not failed: frees everything at once.
 template<class T>
-void end_detached(task_state<T>& task) noexcept {
+[[gnu::noinline]] void end_detached(task_state<T>& task) noexcept {
     event_loop& loop = static_cast<event_loop&>(*task.loop);
     loop.tasks().remove(task);
     loop.exchange_current(nullptr); // destructors of arguments that ask for it find no task
@@ -123,23 +123,23 @@ void end_detached(task_state<T>& task) noexcept {
 /// since its arguments, at their end, do nothing.
 inline void end_gathered(frame& task) noexcept {
     static_cast<event_loop&>(*task.loop).tasks().remove(task);
-    child_owner& owner = *task.owner;
-    task.clear(flag_owned);
-    task.made_at = task.where;
     task.flags |= flag_done | flag_resting;
     task.references = 1;
-    owner.child_done(task);
+    task.owner->child_done(task);
+}
+
+/// The owner has what it wants of a gathered task that has not ended, or that others hold.
+[[gnu::noinline]] inline void give_up_gathered(frame& task) noexcept {
+    task.disown();
+    task.set(flag_retrieved);
+    release(task);
 }
 
 /// The owner has what it wants of a gathered task, whether that has ended or not.
 template<class T>
 void free_gathered(task_state<T>& task) noexcept {
-    if (!task.has(flag_resting)) {
-        task.disown();
-        task.set(flag_retrieved);
-        release(task);
-        return;
-    }
+    if (!task.has(flag_resting)) [[unlikely]]
+        return give_up_gathered(task);
     const std::coroutine_handle<> coroutine = task.handle();
     task.extra.drop();
     task.~basic_outcome();
@@ -156,10 +156,10 @@ template<class T>
 template<class T>
 void finish_task(ready_item& item) noexcept {
     auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
-    if (task.has_value() && task.watchers.empty() && !task.has(flag_must_cancel)) [[likely]] {
-        if (task.references == 1 && !task.has(flag_owned)) return end_detached(task);
-        constexpr unsigned both = flag_gathered | flag_plain;
-        if (task.references == 2 && (task.flags & both) == both) return end_gathered(task);
+    if (task.has_value() && task.watchers.empty()) [[likely]] {
+        constexpr unsigned gathered = flag_gathered | flag_plain;
+        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2) return end_gathered(task);
+        if ((task.flags & (flag_owned | flag_must_cancel)) == 0 && task.references == 1) return end_detached(task);
     }
     finish_task_slowly(task);
 }
@@ -210,17 +210,14 @@ inline context_word* context_of_task(ready_item&) noexcept {
 
 inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task};
 
-/// Makes `coroutine`, which has not started, a task of `loop`, with a copy of its creator's context, or a branch, which
-/// has none. The loop holds one count and the caller `handles`.
-template<bool Branch = false, class T>
-void become_task(task_state<T>& coroutine, event_loop& loop, std::uint32_t handles, std::source_location created) {
-    frame& task = coroutine;
-    task.become_root(loop, 1 + handles, loop.next_task_id());
-    task.made_at = created.line() != 0 ? created : task.where;
-    loop.tasks().push_back(task);
+/// Makes a coroutine that has not started a task of `loop`, which holds one count and the caller `handles`; its context
+/// is empty.
+inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handles,
+                        const std::source_location& created) noexcept {
+    coroutine.become_root(loop, 1 + handles, loop.next_task_id());
+    coroutine.made_at = created.line() != 0 ? created : coroutine.where;
+    loop.tasks().push_back(coroutine);
     loop.set_task_hooks(hooks_of_tasks);
-    if (!Branch && context_in_use()) [[unlikely]]
-        inherit_context(task);
 }
 
 /// Runs a task's first step now, inside whatever runs; afterwards that is current again.

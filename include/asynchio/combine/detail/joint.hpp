@@ -23,11 +23,11 @@ enum class joint_end : unsigned char {
 /// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
 class joint_state : public child_set {
 public:
-    void child_done(completion& child) noexcept final {
-        --running_owned_;
+    void child_done(completion& child) noexcept final { ended(child); }
+    void watched_done(completion& child) noexcept final {
+        --running_watched_;
         ended(child);
     }
-    void watched_done(completion& child) noexcept final { ended(child); }
 
     cancel_reply cancel(const shared_text& message) noexcept final {
         if (complete()) return cancel_reply::refused;
@@ -68,10 +68,10 @@ protected:
 
     virtual bool cancel_children(const shared_text& message, bool owned_only) noexcept = 0;
 
+    bool owned_run() const noexcept { return running_ != running_watched_; }
+
     /// Whether the awaiting task can go on.
-    bool complete() const noexcept {
-        return running_ == 0 || (deciding_ != nullptr && running_owned_ == 0);
-    }
+    bool complete() const noexcept { return running_ == 0 || (deciding_ != nullptr && !owned_run()); }
 
     void decide() noexcept final {
         if (deciding_ != nullptr) stop_others();
@@ -79,7 +79,7 @@ protected:
     }
 
     void stop_others() noexcept {
-        if (std::exchange(stopped_, true) || running_owned_ == 0) return;
+        if (std::exchange(stopped_, true) || !owned_run()) return;
         cancel_children(shared_text(), true);
     }
 
@@ -97,7 +97,7 @@ protected:
     }
 
     std::size_t running_ = 0;
-    std::size_t running_owned_ = 0;
+    std::size_t running_watched_ = 0; // of these, which outlive us
     completion* deciding_ = nullptr;
     shared_text message_;
     joint_end end_;
@@ -114,6 +114,7 @@ template<class Child>
 struct children_kinds<std::vector<Child>> {
     static constexpr bool all_owned = Child::owned;
     static constexpr bool any_owned = Child::owned;
+    static constexpr bool only_tasks_of_tuple = false;
     static std::size_t count(const std::vector<Child>& c) noexcept { return c.size(); }
     static std::size_t count_owned(const std::vector<Child>& c) noexcept { return Child::owned ? c.size() : 0; }
 };
@@ -121,6 +122,7 @@ template<class... Each>
 struct children_kinds<std::tuple<Each...>> {
     static constexpr bool all_owned = (Each::owned && ...);
     static constexpr bool any_owned = (Each::owned || ...);
+    static constexpr bool only_tasks_of_tuple = sizeof...(Each) != 0 && (Each::is_a_task && ...);
     static std::size_t count(const std::tuple<Each...>&) noexcept { return sizeof...(Each); }
     static std::size_t count_owned(const std::tuple<Each...>&) noexcept {
         return (std::size_t(0) + ... + std::size_t(Each::owned));
@@ -152,11 +154,12 @@ public:
             if (any_owned || (!all_done && !decided)) return false;
             // Everything that matters is there: no need to suspend.
             starting_ = true;
-            running_ = count();
+            running_ = running_watched_ = count();
             each_child([&](auto& child) {
-                if (child.done_before_start()) child.start(*this);
+                if constexpr (!std::remove_reference_t<decltype(child)>::owned)
+                    if (child.done_before_start()) child.watch(*this);
             });
-            running_ = 0;
+            running_ = running_watched_ = 0;
             return true;
         }
     }
@@ -168,8 +171,8 @@ public:
         coroutine.promise().state().where = where;
         starting_ = true;
         running_ = count();
-        running_owned_ = count_owned();
-        each_child([&](auto& child) { child.start(*this); });
+        running_watched_ = count() - count_owned();
+        start_children();
         starting_ = false;
         if (deciding_ != nullptr) stop_others();
         if (complete()) return false;
@@ -195,6 +198,18 @@ protected:
     Children children_;
 
 private:
+    void start_children() {
+        starting_children all(*this);
+        if constexpr (kinds::only_tasks_of_tuple)
+            std::apply(
+                [&](auto&... child) {
+                    for (frame* each : {child.coroutine()...}) all.add(*each);
+                },
+                children_);
+        else
+            each_child([&](auto& child) { child.start(all); });
+    }
+
     bool cancel_children(const shared_text& message, bool owned_only) noexcept final {
         bool any = false;
         each_child([&](auto& child) {
