@@ -8,7 +8,7 @@
     python3 benchmarks/report.py show build/bench [PROBLEM...]     measures some problems and prints their table
 
 `run` skips what it does not find, with a message, and keeps what was measured before of the sections it is not asked
-for: --only rows,python. Medians of the repetitions, and their spread.
+for: --only rows,python. Medians of the repetitions, which are taken by turns, and their spread.
 """
 
 import argparse
@@ -71,8 +71,8 @@ AIMS = [
     ("recursive", "recursive_asynchio", "recursive await, a call", 1.7, "×", ""),
     ("yield", "yield_asynchio/1", "yield, one task", 3.0, "×", ""),
     ("yield", "yield_asynchio/1000", "yield, 1,000 tasks", 2.5, "×", ""),
-    ("yield", "yield_asynchio_with_socket_and_timer/1", "the same with a socket and a timer, one task", 10, "ns", ""),
-    ("yield", "yield_asynchio_with_socket_and_timer/1000", "the same, 1,000 tasks", 5, "ns",
+    ("yield", "yield_asynchio_with_socket_and_timer/1", "yield with a socket and a timer, one task", 10, "ns", ""),
+    ("yield", "yield_asynchio_with_socket_and_timer/1000", "yield with a socket and a timer, 1,000 tasks", 5, "ns",
      "a switch takes as long without them: what the socket and the timer add is at the edge of what can be measured"),
     ("spawn_join", "spawn_join_asynchio/1000", "start and join, 1,000 at once", 2.0, "×", KEEPS),
     ("spawn_join", "spawn_join_asynchio/1000000", "start and join, a million at once", 2.0, "×", KEEPS),
@@ -86,8 +86,8 @@ AIMS = [
     ("to_thread", "to_thread_asynchio", "to_thread, there and back", 1.1, "×", ""),
     ("post", "post_asynchio", "post from a thread", 1.1, "×", ""),
     ("echo", "echo_asynchio/1", "TCP echo in one loop, one connection", 1.1, "×", ""),
-    ("echo", "echo_asynchio/100", "the same, 100 connections", 1.1, "×", ""),
-    ("memory", "memory_asynchio_waiting_for_future", "a suspended task", 192, "B", "rounded up by the last page"),
+    ("echo", "echo_asynchio/100", "TCP echo in one loop, 100 connections", 1.1, "×", ""),
+    ("memory", "memory_asynchio_waiting_for_future", "a suspended task", 192, "B", "its block has 192; the rest is the pool's part of a page"),
 ]
 SERVER_AIMS = [
     ("echo, 100 connections", "echo server, 100 connections from outside, CPU", 1.05, "limit", ""),
@@ -106,20 +106,20 @@ def rows_of(build: pathlib.Path, problem: str, repetitions: int) -> dict:
     """name: values of one operation, allocations for one, unit."""
     program = build / "benchmarks" / problem
     say(f"{problem} ...")
+    listed = subprocess.run([program, "--benchmark_list_tests"], check=True, capture_output=True, text=True).stdout.split()
     filters = ["."]
     if problem == "memory":  # what a run takes is only seen once in a process
         repetitions = 1
-        listed = subprocess.run([program, "--benchmark_list_tests"], check=True, capture_output=True, text=True)
-        filters = [f"^{name}$" for name in listed.stdout.split()]
+        filters = [f"^{name}$" for name in listed]
     runs = []
     for each in filters:
         result = subprocess.run(
             [program, f"--benchmark_filter={each}", f"--benchmark_repetitions={repetitions}",
-             "--benchmark_enable_random_interleaving=false", "--benchmark_min_time=0.1", "--benchmark_format=json"],
+             "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=0.1", "--benchmark_format=json"],
             check=True, capture_output=True, text=True)
         runs += json.loads(result.stdout)["benchmarks"]
     found = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: listed.index(run["run_name"])):
         if run.get("run_type") == "aggregate" or run.get("error_occurred"):
             if run.get("error_occurred"):
                 say(f"{run['run_name']}: {run['error_message']}")
@@ -222,7 +222,8 @@ def measure(options) -> int:
         RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
     section("machine", lambda: machine(options.build))
-    section("rows", lambda: {problem: rows_of(options.build, problem, options.repetitions) for problem in PROBLEMS})
+    section("rows", lambda: {problem: rows_of(options.build, problem, options.repetitions)
+                             if options.problems is None or problem in options.problems else kept["rows"][problem] for problem in PROBLEMS})
     section("calls", lambda: system_calls(options.build))
     section("python", lambda: python_rows(options.repetitions))
     section("newcomer", lambda: script(HERE / "newcomer/run.py", options.build))
@@ -277,7 +278,9 @@ def best_peer(name: str, all_rows: dict):
 
 def with_python(results: dict) -> dict:
     """The rows by problem, those of CPython and uvloop among them."""
-    problems = {problem: dict(found) for problem, found in results["rows"].items()}
+    order = list(COLOURS)
+    problems = {problem: dict(sorted(found.items(), key=lambda row: order.index(contender_of(row[0]))))
+                for problem, found in results["rows"].items()}
     for contender in results.get("python", {}).values():
         for name, row in contender["rows"].items():
             for found in problems.values():
@@ -313,7 +316,7 @@ class Aim:
         self.ours, self.limit, self.peer = ours, limit, peer
         self.to_limit = ours / limit if limit else None
         self.to_peer = ours / peer[0] if peer else None
-        self.met = (self.to_limit <= aim + 0.005) if unit == "×" and self.to_limit else ours <= aim * 1.005
+        self.met = (self.to_limit <= aim + 0.005) if unit == "×" and self.to_limit else ours <= aim
         self.aim = f"{aim:g} ×" if unit == "×" else f"{aim:g} {unit}"
         self.in_unit = "ns" if unit == "×" else unit
 
@@ -439,6 +442,8 @@ def lines_plot(title: str, series: dict, unit: str, name: str) -> str:
         axes.plot(*zip(*sorted(points)), marker="o", markersize=4, color=colour, linestyle=style, label=label)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for numbers in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        numbers(lambda value, _: f"{value:,.0f}" if f"{value:.0e}"[0] in "125" else "")
     axes.grid(True, which="major", color=GRID, alpha=0.25)
     axes.set_title(f"{title} ({unit})", loc="left", fontsize=11, color=INK)
     axes.legend(frameon=False, fontsize=9)
@@ -471,7 +476,8 @@ def growth(problems: dict) -> str:
             points = [(int(name.rpartition("/")[2]), median(row)) for name, row in every.items()
                       if name.rpartition("/")[0] == base and name.rpartition("/")[2].isdigit()]
             if len(points) > 1:
-                series[base] = (points, SHADES[len(series) % len(SHADES)], "--" if "limit" in base else "-")
+                colour = COLOURS[contender_of(base)] if len(set(map(contender_of, bases))) == len(bases) else SHADES[len(series)]
+                series[base] = (points, colour, "--" if "limit" in base else "-")
         if not series:
             continue
         path = lines_plot(title, series, "ns", file)
@@ -496,10 +502,10 @@ def newcomer(results: dict) -> str:
             lines.append(f"| {row['way']} | {row['wall']:.3f} s | {row['cpu']:.3f} s | {row['memory_kb'] / 1024:.1f} MiB | "
                          f"{row['voluntary']:,.0f} | {row['involuntary']:,.0f} |")
             way = row["way"]
-            colour = COLOURS["asynchio"] if "asynchio" in way else COLOURS["threads"] if "thread" in way else COLOURS["limit"]
-            named.append((f"{job}: {way}", row["wall"], colour))
+            colour = COLOURS["limit" if way.startswith("one") else "threads" if way.startswith("a thread") else "asynchio"]
+            named.append((f"{job}: {way}", row["wall"] * 1000, colour))
         parts.append("\n".join(lines))
-    path = bars("Three jobs, done in each way: time", named, "s", "newcomer")
+    path = bars("Three jobs, done in each way: time", named, "ms", "newcomer")
     latency = ["| how late a tick of 1 ms is | p50 | p99 | most |", "|---|---:|---:|---:|"]
     for row in measured["latency"]:
         latency.append(f"| {row['case']} | {row['p50_us']:,.0f} µs | {row['p99_us']:,.0f} µs | {row['max_us']:,.0f} µs |")
@@ -538,7 +544,11 @@ def write(_) -> int:
     where = results["machine"]
     one = ["| row | limit | ours | best peer here | ratio to the limit | aim | ratio to the peer |", "|---|---:|---:|---:|---:|---:|---:|"]
     one += [each.line() for each in sorted(all_aims, key=lambda each: each.met)]
-    reasons = [f"- {each.title}: {each.reason}." for each in all_aims if not each.met and each.reason]
+    by_reason = {}
+    for each in all_aims:
+        if not each.met and each.reason:
+            by_reason.setdefault(each.reason, []).append(each.title)
+    reasons = [f"- {'; '.join(titles)}: {reason}." for reason, titles in by_reason.items()]
     parts = {
         "bottom": bottom_line(all_aims, results, problems),
         "machine": (f"{where['cores']} cores of {where['cpu']}, {where['system']}, Linux {where['kernel']}; {where['compiler']}, "
@@ -580,6 +590,7 @@ def main() -> int:
     run.add_argument("--examples", type=pathlib.Path, metavar="BUILD", help="a build folder with the examples, for those beside nginx and wrk")
     run.add_argument("--only", type=lambda text: text.split(","), metavar="SECTION,...",
                      help="machine, rows, calls, python, newcomer, servers, programs, sizes")
+    run.add_argument("--problems", type=lambda text: text.split(","), metavar="PROBLEM,...", help="of the rows only these anew")
     run.add_argument("--repetitions", type=int, default=5)
     run.set_defaults(call=measure)
     commands.add_parser("write", help="write the report from what was measured").set_defaults(call=write)

@@ -5,13 +5,14 @@
 #include <asio/experimental/channel.hpp>
 
 // Asio has no lock for coroutines: a channel with room for one message is what its documentation offers.
-using lock_channel = asio::experimental::channel<void(asio::error_code)>;
+using lock_channel = asio::experimental::channel<void(asio::error_code, bool)>;
 
 static asio::awaitable<void> lock(lock_channel& channel) {
-    if (!channel.try_send(asio::error_code())) co_await channel.async_send(asio::error_code(), asio::use_awaitable);
+    if (!channel.try_send(asio::error_code(), true))
+        co_await channel.async_send(asio::error_code(), true, asio::use_awaitable);
 }
 static void unlock(lock_channel& channel) {
-    channel.try_receive([](asio::error_code) {});
+    channel.try_receive([](asio::error_code, bool) {});
 }
 
 static asio::awaitable<void> lock_and_unlock(asio::io_context& loop) {

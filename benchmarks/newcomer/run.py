@@ -17,7 +17,7 @@ WAYS = {
     "threads": "threads",
     "asynchio": "asynchio",
     "to_thread": "asynchio with to_thread",
-    "wide": "the same, 50 threads in its pool",
+    "wide": "asynchio with to_thread, 50 threads in its pool",
 }
 JOBS = {
     "waits": ("1,000 waits of 10 ms", "a thread each", list(WAYS)),

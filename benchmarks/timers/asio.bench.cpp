@@ -37,7 +37,7 @@ static void timer_cancel_asio(benchmark::State& state) {
         asio::steady_timer timer(loop);
         for (std::size_t i = 0; i < timers_problem::cancels; ++i) {
             timer.expires_after(std::chrono::nanoseconds(timers_problem::length(i)));
-            timer.async_wait([&](asio::error_code error) { cancelled += error ? 1 : 0; });
+            timer.async_wait([&](asio::error_code error) { if (error) ++cancelled; });
             timer.cancel();
         }
         loop.restart();

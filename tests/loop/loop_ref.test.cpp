@@ -115,7 +115,7 @@ TEST_CASE("loop_ref: a posted call can be cancelled on any thread while the loop
 }
 
 TEST_CASE("loop_ref: posting races with the end of the loop, and each call is made or freed", "[stress]") {
-    const int loops = rounds(1'000);
+    const int loops = rounds(300);
     struct tracked {
         explicit tracked(std::atomic<int>& c) noexcept : alive(&c) { ++*alive; }
         tracked(const tracked& other) noexcept : alive(other.alive) { ++*alive; }
