@@ -227,7 +227,7 @@ def measure(options) -> int:
     section("calls", lambda: system_calls(options.build))
     section("python", lambda: python_rows(options.repetitions))
     section("newcomer", lambda: script(HERE / "newcomer/run.py", options.build))
-    section("servers", lambda: script(HERE / "servers/run.py", options.build))
+    section("servers", lambda: script(HERE / "servers/run.py", options.build, "--repetitions", str(options.repetitions)))
     if options.examples is not None:
         section("programs", lambda: script(HERE / "servers/programs.py", options.examples))
     section("sizes", lambda: json.loads(subprocess.run([sys.executable, HERE / "support/sizes.py"], check=True,
