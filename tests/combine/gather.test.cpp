@@ -54,6 +54,30 @@ aio::task<counted> gives_counted(int value) {
     co_return counted(value);
 }
 
+/// An awaiter that starts a task when it is armed, notes how many there were, and ends at once.
+class starts_another : public aio::suspension {
+public:
+    explicit starts_another(trace& log) noexcept : log_(log) {}
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        log_.push_back(std::to_string(aio::all_tasks().size()) + " tasks");
+        aio::create_task(notes(log_));
+        park(awaiting, where);
+        wake();
+    }
+    void await_resume() { resumed(); }
+
+private:
+    static aio::task<> notes(trace& log) {
+        log.push_back("started while arming");
+        co_return;
+    }
+
+    trace& log_;
+};
+
 /// An awaiter that notes in whose name it was armed, and ends at once.
 class who_arms : public aio::suspension {
 public:
@@ -651,6 +675,15 @@ TEST_CASE("gather: other awaitables are armed in place, in the iteration in whic
         awaiting.cancel();
         co_await aio::nothrow(awaiting);
     });
+}
+
+TEST_CASE("gather: tasks that stand before an awaitable are in the loop when it is armed") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        starts_another armed(log);
+        co_await aio::gather(noted(log, "before", 1ms, 1), armed, noted(log, "after", 1ms, 2));
+    });
+    CHECK(log == trace{"2 tasks", "before begins", "started while arming", "after begins", "before ends", "after ends"});
 }
 
 TEST_CASE("gather: a temporary awaitable is kept in it") {
