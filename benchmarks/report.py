@@ -3,7 +3,7 @@
 """Measures, and writes benchmarks/README.md and its plots from what was measured.
 
     cmake --preset bench && cmake --build --preset bench
-    python3 benchmarks/report.py run build/bench      measures, into benchmarks/results.json: some 15 minutes
+    python3 benchmarks/report.py run build/bench      measures, into benchmarks/results.json: some fifteen minutes
     python3 benchmarks/report.py write                README.md and plots/*.svg from it, without measuring
     python3 benchmarks/report.py show build/bench [PROBLEM...]     measures some problems and prints their table
 
@@ -82,7 +82,7 @@ AIMS = [
     ("timers", "timer_cancel_asynchio", "schedule and cancel a timer", 1.5, "×", "the limit keeps no handle for its timer"),
     ("queue", "queue_asynchio/128", "queue, capacity 128, an item", 10, "ns", ""),
     ("mutex", "mutex_uncontended_asynchio", "uncontended mutex", 2, "ns",
-     "1.7 ns in a program of its own with the same instructions: the place of the code decides"),
+     "1.7 to 2.1 ns in a program of its own: the place of the code decides"),
     ("to_thread", "to_thread_asynchio", "to_thread, there and back", 1.1, "×", ""),
     ("post", "post_asynchio", "post from a thread", 1.1, "×", ""),
     ("echo", "echo_asynchio/1", "TCP echo in one loop, one connection", 1.1, "×", ""),

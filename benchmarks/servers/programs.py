@@ -8,7 +8,6 @@ the same nginx.
     python3 benchmarks/servers/programs.py build/test [--connections N] [--seconds S] [--repetitions N] [--json FILE]
 """
 
-import argparse
 import os
 import pathlib
 import re
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-from run import Table, by_turns, load_http, measure, medians, spread, start_nginx, write_json
+from run import Table, arguments, by_turns, load_http, measure, medians, spread, start_nginx, write_json
 
 FILES = {"600 bytes": ("small.txt", 600), "1 MiB": ("large.bin", 1 << 20)}
 
@@ -79,13 +78,8 @@ def loads(options, folder):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measures static_file_server beside nginx, and load_test beside wrk")
-    parser.add_argument("build", type=pathlib.Path, help="the build folder, such as build/test, which has the examples")
-    parser.add_argument("--connections", type=int, default=50)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the tables there, too")
-    options = parser.parse_args()
+    options = arguments("Measures static_file_server beside nginx, and load_test beside wrk",
+                        "the build folder, such as build/test, which has the examples", connections=50, seconds=2, repetitions=5)
     missing = [name for name in ("wrk", "nginx") if shutil.which(name) is None]
     if missing:
         print(f"{' and '.join(missing)}: not installed (Debian: wrk, nginx-light)", file=sys.stderr)

@@ -142,14 +142,19 @@ def table(name, contenders, load, options):
     return result
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Loads the servers of a build folder and prints a table")
-    parser.add_argument("build", type=pathlib.Path, help="the build folder, such as build/bench")
-    parser.add_argument("--connections", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--repetitions", type=int, default=3)
+def arguments(description, build, **defaults):
+    """What both scripts take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("build", type=pathlib.Path, help=build)
+    for name in ("connections", "seconds", "repetitions"):
+        parser.add_argument(f"--{name}", type=int, default=defaults[name])
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the tables there, too")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments("Loads the servers of a build folder and prints a table", "the build folder, such as build/bench",
+                        connections=100, seconds=3, repetitions=3)
 
     def installed(kind):
         found = {}
@@ -164,7 +169,6 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("\nHTTP was not measured: wrk is not installed.")
         return 0
-    options.seconds = int(options.seconds)
     contenders = installed("http")
     with tempfile.TemporaryDirectory() as folder:
         if shutil.which("nginx"):

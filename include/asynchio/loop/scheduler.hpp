@@ -92,6 +92,7 @@ public:
         ready_.push(item);
     }
 
+    /// All of them, in their order.
     void schedule(ready_queue& items) noexcept {
         if (!closing_) [[likely]]
             ready_.append(items);

@@ -200,7 +200,7 @@ protected:
 private:
     void start_children() {
         starting_children all(*this);
-        if constexpr (kinds::only_tasks_of_tuple)
+        if constexpr (kinds::only_tasks_of_tuple) // a loop: the code stands once, not for each of them
             std::apply(
                 [&](auto&... child) {
                     for (frame* each : {child.coroutine()...}) all.add(*each);
