@@ -62,6 +62,7 @@ aio::task<std::string> live(table& t, std::size_t place) {
 aio::task<> show_dinner() {
     table t;
     std::vector<aio::task<std::string>> lives;
+    lives.reserve(names.size());
     for (std::size_t place = 0; place < names.size(); ++place) lives.push_back(live(t, place));
     const auto reports = co_await aio::gather(std::move(lives));
     for (const std::string& report : reports) std::cout << report << '\n';

@@ -46,7 +46,7 @@ aio::task<> back_up() {
         const auto parts = errors.split<network_error>();
         const auto& [network, rest] = parts;
         if (network) std::cout << "network errors: " << network->exceptions().size() << '\n';
-        if (rest) throw *rest;
+        if (rest) throw aio::exception_group(*rest);
     }
 }
 

@@ -44,8 +44,8 @@ namespace aio = asynchio;
 using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 
-constexpr std::string_view usage = "usage: load_test [options] http://HOST[:PORT]/PATH\n";
-constexpr std::string_view help = R"(
+constexpr char usage[] = "usage: load_test [options] http://HOST[:PORT]/PATH\n";
+constexpr char help[] = R"(
   --connections N  connections at a time, kept alive (default: 50)
   --requests N     stop after N requests
   --seconds S      stop after S seconds (default: 10, without --requests)
@@ -354,8 +354,10 @@ aio::task<int> load(options o) {
     results all;
     auto work = [&]() -> aio::task<> {
         std::vector<client> clients;
+        clients.reserve(o.connections);
         for (std::size_t i = 0; i < o.connections; ++i) clients.emplace_back(o, where, all);
         std::vector<aio::task<>> running;
+        running.reserve(clients.size());
         for (client& each : clients) running.push_back(each.run());
         co_await aio::gather(std::move(running));
     };
@@ -378,14 +380,14 @@ aio::task<int> load(options o) {
 int main(int argc, char** argv) try {
     const options o = parse(std::vector<std::string>(argv + 1, argv + argc));
     if (o.help) {
-        std::printf("%s%s", usage.data(), help.data());
+        std::printf("%s%s", usage, help);
         return 0;
     }
     aio::run_options with_signal;
     with_signal.handle_sigint = true;
     return aio::run(load(o), with_signal);
 } catch (const usage_error& e) {
-    std::fprintf(stderr, "load_test: %s\n%s", e.what(), usage.data());
+    std::fprintf(stderr, "load_test: %s\n%s", e.what(), usage);
     return 2;
 } catch (const aio::keyboard_interrupt&) {
     return 130;

@@ -42,6 +42,7 @@ aio::task<int> served_here() { co_return served; }
 aio::task<> use(aio::loop_group& loops) {
     std::cout << loops.size() << " loops on " << loops.size() << " threads\n";
     std::vector<aio::future<int>> replies;
+    replies.reserve(1000);
     for (int client = 0; client < 1000; ++client)
         replies.push_back(aio::wrap_future(loops.submit(serve, client))); // on each loop in turn
     int sum = 0;

@@ -12,6 +12,7 @@
 // Test: exit 1
 // Read next: load_test.cpp
 
+#include <algorithm>
 #include <asynchio.hpp>
 
 #include <chrono>

@@ -64,6 +64,7 @@ template<class Limit>
 aio::task<> send_all(Limit& limit) {
     const auto begin = aio::clock::now();
     std::vector<aio::task<>> requests;
+    requests.reserve(5);
     for (int number = 0; number < 5; ++number)
         requests.push_back(aio::with(limit, [number, begin] { return request(number, begin); }));
     co_await aio::gather(std::move(requests));

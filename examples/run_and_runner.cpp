@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // run is the way in: a loop is made, runs a task, and is ended whatever happens. A runner keeps one loop for several
-// runs, between which what is left pauses. What the main task throws, run throws.
+// runs, between which what is left pauses; to begin and to end a run takes a turn each. What the main task throws, run
+// throws.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/run_and_runner.cpp -o run_and_runner
 //
@@ -9,8 +10,8 @@
 // Prints:
 //   run gave 42
 //   run threw: nothing to do
-//   the background got to 1
-//   the background got to 2
+//   the background got to 3
+//   the background got to 8
 //   leftovers are cancelled at the end
 //
 // Read next: gather_results.cpp
@@ -37,16 +38,20 @@ aio::task<> complain() {
 
 aio::task<> count_in_background(int& steps) {
     try {
-        for (;; ++steps) co_await aio::sleep(50ms);
+        for (;; ++steps) co_await aio::yield();
     } catch (const aio::cancelled_error&) {
         std::cout << "leftovers are cancelled at the end\n";
         throw;
     }
 }
 
+aio::task<> three_turns() {
+    for (int i = 0; i < 3; ++i) co_await aio::yield();
+}
+
 aio::task<> start(int& steps) {
     aio::create_task(count_in_background(steps));
-    co_await aio::sleep(75ms);
+    co_await three_turns();
 }
 
 int main() {
@@ -60,6 +65,6 @@ int main() {
     aio::runner two_runs;
     two_runs.run(start(steps));
     std::cout << "the background got to " << steps << '\n';
-    two_runs.run(aio::sleep(30ms));
+    two_runs.run(three_turns());
     std::cout << "the background got to " << steps << '\n';
 }

@@ -22,6 +22,7 @@
 
 #include <asynchio.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -126,8 +127,10 @@ aio::task<int> run_all(options o) {
             all_right = all_right && right;
         }
     };
+    const std::size_t count = std::min(o.jobs, o.commands.size());
     std::vector<aio::task<>> workers;
-    for (std::size_t i = 0; i < o.jobs; ++i) workers.push_back(worker());
+    workers.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) workers.push_back(worker());
     co_await aio::gather(std::move(workers));
     co_return all_right ? 0 : 1;
 }

@@ -356,7 +356,7 @@ void search_file(const std::stop_token& stop, const std::string& path, const std
 /// Searches some files. Owns all that it touches, since it may be left behind.
 found search_files(std::stop_token stop, chunk files, std::string text) {
     found out = std::move(files.trouble);
-    std::string buffer(64 * 1024, '\0');
+    std::string buffer(std::size_t(64) * 1024, '\0');
     for (const std::string& path : files.files) {
         if (stop.stop_requested()) break;
         search_file(stop, path, text, buffer, out);

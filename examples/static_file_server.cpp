@@ -47,8 +47,8 @@
 namespace aio = asynchio;
 using namespace std::chrono_literals;
 
-constexpr std::string_view usage = "usage: static_file_server [--host HOST] [--port N] [--threads N] FOLDER\n";
-constexpr std::string_view help = R"(
+constexpr char usage[] = "usage: static_file_server [--host HOST] [--port N] [--threads N] FOLDER\n";
+constexpr char help[] = R"(
 Serves the files of FOLDER over HTTP/1.1.
 
   --host HOST   the address to listen at (default: 127.0.0.1)
@@ -513,12 +513,12 @@ aio::task<int> run(options o) {
 int main(int argc, char** argv) try {
     const options o = parse(std::vector<std::string>(argv + 1, argv + argc));
     if (o.help) {
-        std::printf("%s%s", usage.data(), help.data());
+        std::printf("%s%s", usage, help);
         return 0;
     }
     return aio::run(run(o));
 } catch (const usage_error& e) {
-    std::fprintf(stderr, "static_file_server: %s\n%s", e.what(), usage.data());
+    std::fprintf(stderr, "static_file_server: %s\n%s", e.what(), usage);
     return 2;
 } catch (const std::exception& e) {
     std::fprintf(stderr, "static_file_server: %s\n", e.what());

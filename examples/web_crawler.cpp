@@ -31,6 +31,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <map>
@@ -57,8 +58,8 @@ using steady = std::chrono::steady_clock;
 
 // ---- Options --------------------------------------------------------------------------------------------------------
 
-constexpr std::string_view usage = "usage: web_crawler [options] [URL...]\n";
-constexpr std::string_view help = R"(
+constexpr char usage[] = "usage: web_crawler [options] [URL...]\n";
+constexpr char help[] = R"(
 Crawls the http:// sites at URL..., or a site of its own without one.
 
   --concurrency N  pages under way at a time (default: 100)
@@ -242,7 +243,7 @@ std::optional<url> follow(const url& base, std::string_view link) {
     return parse_url("http://" + base.site() + path);
 }
 
-/// The targets of `<a href=...>`, in order.
+/// The targets of links (the `href` of each element `a`), in order.
 std::vector<std::string> links_in(std::string_view html) {
     std::vector<std::string> found;
     for (std::size_t at = 0; (at = html.find('<', at)) != std::string_view::npos;) {
@@ -531,7 +532,7 @@ public:
     }
     void allow_host(const url& of) { hosts_.insert(of.site()); }
 
-    /// @return whether it is a page whose links are to be followed.
+    /// What it links to is offered in turn.
     template<class Visit>
     void fetched(const url& from, const response& got, steady::duration took, Visit& visit) {
         latencies_.push_back(std::chrono::duration<double, std::milli>(took).count());
@@ -579,7 +580,7 @@ public:
         if (latencies_.empty()) return 0;
         std::vector<double> sorted = latencies_;
         std::sort(sorted.begin(), sorted.end());
-        return sorted[static_cast<std::size_t>(percent / 100 * static_cast<double>(sorted.size() - 1) + 0.5)];
+        return sorted[static_cast<std::size_t>(std::lround(percent / 100 * static_cast<double>(sorted.size() - 1)))];
     }
     bool same_as(const findings& other) const {
         return fetched_ == other.fetched_ && bytes_ == other.bytes_ && errors_ == other.errors_ &&
@@ -745,12 +746,13 @@ using shared_findings = std::shared_ptr<findings>;
 
 void crawl_one_at_a_time(const options& o, const shared_findings& into, const url& start) {
     findings& found = *into;
-    std::vector<url> queue;
+    std::deque<url> queue;
     auto visit = [&](const url& page) { queue.push_back(page); };
     found.allow_host(start);
     found.offer(start, 0, visit);
-    for (std::size_t next = 0; next < queue.size(); ++next) {
-        const url page = queue[next];
+    while (!queue.empty()) {
+        const url page = std::move(queue.front());
+        queue.pop_front();
         const auto begin = steady::now();
         try {
             const response got = blocking_fetch(page, o);
@@ -987,7 +989,7 @@ aio::task<int> crawl_urls(const options& o, std::vector<url> starts) {
 int main(int argc, char** argv) try {
     const options o = parse(std::vector<std::string>(argv + 1, argv + argc));
     if (o.help) {
-        std::printf("%s%s", usage.data(), help.data());
+        std::printf("%s%s", usage, help);
         return 0;
     }
     std::vector<url> starts;
@@ -1002,7 +1004,7 @@ int main(int argc, char** argv) try {
     run.handle_sigint = true;
     return starts.empty() ? aio::run(crawl_own_site(o), run) : aio::run(crawl_urls(o, std::move(starts)), run);
 } catch (const usage_error& e) {
-    std::fprintf(stderr, "web_crawler: %s\n%s", e.what(), usage.data());
+    std::fprintf(stderr, "web_crawler: %s\n%s", e.what(), usage);
     return 2;
 } catch (const aio::keyboard_interrupt&) {
     return 130;

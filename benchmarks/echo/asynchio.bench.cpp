@@ -45,6 +45,7 @@ static void echo_asynchio(benchmark::State& state) {
     asynchio::server server = runner.run(connect);
     auto ask_all = [&]() -> task<> {
         std::vector<task<>> all;
+        all.reserve(streams.size());
         for (stream& each : streams) all.push_back(ask(each, echo_problem::round_trips / connections));
         co_await asynchio::gather(std::move(all));
     };

@@ -24,6 +24,7 @@ inline constexpr std::size_t size = 64;
 
 /// Two descriptors for each connection; more than there may be, and the row is skipped.
 inline bool has_room(benchmark::State& state, std::size_t connections) {
+    bench::check(connections > 0, "echo: connections");
     const rlim_t needed = 2 * connections + 100;
     rlimit allowed{};
     ::getrlimit(RLIMIT_NOFILE, &allowed);
@@ -43,6 +44,7 @@ inline std::string message(std::size_t number) {
 /// For those who bring no server of their own.
 inline int listen_on_loopback(sockaddr_in& where) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bench::check(fd >= 0, "echo: socket");
     where = {};
     where.sin_family = AF_INET;
     where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -67,6 +69,7 @@ struct connection {
 };
 inline connection connect_to(int listener, const sockaddr_in& where) {
     const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bench::check(client >= 0, "echo: socket");
     bench::check(::connect(client, reinterpret_cast<const sockaddr*>(&where), sizeof where) == 0, "echo: connect");
     const int server = ::accept(listener, nullptr, nullptr);
     no_delay(client);

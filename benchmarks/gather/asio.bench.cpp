@@ -58,4 +58,4 @@ static void gather_range_asio(benchmark::State& state) {
     const auto n = static_cast<std::size_t>(state.range(0));
     bench::measure_asio(state, loop, n, [&] { return range(loop, n); });
 }
-BENCHMARK(gather_range_asio)->Arg(1000)->Arg(10'000)->Arg(100'000);
+BENCHMARK(gather_range_asio)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

@@ -17,13 +17,16 @@ static void bytes_per_task(benchmark::State& state, Make make) {
         double bytes = 0;
         const auto body = [&]() -> task<> {
             const asynchio::future<> never;
-            const std::size_t before = memory_problem::resident_bytes();
-            for (std::size_t i = 0; i < memory_problem::tasks; ++i) asynchio::create_task(make(never));
-            co_await asynchio::yield();
+            std::size_t before = 0;
+            for (const std::size_t tasks : memory_problem::rounds) {
+                before = memory_problem::resident_bytes();
+                for (std::size_t i = 0; i < tasks; ++i) asynchio::create_task(make(never));
+                co_await asynchio::yield();
+            }
             bytes = static_cast<double>(memory_problem::resident_bytes() - before);
         };
         asynchio::run(body);
-        state.counters["bytes_per_task"] = bytes / static_cast<double>(memory_problem::tasks);
+        state.counters["bytes_per_task"] = bytes / static_cast<double>(memory_problem::rounds[1]);
     }
 }
 

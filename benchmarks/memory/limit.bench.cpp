@@ -21,14 +21,17 @@ limit::detached wait_in(std::vector<std::coroutine_handle<>>& all) {
 
 static void memory_limit(benchmark::State& state) {
     for (auto _ : state) {
-        std::vector<std::coroutine_handle<>> all(memory_problem::tasks);
+        std::vector<std::coroutine_handle<>> all(memory_problem::rounds[0] + memory_problem::rounds[1]);
         all.clear(); // touched, so that only the frames count
         std::size_t running = 0;
-        const std::size_t before = memory_problem::resident_bytes();
-        for (std::size_t i = 0; i < memory_problem::tasks; ++i) wait_in(all).start(running);
-        limit::ready.run();
+        std::size_t before = 0;
+        for (const std::size_t tasks : memory_problem::rounds) {
+            before = memory_problem::resident_bytes();
+            for (std::size_t i = 0; i < tasks; ++i) wait_in(all).start(running);
+            limit::ready.run();
+        }
         state.counters["bytes_per_task"] = static_cast<double>(memory_problem::resident_bytes() - before) /
-                                           static_cast<double>(memory_problem::tasks);
+                                           static_cast<double>(memory_problem::rounds[1]);
         for (const std::coroutine_handle<> each : all) each.destroy();
     }
 }

@@ -4,6 +4,8 @@
 
 #include <asio/experimental/channel.hpp>
 
+#include <limits>
+
 using item_channel = asio::experimental::channel<void(asio::error_code, std::size_t)>;
 
 static asio::awaitable<void> produce(item_channel& queue) {
@@ -18,7 +20,8 @@ static asio::awaitable<void> consume(item_channel& queue) {
 
 static void queue_asio(benchmark::State& state) {
     asio::io_context loop(1);
-    item_channel queue(loop, static_cast<std::size_t>(state.range(0)));
+    const auto capacity = static_cast<std::size_t>(state.range(0));
+    item_channel queue(loop, capacity != 0 ? capacity : std::numeric_limits<std::size_t>::max());
     bench::measure(state, queue_problem::items, [&] {
         asio::co_spawn(loop, produce(queue), asio::detached);
         asio::co_spawn(loop, consume(queue), asio::detached);
@@ -26,4 +29,4 @@ static void queue_asio(benchmark::State& state) {
         loop.run();
     });
 }
-BENCHMARK(queue_asio)->Arg(1)->Arg(128);
+BENCHMARK(queue_asio)->Arg(1)->Arg(128)->Arg(0);

@@ -61,11 +61,11 @@ inline void no_delay(int fd) {
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/// The requests that are whole in `data` and lie behind each other, from its start. @return how many, and their bytes.
 struct heads {
     std::size_t count;
     std::size_t size;
 };
+/// The requests that are whole in `data` and lie behind each other, from its start. @return how many, and their bytes.
 inline heads complete_requests(std::string_view data) {
     heads found{0, 0};
     for (std::size_t end; (end = data.find(end_of_head, found.size)) != std::string_view::npos; ++found.count)

@@ -6,14 +6,14 @@
 
 static void echo(int fd) {
     char buffer[4096];
-    for (ssize_t got; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;)
+    for (ssize_t got = 0; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;)
         ::send(fd, buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL);
 }
 
 static void answer(int fd) {
     std::string kept;
     char buffer[4096];
-    for (ssize_t got; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) {
+    for (ssize_t got = 0; (got = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) {
         kept.append(buffer, static_cast<std::size_t>(got));
         const servers::heads found = servers::complete_requests(kept);
         for (std::size_t n = 0; n < found.count; ++n)
@@ -26,7 +26,7 @@ static void answer(int fd) {
 int main(int argc, char** argv) {
     const servers::kind what = servers::parse(argc, argv);
     const int listener = servers::listen_on_loopback(0);
-    for (int fd; (fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
+    for (int fd = -1; (fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) {
         servers::no_delay(fd);
         std::thread([fd, what] {
             what == servers::kind::echo ? echo(fd) : answer(fd);

@@ -17,39 +17,43 @@ struct timer {
     std::size_t place = 0;
 };
 
-/// A binary heap of timers that know their place.
+/// A 4-ary heap of deadlines and timers, which know their place.
 struct heap {
-    std::vector<timer*> all;
+    struct entry {
+        std::int64_t deadline;
+        timer* what;
+    };
+    std::vector<entry> all;
 
-    void put(std::size_t i, timer* t) {
-        all[i] = t;
-        t->place = i;
+    void put(std::size_t i, entry e) {
+        all[i] = e;
+        e.what->place = i;
     }
-    void up(std::size_t i, timer* t) {
-        for (; i > 0 && t->deadline < all[(i - 1) / 2]->deadline; i = (i - 1) / 2) put(i, all[(i - 1) / 2]);
-        put(i, t);
+    void up(std::size_t i, entry e) {
+        for (; i > 0 && e.deadline < all[(i - 1) / 4].deadline; i = (i - 1) / 4) put(i, all[(i - 1) / 4]);
+        put(i, e);
     }
-    void down(std::size_t i, timer* t) {
-        for (;;) {
-            std::size_t child = 2 * i + 1;
-            if (child >= all.size()) break;
-            if (child + 1 < all.size() && all[child + 1]->deadline < all[child]->deadline) ++child;
-            if (t->deadline <= all[child]->deadline) break;
-            put(i, all[child]);
-            i = child;
+    void down(std::size_t i, entry e) {
+        for (std::size_t first = 4 * i + 1; first < all.size(); first = 4 * i + 1) {
+            std::size_t least = first;
+            for (std::size_t child = first + 1; child < std::min(first + 4, all.size()); ++child)
+                if (all[child].deadline < all[least].deadline) least = child;
+            if (e.deadline <= all[least].deadline) break;
+            put(i, all[least]);
+            i = least;
         }
-        put(i, t);
+        put(i, e);
     }
     void add(timer& t) {
-        all.push_back(&t);
-        up(all.size() - 1, &t);
+        all.push_back({t.deadline, &t});
+        up(all.size() - 1, all.back());
     }
     void remove(timer& t) {
         const std::size_t i = t.place;
-        timer* last = all.back();
+        const entry last = all.back();
         all.pop_back();
-        if (last == &t) return;
-        if (i > 0 && last->deadline < all[(i - 1) / 2]->deadline)
+        if (last.what == &t) return;
+        if (i > 0 && last.deadline < all[(i - 1) / 4].deadline)
             up(i, last);
         else
             down(i, last);
@@ -94,14 +98,14 @@ static void sleep_limit(benchmark::State& state) {
         for (std::size_t i = 0; i < n; ++i) one_sleep(timers_problem::length(i), woken).start(running);
         limit::ready.run();
         while (running != 0) {
-            const std::int64_t wait = timers.all.front()->deadline - now();
+            const std::int64_t wait = timers.all.front().deadline - now();
             if (wait > 0) {
                 const timespec length{0, wait};
                 epoll_event event;
                 ::epoll_pwait2(epoll, &event, 1, &length, nullptr);
             }
-            for (const std::int64_t time = now(); !timers.all.empty() && timers.all.front()->deadline <= time;) {
-                timer& due = *timers.all.front();
+            for (const std::int64_t time = now(); !timers.all.empty() && timers.all.front().deadline <= time;) {
+                timer& due = *timers.all.front().what;
                 timers.remove(due);
                 limit::ready.push(*due.what);
             }
@@ -113,8 +117,9 @@ static void sleep_limit(benchmark::State& state) {
 }
 BENCHMARK(sleep_limit)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
-static void timer_cancel_limit(benchmark::State& state) {
-    std::vector<timer> others(timers_problem::pending);
+/// While `pending` others are set.
+static void cancel_timers(benchmark::State& state, std::size_t pending) {
+    std::vector<timer> others(pending);
     for (std::size_t i = 0; i < others.size(); ++i) {
         others[i].deadline = now() + 3'600'000'000'000 + timers_problem::length(i);
         timers.add(others[i]);
@@ -126,7 +131,15 @@ static void timer_cancel_limit(benchmark::State& state) {
             timers.remove(t);
         }
     });
-    bench::check(timers.all.size() == timers_problem::pending, "timer_cancel");
+    bench::check(timers.all.size() == pending, "timer_cancel");
     timers.all.clear();
 }
+static void timer_cancel_limit(benchmark::State& state) {
+    cancel_timers(state, timers_problem::pending);
+}
 BENCHMARK(timer_cancel_limit);
+
+static void timer_cancel_pending_limit(benchmark::State& state) {
+    cancel_timers(state, static_cast<std::size_t>(state.range(0)));
+}
+BENCHMARK(timer_cancel_pending_limit)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

@@ -32,7 +32,7 @@ static void yield_asynchio(benchmark::State& state) {
     const auto tasks = static_cast<std::size_t>(state.range(0));
     bench::measure_task(state, yield_problem::switches, [tasks] { return many(tasks); });
 }
-BENCHMARK(yield_asynchio)->Arg(1)->Arg(1000)->Arg(10'000)->Arg(100'000);
+BENCHMARK(yield_asynchio)->Arg(1)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
 static void yield_asynchio_with_socket_and_timer(benchmark::State& state) {
     const auto tasks = static_cast<std::size_t>(state.range(0));

@@ -19,4 +19,4 @@ static void yield_limit(benchmark::State& state) {
         bench::check(count == yield_problem::switches, "yield");
     });
 }
-BENCHMARK(yield_limit)->Arg(1)->Arg(1000)->Arg(10'000)->Arg(100'000);
+BENCHMARK(yield_limit)->Arg(1)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

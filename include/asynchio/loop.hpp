@@ -15,6 +15,7 @@
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/mailbox.hpp>
+#include <asynchio/loop/native_thread.hpp>
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 #include <asynchio/loop/run_options.hpp>
@@ -23,7 +24,6 @@
 #include <asynchio/loop/services.hpp>
 #include <asynchio/loop/shuffled_order.hpp>
 #include <asynchio/loop/signals.hpp>
-#include <asynchio/loop/signals_blocked.hpp>
 #include <asynchio/loop/step_observer.hpp>
 #include <asynchio/loop/timer_queue.hpp>
 #include <asynchio/loop/watches.hpp>

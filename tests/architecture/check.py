@@ -11,6 +11,7 @@
     prologue   every header starts with its SPDX line and #pragma once
     rooms      each room header lists the public headers of its room, the umbrella all room headers; neither holds code
     cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
+    unused     no class makes code in files that do not use it: a virtual function whose body comes later is declared inline
     mirror     every public header has a test: tests/<room>/<thing>.test.cpp, or a line `// covers:` in another test
     notes      no note about unfinished work, and no comment or pragma that silences a check
 """
@@ -215,6 +216,16 @@ def cost(t):
                 todo.append(target)
 
 
+def unused(t):
+    # The first virtual function that is not inline where its class is defined tells compilers to put the class's table,
+    # with everything that it calls, into each file that sees the function's body.
+    later = re.compile(r"[^;{}=]*\b(?:virtual\b[^;{}=]*|(?:override|final)\s*);")
+    for h in t.headers.values():
+        for declared in later.findall(h.code):
+            if not re.search(r"\binline\b", declared):
+                yield h.path, f"`{' '.join(declared.split())}` is not inline"
+
+
 def mirror(t):
     tested = set()
     for path in (t.root / "tests").glob("*/*.test.cpp"):
@@ -238,7 +249,7 @@ def notes(t):
                 yield path, f"line {number}: {match[0]}"
 
 
-RULES = {rule.__name__: rule for rule in (edges, cycles, size, macros, prologue, rooms, cost, mirror, notes)}
+RULES = {rule.__name__: rule for rule in (edges, cycles, size, macros, prologue, rooms, cost, unused, mirror, notes)}
 
 
 def main(arguments):

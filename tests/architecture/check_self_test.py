@@ -169,6 +169,17 @@ class check_self_test(unittest.TestCase):
         changes = {"tests/net/resolve.test.cpp": "// covers: gone.hpp\n"}
         self.expect("mirror", "covers net/gone.hpp, which is not there", changes)
 
+    def test_unused(self):
+        for body, declared in (
+            ("class c {\n    virtual void f();\n};\n", "virtual void f();"),
+            ("class d : c {\npublic:\n    void f() noexcept override;\n};\n", "void f() noexcept override;"),
+            ("class d : c {\n    int f(int a,\n          int b) const final;\n};\n", "int f(int a, int b) const final;"),
+        ):
+            self.expect("unused", declared, {"include/asynchio/core/errors.hpp": PROLOGUE + body})
+        sound = ("class c final : b {\n    inline void f() override;\n    virtual inline void g();\n    virtual void h() = 0;\n"
+                 "    ~c() override = default;\n    void i() override { j(); }\n};\n")
+        self.assertEqual(report({**sound_tree(), "include/asynchio/core/errors.hpp": PROLOGUE + sound}, "unused"), [])
+
     def test_notes(self):
         for word in ("TO" "DO", "FIX" "ME", "NO" "LINT", "#pragma GCC diag" "nostic push"):
             self.expect("notes", "line 1", {"examples/hello.cpp": f"// {word}: later\n"})

@@ -3,6 +3,7 @@
 
 #include "support/catch.hpp"
 
+#include <functional>
 #include <source_location>
 #include <string>
 #include <string_view>

@@ -10,7 +10,6 @@ path has grown by more than 5 %, 77 when there is nothing to compare with. --upd
 """
 
 import argparse
-import json
 import pathlib
 import re
 import shutil
@@ -18,9 +17,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-FIGURES = pathlib.Path(__file__).with_name("instructions.json")
-GROWTH = 1.05
-SKIPPED = 77
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from kept_figures import SKIPPED, KeptFigures  # noqa: E402
+
 COUNT = 10_000
 
 
@@ -47,31 +46,11 @@ def main() -> int:
     if shutil.which("valgrind") is None:
         print("skipped: valgrind is not installed (Debian: valgrind)")
         return SKIPPED
-    kept = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    before = kept.get(options.compiler, {})
-    if not before and not options.update:
-        print(f"skipped: {FIGURES.name} has no figures for {options.compiler}; --update writes them")
-        return SKIPPED
+    figures = KeptFigures(pathlib.Path(__file__).with_name("instructions.json"), options.compiler, options.update)
     paths = subprocess.run([options.program], check=True, capture_output=True, text=True).stdout.splitlines()
     with ThreadPoolExecutor(max_workers=2) as pool:
         now = dict(zip(paths, pool.map(lambda path: of_one(options.program, path), paths)))
-    grown = []
-    for path, count in now.items():
-        old = before.get(path)
-        note = "" if old is None else f", {count / old - 1:+.1%} against {old:.0f}"
-        if old is not None and count > old * GROWTH:
-            grown.append(path)
-        print(f"{path}: {count:.0f} instructions{note}")
-    if options.update:
-        kept[options.compiler] = {path: round(count, 1) for path, count in now.items()}
-        FIGURES.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
-        return 0
-    missing = sorted(set(before) ^ set(now))
-    if missing:
-        print(f"not in both the program and {FIGURES.name}: {', '.join(missing)}; --update writes them down")
-    if grown:
-        print(f"grown by more than 5 %: {', '.join(grown)}. If that is meant, --update writes it down.")
-    return 1 if grown or missing else 0
+    return figures.compare(now, "instructions")
 
 
 if __name__ == "__main__":

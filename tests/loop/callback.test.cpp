@@ -289,3 +289,12 @@ TEST_CASE("callback_handle: copies refer to the same call") {
     aio::testing::run_until_idle(loop);
     CHECK(calls == 0);
 }
+
+TEST_CASE("callback: with a callable of two words it is one cache line") {
+    const auto two_words = [a = static_cast<void*>(nullptr), b = static_cast<void*>(nullptr)] {
+        static_cast<void>(a);
+        static_cast<void>(b);
+    };
+    using posted = aio::detail::bound_callback<aio::detail::callback, std::decay_t<decltype(two_words)>>;
+    CHECK(sizeof(posted) <= 64);
+}

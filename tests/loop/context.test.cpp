@@ -166,3 +166,12 @@ TEST_CASE("context: each thread has its own; another thread can go on with one")
     CHECK(mine.run([] { return var.get(); }) == "changed");
     var.reset(token);
 }
+
+TEST_CASE("context: one that was moved from is still the same context") {
+    aio::context given;
+    given.run([] { var.set("set"); });
+    const aio::context taken = std::move(given);
+    CHECK(given == taken);
+    CHECK(given.size() == 1);
+    CHECK(given.copy().run([] { return var.get(); }) == "set");
+}

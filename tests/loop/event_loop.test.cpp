@@ -5,6 +5,7 @@
 #include <asynchio/loop/selector.hpp>
 #include <asynchio/loop/step_observer.hpp>
 
+#include <asynchio/combine/gather.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/future.hpp>
@@ -608,6 +609,29 @@ TEST_CASE("event_loop: debug mode refuses calls from another thread than the run
     }
 }
 
+namespace {
+
+class slow_to_go_on final : public aio::suspension {
+public:
+    slow_to_go_on() = default;
+    slow_to_go_on(slow_to_go_on&&) noexcept : suspension() {}
+    slow_to_go_on& operator=(slow_to_go_on&&) = delete;
+    ~slow_to_go_on() override = default;
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        give_way(awaiting, where);
+    }
+    void await_resume() {
+        resumed();
+        std::this_thread::sleep_for(3ms);
+    }
+};
+
+} // namespace
+
 TEST_CASE("event_loop: debug mode reports what takes long, and only that", "[DBG-2][DBG-3][time]") {
     aio::event_loop loop({.debug = true});
     loop.set_slow_callback_duration(2ms);
@@ -628,14 +652,21 @@ TEST_CASE("event_loop: debug mode reports what takes long, and only that", "[DBG
     CHECK(contains(call, "took 0.0"));
     CHECK(contains(call, "call"));
     const std::string step = printed_by([&] {
-        loop.create_task([&]() -> aio::task<> {
-            slow();
-            co_return;
-        });
+        loop.create_task(
+            [&]() -> aio::task<> {
+                co_await aio::yield();
+                slow();
+            },
+            "a slow one");
         aio::testing::run_until_idle(loop);
     });
-    CHECK(contains(step, "took 0.0"));
-    CHECK(contains(step, "task"));
+    const std::string from = std::string(__FILE__) + ":" + std::to_string(__LINE__ - 6);
+    CHECK(contains(step, "executing a step of a slow one from " + from + " took 0.0"));
+    const std::string part = printed_by([&] {
+        loop.create_task([]() -> aio::task<> { co_await aio::gather(slow_to_go_on()); }, "its parent");
+        aio::testing::run_until_idle(loop);
+    });
+    CHECK(contains(part, "executing a step of its parent from "));
     loop.set_debug(false);
     CHECK_FALSE(loop.debug());
     CHECK(printed_by([&] {

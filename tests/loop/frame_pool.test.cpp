@@ -34,6 +34,12 @@ std::size_t common(const std::vector<void*>& a, const std::vector<void*>& b) {
     return count;
 }
 
+std::size_t slabs() {
+    std::size_t count = 0;
+    for (const auto* each = asynchio::detail::frame_memory::shared.slabs; each != nullptr; each = each->next) ++count;
+    return count;
+}
+
 } // namespace
 
 TEST_CASE("frame_pool: blocks of every size are aligned to 64, and do not overlap") {
@@ -133,12 +139,6 @@ TEST_CASE("frame_pool: destructors at the end of a thread may still take, and no
         }
     };
     const std::ptrdiff_t before = frame_pool::live();
-    const auto slabs = [] {
-        std::size_t count = 0;
-        for (const auto* each = asynchio::detail::frame_memory::shared.slabs; each != nullptr; each = each->next)
-            ++count;
-        return count;
-    };
     std::size_t after_first = 0;
     for (int round = 0; round < 20; ++round) {
         std::thread([] {
@@ -150,6 +150,14 @@ TEST_CASE("frame_pool: destructors at the end of a thread may still take, and no
         if (round == 0) after_first = slabs();
     }
     CHECK(slabs() == after_first);
+}
+
+TEST_CASE("frame_pool: slabs grow, so that many blocks take few", "[time]") {
+    if (!pool_frames) return;
+    const std::size_t before = slabs();
+    std::thread([] { give_back(take(30'000, 960), 960); }).join(); // 27.5 MiB, of 1 MiB in the end
+    CHECK(slabs() - before >= 25); // some blocks may come from other tests
+    CHECK(slabs() - before <= 34);
 }
 
 TEST_CASE("frame_pool: what an ended thread kept counts as given back, in every class", "[time]") {

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -527,6 +528,18 @@ TEST_CASE("add_reader: what cannot be watched is refused, and nothing is left of
                                    std::to_string(number)));
     CHECK(loop.watched_descriptors() == 0);
     CHECK_FALSE(loop.remove_reader(number));
+}
+
+TEST_CASE("add_reader: a number far above all descriptors is refused, without memory for those below it", "[net]") {
+    constexpr int number = std::numeric_limits<int>::max();
+    for (const poller_kind kind : {poller_kind::epoll, poller_kind::poll}) {
+        aio::event_loop loop(polling_with(kind));
+        CHECK_THROWS_AS(loop.add_reader(number, [] {}), std::system_error);
+        CHECK(asynchio_tests::contains(asynchio_tests::message_of([&] { loop.add_reader(number, [] {}); }),
+                                       "watch descriptor " + std::to_string(number)));
+        CHECK(loop.watched_descriptors() == 0);
+        CHECK_FALSE(loop.remove_reader(number));
+    }
 }
 
 TEST_CASE("add_reader: a closed loop takes none, and drops those it had", "[LOOP-28][LOOP-35][net]") {

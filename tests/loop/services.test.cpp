@@ -7,8 +7,6 @@
 
 #include "support/virtual_run.hpp"
 
-#include <memory>
-#include <stdexcept>
 #include <string>
 
 namespace aio = asynchio;
@@ -56,10 +54,10 @@ TEST_CASE("services: each is made once, when it is first asked for") {
     aio::detail::service_registry registry;
     CHECK(registry.find<first>() == nullptr);
     CHECK(registry.closed());
-    first& a = registry.get<first>([] { return std::make_unique<first>(); });
+    first& a = registry.get<first>();
     CHECK(registry.find<second>() == nullptr);
-    second& b = registry.get<second>([] { return std::make_unique<second>(); });
-    CHECK(&registry.get<first>([]() -> std::unique_ptr<first> { throw std::logic_error("made twice"); }) == &a);
+    second& b = registry.get<second>();
+    CHECK(&registry.get<first>(7) == &a);
     CHECK(registry.find<second>() == &b);
     CHECK(trace == "ab");
     CHECK_FALSE(registry.closed());
@@ -73,8 +71,8 @@ TEST_CASE("services: each is made once, when it is first asked for") {
 TEST_CASE("services: only those that have not ended are given up") {
     trace.clear();
     aio::detail::service_registry registry;
-    registry.get<first>([] { return std::make_unique<first>(); });
-    registry.get<second>([] { return std::make_unique<second>(); }).close();
+    registry.get<first>();
+    registry.get<second>().close();
     registry.give_up();
     CHECK(trace == "ab!b?a");
 }
@@ -83,7 +81,7 @@ TEST_CASE("services: a loop ends its services when it is closed", "[LOOP-27]") {
     trace.clear();
     {
         aio::event_loop loop;
-        loop.services().get<first>([] { return std::make_unique<first>(3); });
+        loop.services().get<first>(3);
         CHECK(trace == "a");
     }
     CHECK(trace == "a~a"); // without waiting
@@ -95,8 +93,8 @@ TEST_CASE("services: a runner closes the youngest first and waits until all have
         aio::runner r({.virtual_time = true});
         r.run([]() -> aio::task<> {
             auto& services = aio::get_running_loop().services();
-            services.get<first>([] { return std::make_unique<first>(3); });
-            services.get<second>([] { return std::make_unique<second>(); });
+            services.get<first>(3);
+            services.get<second>();
             co_await aio::yield();
         });
         CHECK(trace == "ab");
@@ -135,8 +133,8 @@ TEST_CASE("services: those that run code of the program are closed, to the end, 
         aio::runner runner(aio::testing::virtual_clock());
         runner.run([]() -> aio::task<> {
             auto& services = aio::get_running_loop().services();
-            services.get<running_code>([] { return std::make_unique<running_code>(); });
-            services.get<first>([] { return std::make_unique<first>(1); });
+            services.get<running_code>();
+            services.get<first>(1);
             co_return;
         });
         trace += '|';
@@ -148,8 +146,8 @@ TEST_CASE("services: giving up leaves those that run code alone") {
     trace.clear();
     {
         aio::detail::service_registry registry;
-        registry.get<running_code>([] { return std::make_unique<running_code>(); });
-        registry.get<first>([] { return std::make_unique<first>(1); });
+        registry.get<running_code>();
+        registry.get<first>(1);
         CHECK(!registry.closed(true));
         CHECK(!registry.closed());
         registry.give_up();

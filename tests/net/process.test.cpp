@@ -7,6 +7,7 @@
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/net.hpp"
+#include "support/threads.hpp"
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/wait_for.hpp>
@@ -20,6 +21,8 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -408,6 +411,38 @@ TEST_CASE("process: cancelled at every point, it leaves no child and nothing ope
             CHECK(childless());
         }
     }
+}
+
+TEST_CASE("process: the thread that waits for it, where there is no other way, ends with it", "[net]") {
+    const auto threads = [] {
+        const std::filesystem::directory_iterator all("/proc/self/task");
+        return std::distance(begin(all), end(all));
+    };
+    const auto before = threads();
+    const changed_calls changed;
+    changed->pidfd_open = [](pid_t, unsigned) {
+        errno = ENOSYS;
+        return -1;
+    };
+    changed->waitid = [](idtype_t type, id_t id, siginfo_t* info, int flags) {
+        struct lingering {
+            ~lingering() { take_a_moment(100'000); }
+        };
+        static thread_local const lingering at_the_end;
+        return ::waitid(type, id, info, flags);
+    };
+    virtual_run(
+        [&]() -> aio::task<> {
+            aio::process p = co_await aio::create_subprocess("cat", pipes(true, false));
+            CHECK(threads() == before + 1);
+            co_await p.in().aclose();
+            co_await p.wait();
+            CHECK(threads() == before);
+            const aio::process killed_by_the_end = co_await aio::create_subprocess("sleep", "60");
+        },
+        aio::run_options());
+    CHECK(threads() == before);
+    CHECK(childless());
 }
 
 TEST_CASE("process: two hundred, eight at a time", "[net][stress]") {

@@ -25,6 +25,7 @@
 #include <list>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -499,6 +500,31 @@ TEST_CASE("stream: destroyed after a task that waits for it was cancelled, befor
             const auto ended = co_await aio::nothrow(task);
             CHECK(ended.cancelled());
         }
+    });
+}
+
+TEST_CASE("stream: what was never awaited may outlive it", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        std::optional<stream_pair> ends(std::in_place);
+        const auto reading = ends->first.read_line();
+        const auto writing = ends->second.write("x");
+        const auto task = aio::create_task(ends->second.read_line());
+        CHECK(task.cancel()); // before it begins
+        ends.reset();
+        const auto ended = co_await aio::nothrow(task);
+        CHECK(ended.cancelled());
+    });
+}
+
+TEST_CASE("stream: a task that reads is cancelled, and the stream destroyed before that task runs", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        std::optional<stream_pair> ends(std::in_place);
+        const auto task = aio::create_task(ends->first.read_line());
+        co_await settle();
+        CHECK(task.cancel());
+        ends.reset();
+        const auto ended = co_await aio::nothrow(task);
+        CHECK(ended.cancelled());
     });
 }
 

@@ -10,6 +10,7 @@
 
 #include <asynchio/task/create_task.hpp>
 
+#include <functional>
 #include <memory>
 
 namespace aio = asynchio;

@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 
+#include <thread>
 #include <unistd.h>
 
 namespace aio = asynchio;

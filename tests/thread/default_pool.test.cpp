@@ -30,7 +30,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::shared_ptr<aio::detail::pool_core> core_of_running_loop() {
+aio::detail::counted_ptr<aio::detail::pool_core> core_of_running_loop() {
     return aio::detail::default_pool::of(aio::get_running_loop()).core();
 }
 
@@ -82,8 +82,8 @@ TEST_CASE("default_pool: set_default_pool is misuse twice, after use, for 0, and
 }
 
 TEST_CASE("default_pool: each loop has its own") {
-    std::shared_ptr<aio::detail::pool_core> first;
-    std::shared_ptr<aio::detail::pool_core> second;
+    aio::detail::counted_ptr<aio::detail::pool_core> first;
+    aio::detail::counted_ptr<aio::detail::pool_core> second;
     virtual_run([&]() -> aio::task<> {
         first = core_of_running_loop();
         co_return;

@@ -3,6 +3,7 @@
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/other_loop.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
@@ -12,6 +13,7 @@
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
@@ -30,6 +32,90 @@
 namespace aio = asynchio;
 using namespace asynchio_tests;
 using namespace std::chrono_literals;
+
+namespace {
+
+/// Notes the thread on which it ends.
+class placed_error : public std::runtime_error {
+public:
+    explicit placed_error(std::atomic<std::thread::id>& where) : std::runtime_error("placed"), where_(&where) {}
+    placed_error(const placed_error&) = default;
+    placed_error& operator=(const placed_error&) = default;
+    ~placed_error() override { where_->store(std::this_thread::get_id()); }
+
+private:
+    std::atomic<std::thread::id>* where_;
+};
+
+/// Throws when it is moved once more than it can be.
+class worn_by_moves {
+public:
+    worn_by_moves(std::atomic<std::thread::id>& where, int left) noexcept : where_(&where), left_(left) {}
+    worn_by_moves(worn_by_moves&& other) : where_(other.where_), left_(other.left_ - 1) {
+        if (left_ < 0) throw placed_error(*where_);
+    }
+    worn_by_moves& operator=(worn_by_moves&&) = delete;
+    ~worn_by_moves() = default;
+
+private:
+    std::atomic<std::thread::id>* where_;
+    int left_;
+};
+
+} // namespace
+
+TEST_CASE("run_coroutine_threadsafe: an exception ends with the last future, on that thread") {
+    const other_loop loop;
+    std::atomic<std::thread::id> where;
+    const auto ends_here = [&](const auto& fails) {
+        where.store(std::thread::id());
+        try {
+            aio::run_coroutine_threadsafe(fails, loop.ref()).get();
+            FAIL_CHECK("it did not throw");
+        } catch (const placed_error&) {
+        }
+        return where.load() == std::this_thread::get_id();
+    };
+    const auto task_throws = [&where]() -> aio::task<int> {
+        co_await aio::yield();
+        throw placed_error(where);
+    };
+    int left = 0;
+    const auto result_throws = [&]() -> aio::task<worn_by_moves> {
+        co_await aio::yield();
+        co_return worn_by_moves(where, left);
+    };
+    for (int i = 0; i < rounds(10'000); ++i) {
+        if (!ends_here(task_throws)) FAIL("of the task, run " << i);
+        left = i % 5; // up to three moves are in tasks, the fourth is to the future, the fifth out of it
+        if (!ends_here(result_throws)) FAIL("of the result, run " << i);
+    }
+}
+
+TEST_CASE("run_coroutine_threadsafe: who else has a handle learns that the exception went to the future") {
+    const other_loop loop;
+    for (const bool cancelled : {false, true}) {
+        aio::any_task_handle kept; // the loop's
+        const auto end = [&kept, cancelled]() -> aio::task<> {
+            kept = aio::current_task();
+            co_await aio::yield();
+            if (cancelled) throw aio::cancelled_error();
+            throw boom("to the future");
+        };
+        const auto future = aio::run_coroutine_threadsafe(end, loop.ref());
+        if (cancelled)
+            CHECK_THROWS_AS(future.get(), aio::cancelled_error);
+        else
+            CHECK_THROWS_AS(future.get(), boom);
+        const auto ask = [&kept, cancelled]() -> aio::task<std::string> {
+            const aio::any_task_handle task = std::exchange(kept, {});
+            if (!task.done() || task.cancelled() != cancelled) co_return "it did not end as it did";
+            co_return message_of([&] { static_cast<void>(task.exception()); });
+        };
+        const std::string answer = aio::run_coroutine_threadsafe(ask, loop.ref()).get();
+        CHECK(answer == (cancelled ? "cancelled: " : "the exception was moved out already"));
+    }
+}
 
 TEST_CASE("run_coroutine_threadsafe: makes a task on the loop, from a task, an awaitable or a callable", "[TS-4]") {
     const audited afterwards;

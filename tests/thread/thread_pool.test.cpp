@@ -176,6 +176,22 @@ TEST_CASE("thread_pool: a thread that spins before it sleeps does its work all t
 
 // The end
 
+TEST_CASE("thread_pool: a thread counts as alive until its thread_local objects are gone") {
+    static std::atomic<int> alive_at_the_end;
+    alive_at_the_end = -1;
+    struct last_look {
+        ~last_look() { alive_at_the_end = aio::detail::workers_alive.load(); }
+    };
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        co_await aio::run_in_executor(pool, [] {
+            static thread_local const last_look at_the_end;
+            static_cast<void>(&at_the_end);
+        });
+    });
+    CHECK(alive_at_the_end == 1);
+}
+
 TEST_CASE("thread_pool: its destructor waits for the work that was given") {
     std::atomic<int> ran = 0;
     virtual_run([&]() -> aio::task<> {

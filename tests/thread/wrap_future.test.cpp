@@ -44,6 +44,24 @@ aio::task<int> held_until(gate& release, int value) {
     co_return value;
 }
 
+/// A future of another library: what it has in common with std::future, and nothing else.
+template<class T>
+class foreign_future {
+public:
+    enum class status { deferred, ready, timeout };
+
+    explicit foreign_future(std::future<T> f) noexcept : inner_(std::move(f)) {}
+    bool valid() const noexcept { return inner_.valid(); }
+    T get() { return inner_.get(); }
+    template<class Duration>
+    status wait_for(Duration limit) const {
+        return inner_.wait_for(limit) == std::future_status::ready ? status::ready : status::timeout;
+    }
+
+private:
+    std::future<T> inner_;
+};
+
 } // namespace
 
 // Of a std::future
@@ -152,6 +170,23 @@ TEST_CASE("wrap_future: a shared std::future is copied, for as many as want it")
         const auto void_one = aio::wrap_future(nothing.get_future().share());
         nothing.set_value();
         co_await void_one;
+    });
+}
+
+TEST_CASE("wrap_future: takes a future that is used as std::future is") {
+    virtual_run([]() -> aio::task<> {
+        std::promise<std::unique_ptr<int>> early;
+        early.set_value(std::make_unique<int>(1));
+        std::promise<std::string> late;
+        auto a = aio::wrap_future(foreign_future(early.get_future()));
+        CHECK(a.done());
+        const auto b = aio::wrap_future(foreign_future(late.get_future()));
+        CHECK_FALSE(b.done());
+        std::thread([&late] { late.set_value("late"); }).join();
+        const std::unique_ptr<int> one = co_await std::move(a);
+        CHECK(*one == 1);
+        const std::string text = co_await b;
+        CHECK(text == "late");
     });
 }
 

@@ -6,6 +6,9 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/hop.hpp>
 #include <asynchio/task/settled.hpp>
@@ -33,12 +36,13 @@ class [[nodiscard]] as_completed_iterator final : private detail::hop {
 public:
     class next_awaiter;
 
-    as_completed_iterator(std::vector<H> handles, std::optional<detail::nanoseconds_count> timeout)
+    as_completed_iterator(std::vector<H> handles, detail::nanoseconds_count timeout)
         : children_(detail::observe<as_completed_iterator>(std::move(handles), "as_completed")),
           left_(children_.size()), running_(left_) {
         get_running_loop();
         begin();
-        if (timeout) deadline_.emplace(loop(), detail::later(loop().now(), *timeout), *this);
+        if (timeout != detail::no_timeout)
+            deadline_.emplace(loop(), detail::later(loop().now(), timeout), *this);
         for (child& each : children_) each.start(*this);
     }
     as_completed_iterator(as_completed_iterator&&) = delete;
@@ -69,7 +73,7 @@ private:
         hop_soon();
     }
     void decide() noexcept override {
-        done_.append(std::exchange(fresh_, done_queue()));
+        done_.append(detail::exchange(fresh_, done_queue()));
         wake_waiter();
     }
     void on_deadline() noexcept {
@@ -96,7 +100,7 @@ private:
     std::size_t running_;
     done_queue fresh_; // ended in this iteration
     done_queue done_;
-    std::optional<detail::deadline<as_completed_iterator>> deadline_;
+    detail::late_value<detail::deadline<as_completed_iterator>> deadline_;
     next_awaiter* waiter_ = nullptr;
     bool expired_ = false;
 };
@@ -146,7 +150,7 @@ namespace detail {
 template<class T>
 class [[nodiscard]] as_completed_scope {
 public:
-    as_completed_scope(std::vector<task<T>> tasks, std::optional<nanoseconds_count> timeout) noexcept
+    as_completed_scope(std::vector<task<T>> tasks, nanoseconds_count timeout) noexcept
         : tasks_(std::move(tasks)), timeout_(timeout) {}
     as_completed_scope(as_completed_scope&& other) noexcept // only before it is entered
         : tasks_(std::move(other.tasks_)), timeout_(other.timeout_) {}
@@ -166,21 +170,19 @@ public:
     task<> async_exit(std::exception_ptr error) {
         for (const task_handle<T>& each : handles_) each.cancel();
         for (const task_handle<T>& each : handles_) co_await settled(*each.completion());
-        if (is_cancellation(error)) current_task_frame()->clear(flag_must_cancel);
+        frame* const self = current_task_frame();
+        if (self != nullptr && is_cancellation(error)) self->clear(flag_must_cancel);
     }
 
 private:
     std::vector<task<T>> tasks_;
     std::vector<task_handle<T>> handles_;
-    std::optional<nanoseconds_count> timeout_;
+    nanoseconds_count timeout_;
     std::optional<as_completed_iterator<task_handle<T>>> iterator_;
 };
 
 template<class R>
-concept task_range = requires(R& r) {
-    requires is_task<std::remove_cvref_t<decltype(*std::begin(r))>>;
-    std::end(r);
-};
+concept task_range = range<R> && is_task<range_value_t<R>>;
 
 } // namespace detail
 
@@ -191,17 +193,18 @@ template<detail::handle_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
     auto list = detail::handles_of(std::forward<Range>(handles));
     return as_completed_iterator<typename decltype(list)::value_type>(std::move(list),
-                                                                      detail::optional_timeout(timeout));
+                                                                      detail::timeout_of(timeout));
 }
 
 /// A range of tasks, moved from, as a resource: `with(as_completed(tasks), body)` starts them, calls `body` with an
 /// as_completed_iterator&, and cancels and awaits what is left when the body ends.
 template<detail::task_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
-    using T = typename std::remove_cvref_t<decltype(*std::begin(tasks))>::value_type;
+    using T = typename detail::range_value_t<Range>::value_type;
     std::vector<task<T>> list;
+    if constexpr (requires { tasks.size(); }) list.reserve(tasks.size());
     for (auto& each : tasks) list.push_back(std::move(each));
-    return detail::as_completed_scope<T>(std::move(list), detail::optional_timeout(timeout));
+    return detail::as_completed_scope<T>(std::move(list), detail::timeout_of(timeout));
 }
 
 /// Refuses the rest, and says why.

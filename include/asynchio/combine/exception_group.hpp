@@ -30,19 +30,19 @@ public:
     template<class E>
     bool contains() const {
         for (const std::exception_ptr& each : exceptions_)
-            if (is<E>(each) || (nested(each) && nested(each)->contains<E>())) return true;
+            if (is<E>(each) || (nested(each) != nullptr && nested(each)->contains<E>())) return true;
         return false;
     }
 
     /// Those that can be caught as `E`, and the rest; each a group of the same shape, or nothing.
-    template<class E>
-    std::pair<std::optional<exception_group>, std::optional<exception_group>> split() const {
+    template<class E, class Part = exception_group> // always that; a parameter, so that who does not split pays nothing
+    std::pair<std::optional<Part>, std::optional<Part>> split() const {
         std::vector<std::exception_ptr> matching;
         std::vector<std::exception_ptr> rest;
         for (const std::exception_ptr& each : exceptions_) {
             if (is<E>(each)) {
                 matching.push_back(each);
-            } else if (const auto inner = nested(each)) {
+            } else if (const exception_group* const inner = nested(each)) {
                 auto parts = inner->split<E>();
                 if (parts.first) matching.push_back(std::make_exception_ptr(*std::move(parts.first)));
                 if (parts.second) rest.push_back(std::make_exception_ptr(*std::move(parts.second)));
@@ -50,15 +50,13 @@ public:
                 rest.push_back(each);
             }
         }
-        return {group_of(std::move(matching)), group_of(std::move(rest))};
+        const auto group_of = [this](std::vector<std::exception_ptr>& some) {
+            return some.empty() ? std::optional<Part>() : Part(message_, std::move(some));
+        };
+        return {group_of(matching), group_of(rest)};
     }
 
 private:
-    std::optional<exception_group> group_of(std::vector<std::exception_ptr> some) const {
-        if (some.empty()) return std::nullopt;
-        return exception_group(message_, std::move(some));
-    }
-
     template<class E>
     static bool is(const std::exception_ptr& error) {
         try {
@@ -69,13 +67,14 @@ private:
             return false;
         }
     }
-    static std::optional<exception_group> nested(const std::exception_ptr& error) {
+    /// Null for another exception; lives as long as `error`.
+    static const exception_group* nested(const std::exception_ptr& error) {
         try {
             std::rethrow_exception(error);
         } catch (const exception_group& group) {
-            return group;
+            return &group;
         } catch (...) {
-            return std::nullopt;
+            return nullptr;
         }
     }
     static std::string text(const std::string& message, const std::vector<std::exception_ptr>& exceptions) {

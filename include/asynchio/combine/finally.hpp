@@ -4,9 +4,9 @@
 // Cleanup that awaits: what `try … finally` is in Python.
 
 #include <asynchio/combine/with.hpp>
+#include <asynchio/core/functional.hpp>
 
 #include <exception>
-#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -19,9 +19,9 @@ template<class C>
 task<> clean_up(std::remove_reference_t<C>& cleanup) {
     if constexpr (std::is_invocable_v<std::remove_reference_t<C>&>) {
         if constexpr (awaitable<std::invoke_result_t<std::remove_reference_t<C>&>>)
-            co_await std::invoke(cleanup);
+            co_await detail::invoke(cleanup);
         else
-            std::invoke(cleanup);
+            detail::invoke(cleanup);
         co_return;
     } else {
         static_assert(awaitable<C&&>, "the cleanup of finally is an awaitable, or is called with nothing");

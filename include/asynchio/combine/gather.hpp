@@ -4,6 +4,7 @@
 // Running several things at once and waiting for all of them. Built on child_set.
 
 #include <asynchio/combine/detail/joint.hpp>
+#include <asynchio/core/functional.hpp>
 
 #include <tuple>
 #include <type_traits>
@@ -86,13 +87,14 @@ public:
 };
 
 /// gather(range): awaited once.
-template<bool Outcomes, class Child>
-class [[nodiscard("gather does nothing until it is awaited")]] gather_range final : public joint<std::vector<Child>> {
-    using base = joint<std::vector<Child>>;
+template<bool Outcomes, class Children>
+class [[nodiscard("gather does nothing until it is awaited")]] gather_range final : public joint<Children> {
+    using base = joint<Children>;
+    using Child = typename Children::value_type;
     using T = typename Child::value_type;
 
 public:
-    explicit gather_range(std::vector<Child> children)
+    explicit gather_range(Children children)
         : base(Outcomes ? joint_end::all_done : joint_end::first_failure, std::move(children)) {}
 
     auto await_resume() {
@@ -100,16 +102,19 @@ public:
         if constexpr (Outcomes) {
             std::vector<outcome<T>> results;
             results.reserve(this->children_.size());
-            for (Child& each : this->children_) results.push_back(take_outcome(each));
+            this->each_child([&](auto& each) { results.push_back(take_outcome(each)); });
+            this->children_.clear();
             return results;
         } else if constexpr (std::is_void_v<T>) {
-            for (Child& each : this->children_) each.take();
+            this->each_child([](auto& each) { each.take(); });
+            this->children_.clear();
         } else {
             using element = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>,
                                                child_result_t<Child>>;
             std::vector<element> results;
             results.reserve(this->children_.size());
-            for (Child& each : this->children_) results.push_back(each.take());
+            this->each_child([&](auto& each) { results.push_back(each.take()); });
+            this->children_.clear();
             return results;
         }
     }
@@ -140,10 +145,11 @@ auto gather(X&&... x) {
 
 /// The same for a range of one type: gives a vector, or nothing for void. A range of tasks is moved from, a range of
 /// handles copied if it is an lvalue. 1,000,000 children are a normal case.
-/// Cost: one vector of 8 bytes an owned child, 40 a watched one; the results' vector.
+/// Cost: the results' vector; for all but a `std::vector<task<T>>` that is moved in, another of 8 bytes an owned child, 40 a
+/// watched one.
 template<detail::child_range Range>
 auto gather(Range&& range) {
-    return detail::gather_range<false, detail::range_child_t<Range>>(
+    return detail::gather_range<false, detail::range_children_t<Range>>(
         detail::make_children(std::forward<Range>(range)));
 }
 
@@ -159,7 +165,7 @@ auto gather(return_exceptions_t, X&&... x) {
 
 template<detail::child_range Range>
 auto gather(return_exceptions_t, Range&& range) {
-    return detail::gather_range<true, detail::range_child_t<Range>>(
+    return detail::gather_range<true, detail::range_children_t<Range>>(
         detail::make_children(std::forward<Range>(range)));
 }
 

@@ -6,11 +6,12 @@
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/functional.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/co_invoke.hpp>
 
 #include <cstddef>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <stdexcept>
@@ -43,13 +44,13 @@ auto as_stream(Source&& source) {
     if constexpr (is_async_generator<given>) {
         static_assert(!std::is_lvalue_reference_v<Source>,
                       "map_ordered and map_unordered take a stream over: write std::move(source)");
-        return given(std::move(source));
+        return given(std::forward<Source>(source));
     } else {
         static_assert(
             requires(given & range) { std::begin(range), std::end(range); },
             "map_ordered and map_unordered take an async_generator or a range");
         using V = std::remove_cvref_t<decltype(*std::begin(std::declval<given&>()))>;
-        return elements<V>(std::make_unique<given>(std::forward<Source>(source)));
+        return elements<V>(make_owner<given>(std::forward<Source>(source)));
     }
 }
 
@@ -97,10 +98,10 @@ private:
 
     task<> apply(V item, std::size_t place) {
         if constexpr (std::is_void_v<typename mapped<F, V>::awaited>) {
-            co_await std::invoke(f_, std::move(item));
+            co_await detail::invoke(f_, std::move(item));
             put(R(), place);
         } else {
-            auto&& result = co_await std::invoke(f_, std::move(item));
+            auto&& result = co_await detail::invoke(f_, std::move(item));
             put(R(std::forward<decltype(result)>(result)), place);
         }
     }
@@ -126,7 +127,7 @@ auto map(Source&& source, F&& f, std::size_t limit) {
     auto stream = as_stream(std::forward<Source>(source));
     using T = typename decltype(stream)::value_type;
     return stream_of(
-        std::make_unique<mapping<Ordered, T, std::decay_t<F>>>(std::move(stream), std::forward<F>(f), limit));
+        make_owner<mapping<Ordered, T, std::decay_t<F>>>(std::move(stream), std::forward<F>(f), limit));
 }
 
 } // namespace detail

@@ -6,10 +6,11 @@
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/task/async_generator.hpp>
 
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -47,10 +48,7 @@ private:
 };
 
 template<class R>
-concept generator_range = requires(R& r) {
-    requires is_async_generator<std::remove_cvref_t<decltype(*std::begin(r))>>;
-    std::end(r);
-};
+concept generator_range = range<R> && is_async_generator<range_value_t<R>>;
 
 } // namespace detail
 
@@ -71,11 +69,11 @@ concept generator_range = requires(R& r) {
 /// @param buffer how many items may wait beyond one for each source.
 template<detail::generator_range Range>
 auto merge(Range&& sources, std::size_t buffer = 0) {
-    using source = std::remove_cvref_t<decltype(*std::begin(sources))>;
+    using source = detail::range_value_t<Range>;
     using T = typename source::value_type;
     std::vector<source> all;
     for (auto& each : sources) all.push_back(std::move(each));
-    return detail::stream_of(std::make_unique<detail::merging<T>>(std::move(all), buffer));
+    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer));
 }
 
 /// The same for `merge(a, b, ...)` of one type, given up with std::move; `buffer` may stand last.
@@ -96,7 +94,7 @@ auto merge(async_generator<T>&& first, Rest&&... rest) {
         }
     };
     (add(std::forward<Rest>(rest)), ...);
-    return detail::stream_of(std::make_unique<detail::merging<T>>(std::move(all), buffer));
+    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer));
 }
 
 /// Refuses to take from a name without being told.

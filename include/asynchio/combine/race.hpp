@@ -4,6 +4,7 @@
 // Running several things until the first one has ended. Built on child_set, as gather is.
 
 #include <asynchio/combine/detail/joint.hpp>
+#include <asynchio/core/functional.hpp>
 
 #include <cstddef>
 #include <stdexcept>
@@ -53,20 +54,21 @@ private:
     }
 };
 
-template<class Child>
-class [[nodiscard("race does nothing until it is awaited")]] race_range final : public joint<std::vector<Child>> {
-    using base = joint<std::vector<Child>>;
+template<class Children>
+class [[nodiscard("race does nothing until it is awaited")]] race_range final : public joint<Children> {
+    using base = joint<Children>;
+    using T = typename Children::value_type::value_type;
 
 public:
-    explicit race_range(std::vector<Child> children) : base(joint_end::first_done, std::move(children)) {
+    explicit race_range(Children children) : base(joint_end::first_done, std::move(children)) {
         if (this->children_.empty()) throw std::invalid_argument("race: the range is empty");
     }
 
-    std::pair<std::size_t, race_slot<typename Child::value_type>> await_resume() {
+    std::pair<std::size_t, race_slot<T>> await_resume() {
         this->end();
         std::size_t winner = 0;
         while (this->children_[winner].get() != this->deciding_) ++winner;
-        if constexpr (std::is_void_v<typename Child::value_type>) {
+        if constexpr (std::is_void_v<T>) {
             this->children_[winner].take();
             return {winner, {}};
         } else {
@@ -98,7 +100,7 @@ auto race(X&& x, More&&... more) {
 /// @throws std::invalid_argument for an empty range.
 template<detail::child_range Range>
 auto race(Range&& range) {
-    return detail::race_range<detail::range_child_t<Range>>(detail::make_children(std::forward<Range>(range)));
+    return detail::race_range<detail::range_children_t<Range>>(detail::make_children(std::forward<Range>(range)));
 }
 
 } // namespace asynchio

@@ -3,6 +3,7 @@
 
 // Tasks that end together: structured concurrency. Built on crew.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/task/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
@@ -62,7 +63,7 @@ public:
     /// Cancels children and body, and ends the block quietly; errors they have are thrown all the same. Does nothing
     /// the second time or at the end; before the block it takes effect as soon as that is entered.
     void cancel() {
-        if (std::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running() == 0)) return;
+        if (detail::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running() == 0)) return;
         abort_with_parent();
     }
 

@@ -6,6 +6,7 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <chrono>
@@ -104,7 +105,7 @@ private:
 
     std::optional<time_point> when_;
     any_task_handle task_;
-    std::optional<detail::deadline<timeout>> alarm_;
+    detail::late_value<detail::deadline<timeout>> alarm_;
     int cancels_ = 0;
     state state_ = state::created;
 };

@@ -5,10 +5,10 @@
 
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/task/hop.hpp>
 #include <asynchio/task/task_handle.hpp>
 
-#include <optional>
 #include <source_location>
 #include <stdexcept>
 #include <tuple>
@@ -40,7 +40,7 @@ class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final 
     using child = observed<H, wait_awaiter>;
 
 public:
-    wait_awaiter(std::vector<H> handles, wait_until when, std::optional<nanoseconds_count> timeout)
+    wait_awaiter(std::vector<H> handles, wait_until when, nanoseconds_count timeout)
         : handles_(observe<wait_awaiter>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
         if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
     }
@@ -57,7 +57,7 @@ public:
                        std::source_location where = std::source_location::current()) {
         begin();
         running_ = handles_.size();
-        if (timeout_) deadline_.emplace(loop(), later(loop().now(), *timeout_), *this);
+        if (timeout_ != no_timeout) deadline_.emplace(loop(), later(loop().now(), timeout_), *this);
         for (child& each : handles_) each.start(*this);
         park(awaiting, where);
     }
@@ -97,8 +97,8 @@ private:
     std::vector<child> handles_;
     std::size_t running_ = 0;
     wait_until when_;
-    std::optional<nanoseconds_count> timeout_;
-    std::optional<deadline<wait_awaiter>> deadline_;
+    nanoseconds_count timeout_;
+    late_value<deadline<wait_awaiter>> deadline_;
     friend deadline<wait_awaiter>;
 };
 
@@ -115,7 +115,7 @@ auto wait_for_each(const X&... x) {
         std::vector<common> copies;
         copies.reserve(sizeof...(H));
         (copies.push_back(handles), ...);
-        return wait_awaiter<common>(std::move(copies), when, std::nullopt);
+        return wait_awaiter<common>(std::move(copies), when, no_timeout);
     };
     if constexpr ((std::is_same_v<X, wait_until> || ...)) {
         const auto split = [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -141,13 +141,13 @@ auto wait_for_each(const X&... x) {
 template<detail::handle_range Range>
 auto wait(Range&& handles, wait_until when = all_completed) {
     auto list = detail::handles_of(std::forward<Range>(handles));
-    return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when, std::nullopt);
+    return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when, detail::no_timeout);
 }
 template<detail::handle_range Range, class Timeout>
 auto wait(Range&& handles, wait_until when, const Timeout& timeout) {
     auto list = detail::handles_of(std::forward<Range>(handles));
     return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when,
-                                                                     detail::optional_timeout(timeout));
+                                                                     detail::timeout_of(timeout));
 }
 
 /// The same for handles one by one, of one type or else as any_task_handle; `when` may stand last.

@@ -9,7 +9,6 @@
 #include <asynchio/task/settled.hpp>
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <type_traits>
 #include <utility>

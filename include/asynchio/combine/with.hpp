@@ -4,13 +4,13 @@
 // A block with an asynchronous end: what `async with` is in Python. C++ cannot await in a destructor.
 
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/functional.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <tuple>
@@ -55,10 +55,10 @@ decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
     if constexpr (std::is_invocable_v<callable&, Entered&...>) {
         static_assert(awaitable<std::invoke_result_t<callable&, Entered&...>>,
                       "the body of with must return an awaitable");
-        return std::invoke(body, given...);
+        return detail::invoke(body, given...);
     } else if constexpr (std::is_invocable_v<callable&>) {
         static_assert(awaitable<std::invoke_result_t<callable&>>, "the body of with must return an awaitable");
-        return std::invoke(body);
+        return detail::invoke(body);
     } else {
         static_assert(awaitable<B&&>, "the body of with is an awaitable, or is called with what entering the resources "
                                       "gives, or with nothing, and returns an awaitable");

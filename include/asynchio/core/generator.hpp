@@ -5,6 +5,7 @@
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/exchange.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -85,10 +86,10 @@ public:
     class iterator;
 
     generator() noexcept = default;
-    generator(generator && other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+    generator(generator && other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
     generator& operator=(generator&& other) noexcept {
         const generator old(std::move(*this));
-        body_ = std::exchange(other.body_, nullptr);
+        body_ = detail::exchange(other.body_, nullptr);
         return *this;
     }
     ~generator();
@@ -193,7 +194,7 @@ private:
             running.body().resume();
             if (item_ != nullptr || &running != leaf_ || !running.body().done()) continue;
             if (&running == this) {
-                if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+                if (error_) std::rethrow_exception(detail::exchange(error_, nullptr));
                 return;
             }
             leaf_ = running.outer_;
@@ -254,7 +255,7 @@ generator<T>::~generator() {
 template<class T>
 typename generator<T>::iterator generator<T>::begin() {
     if (body_ == nullptr) throw std::logic_error("generator: it is empty: moved from, or never given a body");
-    if (std::exchange(body_->begun_, true)) throw std::logic_error("generator: it can be gone through only once");
+    if (detail::exchange(body_->begun_, true)) throw std::logic_error("generator: it can be gone through only once");
     body_->advance();
     return iterator(*body_);
 }

@@ -33,6 +33,8 @@ public:
         if constexpr (slack != 0) address = (address + alignof(Stored) - 1) & ~(alignof(Stored) - 1);
         return std::launder(reinterpret_cast<Stored*>(address));
     }
+    /// Where to make it.
+    void* place() noexcept { return static_cast<void*>(get()); }
 
 private:
     static constexpr std::size_t most = 16;
@@ -116,13 +118,13 @@ public:
         requires std::is_same_v<Base, outcome_base>
         : Base(other) {
         if constexpr (!std::is_void_v<T>)
-            if (this->has_value()) new (value_.get()) stored(static_cast<stored&&>(*other.value_.get()));
+            if (this->has_value()) new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
     }
     basic_outcome(const basic_outcome& other)
         requires(std::is_same_v<Base, outcome_base> && (std::is_void_v<T> || std::is_copy_constructible_v<stored>))
         : Base(other) {
         if constexpr (!std::is_void_v<T>)
-            if (this->has_value()) new (value_.get()) stored(*other.value_.get());
+            if (this->has_value()) new (value_.place()) stored(*other.value_.get());
     }
     basic_outcome& operator=(basic_outcome other) noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<stored>)
         requires std::is_same_v<Base, outcome_base>
@@ -130,7 +132,7 @@ public:
         reset();
         this->error_ = nullptr;
         if constexpr (!std::is_void_v<T>)
-            if (other.has_value()) new (value_.get()) stored(static_cast<stored&&>(*other.value_.get()));
+            if (other.has_value()) new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
         Base::operator=(other);
         return *this;
     }
@@ -154,9 +156,9 @@ public:
     template<class... Args>
     void emplace(Args&&... args) {
         if constexpr (std::is_lvalue_reference_v<T>)
-            new (value_.get()) stored(__builtin_addressof(args)...);
+            new (value_.place()) stored(__builtin_addressof(args)...);
         else if constexpr (!std::is_void_v<T>)
-            new (value_.get()) stored(std::forward<Args>(args)...);
+            new (value_.place()) stored(std::forward<Args>(args)...);
         this->state_ = outcome_state::value;
     }
 

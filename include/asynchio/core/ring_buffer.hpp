@@ -3,6 +3,8 @@
 
 // A queue of values in one block that is reused: what stands behind queues, buffers between threads and merged streams.
 
+#include <asynchio/core/exchange.hpp>
+
 #include <cstddef>
 #include <new>
 #include <type_traits>
@@ -20,8 +22,8 @@ class ring_buffer {
 public:
     ring_buffer() noexcept = default;
     ring_buffer(ring_buffer&& other) noexcept
-        : block_(std::exchange(other.block_, nullptr)), capacity_(std::exchange(other.capacity_, 0)),
-          first_(std::exchange(other.first_, 0)), end_(std::exchange(other.end_, 0)) {}
+        : block_(detail::exchange(other.block_, nullptr)), capacity_(detail::exchange(other.capacity_, std::size_t(0))),
+          first_(detail::exchange(other.first_, std::size_t(0))), end_(detail::exchange(other.end_, std::size_t(0))) {}
     ring_buffer& operator=(ring_buffer&& other) noexcept {
         ring_buffer taken(std::move(other));
         swap(taken);

@@ -3,6 +3,8 @@
 
 // Values that can be moved about without a throw: what containers that lose nothing are made of.
 
+#include <asynchio/core/owner.hpp>
+
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -14,12 +16,12 @@ template<class T>
 class boxed_value {
 public:
     /// @throws std::bad_alloc, or what moving a `T` throws.
-    explicit boxed_value(T&& value) : value_(std::make_unique<T>(std::move(value))) {}
+    explicit boxed_value(T&& value) : value_(make_owner<T>(std::move(value))) {}
     T& get() noexcept { return *value_; }
     const T& get() const noexcept { return *value_; }
 
 private:
-    std::unique_ptr<T> value_;
+    owner<T> value_;
 };
 
 /// A value as it is.

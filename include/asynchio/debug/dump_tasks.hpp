@@ -3,6 +3,7 @@
 
 // Every task, what it waits for, and where: in release builds too.
 
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/debug/function_name.hpp>
 #include <asynchio/task/current_task.hpp>
 
@@ -22,14 +23,14 @@ inline void print_location(std::ostream& out, const std::source_location& where)
 }
 
 inline void print_frames(std::ostream& out, frame& task, bool suspended) {
-    std::vector<frame*> chain; // the innermost first
+    asynchio::detail::trivial_vector<frame*> chain; // the innermost first
     for (frame* each = suspended ? &frame::of(task.resume_point) : &task; each != nullptr && each != &task;
          each = each->parent)
         chain.push_back(each);
     chain.push_back(&task);
-    for (auto each = chain.rbegin(); each != chain.rend(); ++each) {
+    for (std::size_t i = chain.size(); i-- > 0;) {
         out << "    ";
-        print_location(out, (*each)->where);
+        print_location(out, chain[i]->where);
         out << '\n';
     }
 }

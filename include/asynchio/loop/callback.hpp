@@ -3,13 +3,13 @@
 
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/frame_pool.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/timer_queue.hpp>
 
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -20,8 +20,9 @@ namespace asynchio {
 
 namespace detail {
 
-/// The callable and the loop share one object; handles count as well. Lives in a recycled block.
-class callback : public timer {
+/// The callable and the loop share one object; handles count as well. Lives in a recycled block, which is one cache line
+/// where the callable and its arguments take 16 bytes: between two threads, lines are what a call costs.
+class callback : public ready_item {
 public:
     static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
     static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
@@ -29,78 +30,126 @@ public:
     callback(const callback&) = delete;
     callback& operator=(const callback&) = delete;
 
-    void retain() noexcept { __atomic_fetch_add(&references_, 1, __ATOMIC_RELAXED); }
-    void release() noexcept {
-        if (__atomic_sub_fetch(&references_, 1, __ATOMIC_ACQ_REL) == 0) delete this;
+    // Any thread if it is posted, else the loop's.
+    void retain() noexcept {
+        if (posted)
+            __atomic_fetch_add(&references_, 1, __ATOMIC_RELAXED);
+        else
+            ++references_;
     }
-
-    /// Marks it: from now on it is not called. Any thread.
-    bool request_cancel() noexcept { return !__atomic_exchange_n(&cancelled_, true, __ATOMIC_ACQ_REL); }
+    void release() noexcept {
+        if (posted) { // who has the only count can tell without a locked instruction
+            if (__atomic_load_n(&references_, __ATOMIC_ACQUIRE) != 1 &&
+                __atomic_sub_fetch(&references_, 1, __ATOMIC_ACQ_REL) != 0)
+                return;
+        } else if (--references_ != 0) {
+            return;
+        }
+        delete this;
+    }
+    /// Marks it: from now on it is not called. @return whether it was not marked yet.
+    bool request_cancel() noexcept {
+        if (!posted) return !detail::exchange(cancelled_, true);
+        return !__atomic_exchange_n(&cancelled_, true, __ATOMIC_ACQ_REL);
+    }
     bool cancelled() const noexcept { return __atomic_load_n(&cancelled_, __ATOMIC_ACQUIRE); }
     /// Destroys callable and arguments, on the loop's thread.
     virtual void discard() noexcept = 0;
+    /// Where it waits for its time.
+    virtual timer* armed_timer() noexcept { return nullptr; }
 
-    nanoseconds_count deadline = 0;
-    bool posted = false; // by another thread: only the loop's destroys what it holds
-    scheduler* loop;     // null once it ran, was taken back, or the loop is gone
+    // The fields stand in an order that also fills the end of ready_item's last word.
+
+    bool posted = false; // by another thread, set before it is known there: only the loop's destroys what it holds
 
 protected:
-    explicit callback(scheduler& owner) noexcept : timer(&run), loop(&owner), context_(inherited_context()) {}
+    bool bound = true; // the callable is there
+
+    explicit callback(scheduler& owner) noexcept : ready_item(&run), loop(&owner), context_(inherited_context()) {}
     virtual ~callback() = default;
 
     virtual void call() = 0;
 
-private:
-    static void run(ready_item& item) noexcept {
-        auto& self = static_cast<callback&>(static_cast<timer&>(item));
-        scheduler& owner = *std::exchange(self.loop, nullptr);
-        self.pending = false;
-        if (!self.cancelled() && !owner.closing()) {
-            const context_scope inside(&self.context_);
+    /// Its turn has come.
+    void make() noexcept {
+        scheduler& owner = *detail::exchange(loop, nullptr);
+        if (!cancelled() && !owner.closing()) {
+            const context_scope inside(&context_);
             try {
-                self.call();
+                call();
             } catch (...) {
                 owner.callback_failed();
             }
         }
-        self.discard();
-        self.release();
+        discard();
+        release();
     }
 
-    context_slot context_; // what the registering code saw
-    std::uint32_t references_ = 1; // the loop's
+private:
+    static void run(ready_item& item) noexcept { static_cast<callback&>(item).make(); }
+
     bool cancelled_ = false;
+    std::uint32_t references_ = 1; // the loop's
+
+public:
+    scheduler* loop; // null once it ran, was taken back, or the loop is gone
+
+private:
+    context_slot context_; // what the registering code saw
 };
 
-template<class F, class... Args>
-class bound_callback final : public callback {
+/// One that waits for its time.
+class timed_callback : public callback, public timer {
+public:
+    timer* armed_timer() noexcept override { return armed() ? this : nullptr; }
+
+    nanoseconds_count deadline = 0;
+
+protected:
+    explicit timed_callback(scheduler& owner) noexcept : callback(owner), timer(&due) {}
+
+private:
+    static void due(ready_item& item) noexcept {
+        auto& self = static_cast<timed_callback&>(static_cast<timer&>(item));
+        self.pending = false;
+        self.make();
+    }
+};
+
+template<class Base, class F, class... Args>
+class bound_callback final : public Base {
 public:
     template<class G, class... Given>
     explicit bound_callback(scheduler& owner, G&& f, Given&&... args)
-        : callback(owner), bound_(std::in_place, std::forward<G>(f), std::tuple<Args...>(std::forward<Given>(args)...)) {}
+        : Base(owner), what_{std::forward<G>(f), std::tuple<Args...>(std::forward<Given>(args)...)} {}
+    ~bound_callback() override { discard(); }
 
-    void discard() noexcept override { bound_.reset(); }
+    void discard() noexcept override {
+        if (detail::exchange(this->bound, false)) what_.~callable();
+    }
 
 private:
-    void call() override {
-        std::apply(std::move(bound_->first), std::move(bound_->second));
-    }
-    std::optional<std::pair<F, std::tuple<Args...>>> bound_;
+    void call() override { std::apply(std::move(what_.f), std::move(what_.args)); }
+
+    struct callable {
+        F f;
+        [[no_unique_address]] std::tuple<Args...> args;
+    };
+    union {
+        callable what_;
+    };
 };
 
-template<class F, class... Args>
-callback* make_callback(scheduler& owner, F&& f, Args&&... args) {
-    return new bound_callback<std::decay_t<F>, std::decay_t<Args>...>(owner, std::forward<F>(f),
-                                                                      std::forward<Args>(args)...);
+/// @tparam Base callback or timed_callback.
+template<class Base, class F, class... Args>
+Base* make_callback(scheduler& owner, F&& f, Args&&... args) {
+    return new bound_callback<Base, std::decay_t<F>, std::decay_t<Args>...>(owner, std::forward<F>(f),
+                                                                            std::forward<Args>(args)...);
 }
 
 template<class F>
 constexpr bool is_null_callable(const F& f) noexcept {
-    if constexpr (std::is_function_v<F>)
-        return false;
-    else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F>)
-        return f == nullptr;
-    else if constexpr (requires { static_cast<bool>(f == nullptr); }) // std::function and its like
+    if constexpr (!std::is_function_v<F> && requires { static_cast<bool>(f == nullptr); }) // a pointer, std::function
         return static_cast<bool>(f == nullptr);
     else
         return false;
@@ -126,7 +175,7 @@ public:
     callback_handle(const callback_handle& other) noexcept : callback_(other.callback_) {
         if (callback_ != nullptr) callback_->retain();
     }
-    callback_handle(callback_handle&& other) noexcept : callback_(std::exchange(other.callback_, nullptr)) {}
+    callback_handle(callback_handle&& other) noexcept : callback_(detail::exchange(other.callback_, nullptr)) {}
     callback_handle& operator=(callback_handle other) noexcept {
         std::swap(callback_, other.callback_);
         return *this;
@@ -137,7 +186,8 @@ public:
 
     explicit operator bool() const noexcept { return callback_ != nullptr; }
     /// Prevents the call, also when it is due in this very iteration. The callable and its arguments are
-    /// destroyed at once, those of call_soon_threadsafe when the loop comes to them. Does nothing the second time, or after the call.
+    /// destroyed at once, those of call_soon_threadsafe when the loop comes to them. Does nothing the second time, or
+    /// after the call.
     void cancel() noexcept; // event_loop.hpp
     /// Whether cancel() was called.
     bool cancelled() const noexcept { return callback_ != nullptr && callback_->cancelled(); }
@@ -149,10 +199,13 @@ protected:
 /// What call_later and call_at give.
 class timer_handle : public callback_handle {
 public:
-    using callback_handle::callback_handle;
+    timer_handle() noexcept = default;
+    /// Takes over one count.
+    explicit timer_handle(detail::timed_callback& c) noexcept : callback_handle(c) {}
     /// The absolute deadline.
     time_point when() const noexcept {
-        return time_point(duration(callback_ != nullptr ? callback_->deadline : 0));
+        const auto* timed = static_cast<const detail::timed_callback*>(callback_);
+        return time_point(duration(timed != nullptr ? timed->deadline : 0));
     }
     friend auto operator<=>(const timer_handle& a, const timer_handle& b) noexcept { return a.when() <=> b.when(); }
     friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept {

@@ -3,6 +3,7 @@
 
 // Where code finds the values of its context variables: in its task, in the call that the loop makes, or in its thread.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/context_map.hpp>
 #include <asynchio/loop/scheduler.hpp>
 
@@ -82,7 +83,7 @@ protected:
 
 private:
     [[gnu::noinline]] void drop_slowly() noexcept {
-        const std::uintptr_t held = std::exchange(bits_, 0);
+        const std::uintptr_t held = detail::exchange(bits_, std::uintptr_t(0));
         if (held & cell_tag)
             static_cast<void>(context_cell_ptr(cell_of(held)));
         else
@@ -129,7 +130,7 @@ inline context_slot inherited_context() noexcept {
 /// Makes a context that of the running code, in a plain call; null: that of the task or thread again.
 class context_scope {
 public:
-    explicit context_scope(context_word* slot) noexcept : before_(std::exchange(this_thread.context, slot)) {}
+    explicit context_scope(context_word* slot) noexcept : before_(detail::exchange(this_thread.context, slot)) {}
     context_scope(const context_scope&) = delete;
     context_scope& operator=(const context_scope&) = delete;
     ~context_scope() { this_thread.context = before_; }
@@ -151,6 +152,9 @@ class context {
 public:
     /// An empty one: every variable has its default in it.
     context() : cell_(new detail::context_cell(detail::context_map_ptr())) {}
+    context(const context&) noexcept = default; // moving copies, so that there is none without a cell
+    context& operator=(const context&) noexcept = default;
+    ~context() = default;
 
     /// Calls `f(args...)` in this context and gives what that returns. `f` is a plain call: a coroutine that it returns
     /// runs where it is awaited. Contexts nest, also in themselves.

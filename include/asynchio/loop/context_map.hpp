@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The values of context variables: an immutable map that tasks, callbacks and worker threads share by counting. The
-// atomic operations are the compiler's own, as in frame_pool: <atomic> would cost every user 0.2 s.
+// The values of context variables: an immutable map that tasks, callbacks and worker threads share by counting.
+
+#include <asynchio/core/counted_ptr.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -18,39 +19,6 @@ inline context_key next_context_key() noexcept {
     static constinit context_key last = 0;
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
-
-/// A pointer that counts what it points to, in `references`; the last one calls `destroy()`. Copies may be made and
-/// given up on any thread.
-template<class T>
-class counted_ptr {
-public:
-    counted_ptr() noexcept = default;
-    /// Takes over one count.
-    explicit counted_ptr(T* counted) noexcept : target_(counted) {}
-    counted_ptr(const counted_ptr& other) noexcept : target_(other.target_) {
-        if (target_ != nullptr) __atomic_fetch_add(&target_->references, 1, __ATOMIC_RELAXED);
-    }
-    counted_ptr(counted_ptr&& other) noexcept : target_(std::exchange(other.target_, nullptr)) {}
-    counted_ptr& operator=(counted_ptr other) noexcept {
-        std::swap(target_, other.target_);
-        return *this;
-    }
-    ~counted_ptr() {
-        if (target_ != nullptr && __atomic_sub_fetch(&target_->references, 1, __ATOMIC_ACQ_REL) == 0)
-            target_->destroy();
-    }
-
-    explicit operator bool() const noexcept { return target_ != nullptr; }
-    T* get() const noexcept { return target_; }
-    T* operator->() const noexcept { return target_; }
-    T& operator*() const noexcept { return *target_; }
-    /// Gives up the pointer with its count.
-    T* release() noexcept { return std::exchange(target_, nullptr); }
-    friend bool operator==(const counted_ptr& a, const counted_ptr& b) noexcept { return a.target_ == b.target_; }
-
-private:
-    T* target_ = nullptr;
-};
 
 /// One value; never changed, so any number of threads may read it.
 class context_value {

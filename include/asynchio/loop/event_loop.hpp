@@ -4,6 +4,7 @@
 // The loop: runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread has
 // something for it. Built on selector, which knows where that comes from.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
@@ -20,7 +21,6 @@
 #include <cstdio>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
 namespace asynchio {
@@ -55,7 +55,7 @@ public:
     callback_handle call_soon(F&& f, Args&&... args) {
         require_usable("call_soon");
         detail::require_callable(f, "call_soon");
-        detail::callback* call = detail::make_callback(*this, std::forward<F>(f), std::forward<Args>(args)...);
+        auto* call = detail::make_callback<detail::callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
         call->retain();
         schedule(*call);
         return callback_handle(*call);
@@ -221,8 +221,8 @@ public:
             check_usable(what);
     }
     [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
-    void callback_failed() noexcept override;
-    void never_awaited(const std::source_location& function) noexcept override;
+    inline void callback_failed() noexcept override;
+    inline void never_awaited(const std::source_location& function) noexcept override;
 
     /// Makes this loop the running one of the thread while it lives.
     class running_scope {
@@ -246,7 +246,7 @@ private:
     timer_handle call_at_count(detail::nanoseconds_count at, bool due, F&& f, Args&&... args) {
         require_usable("call_later or call_at");
         detail::require_callable(f, "call_later or call_at");
-        detail::callback* call = detail::make_callback(*this, std::forward<F>(f), std::forward<Args>(args)...);
+        auto* call = detail::make_callback<detail::timed_callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
         timer_handle handle(*call); // holds what becomes the loop's count, should add_timer throw
         call->deadline = at;
         add_timer(*call, at, due);
@@ -279,7 +279,7 @@ private:
     std::uint32_t task_id_ = 0;
     detail::shuffled_order order_;
     detail::nanoseconds_count slow_ = 100'000'000;
-    std::thread::id thread_;
+    const detail::thread_state* thread_ = nullptr; // of the thread that ran it last
     detail::exception_handler handler_;
     detail::step_observer* observer_ = nullptr;
     detail::service_registry services_;
@@ -297,13 +297,13 @@ inline clock::time_point clock::now() noexcept {
 }
 
 inline void callback_handle::cancel() noexcept {
-    if (callback_ == nullptr || !callback_->request_cancel()) return;
-    if (callback_->posted) return; // any thread may be here: the loop drops it when it comes to it
+    if (callback_ == nullptr || !callback_->request_cancel() || callback_->posted) return; // posted: the loop drops it
     detail::scheduler* loop = callback_->loop;
     if (loop == nullptr) return;
     callback_->discard();
-    if (!callback_->armed()) return; // it stands in the ready queue, and is dropped there
-    static_cast<event_loop*>(loop)->remove_timer(*callback_);
+    detail::timer* armed = callback_->armed_timer(); // else it stands in the ready queue, and is dropped there
+    if (armed == nullptr) return;
+    static_cast<event_loop*>(loop)->remove_timer(*armed);
     callback_->loop = nullptr;
     callback_->release();
 }
@@ -317,13 +317,13 @@ inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) 
     if (detail::this_thread.running != nullptr)
         throw std::logic_error("run: Cannot run the event loop while another loop is running");
     loop.running_ = true;
-    loop.thread_ = std::this_thread::get_id();
+    loop.thread_ = &detail::this_thread;
     detail::this_thread.running = &loop;
 }
 
 inline void event_loop::check_usable(const char* what) const {
     if (closing_) throw std::logic_error(std::string(what) + ": Event loop is closed");
-    if (debug_ && running_ && thread_ != std::this_thread::get_id())
+    if (debug_ && running_ && thread_ != &detail::this_thread)
         throw std::logic_error(std::string(what) + ": Non-thread-safe operation invoked on an event loop other than "
                                                    "the current one; use call_soon_threadsafe");
 }
@@ -354,14 +354,14 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
 
 /// Debug mode reports a step or call that holds up the loop.
 inline void event_loop::run_watched(detail::ready_item& item) noexcept {
-    const bool is_call = item.what == detail::ready_item::kind::call;
+    char what[512] = "a call";
+    if (debug_ && item.what == detail::ready_item::kind::step) hooks_->describe(item, what, sizeof what);
     const detail::nanoseconds_count begin = detail::steady_now();
     run(item);
     const detail::nanoseconds_count took = detail::steady_now() - begin;
     if (observer_ != nullptr) observer_->ran();
     if (!debug_ || took < slow_) return;
-    std::fprintf(stderr, "asynchio: executing a %s took %.3f seconds\n", is_call ? "call" : "step of a task",
-                 static_cast<double>(took) * 1e-9);
+    std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what, static_cast<double>(took) * 1e-9);
 }
 
 inline void event_loop::callback_failed() noexcept try {
@@ -386,7 +386,7 @@ inline void event_loop::drop_ready() noexcept {
 }
 
 inline void event_loop::shut() noexcept {
-    if (std::exchange(closing_, true)) return;
+    if (detail::exchange(closing_, true)) return;
     outside_.close(ready_);
     drop_ready();
     outside_.timers.expire(detail::far_future, ready_);

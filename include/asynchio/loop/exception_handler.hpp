@@ -3,6 +3,7 @@
 
 // Where errors go that no caller is there to catch.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/exception_context.hpp>
 
@@ -34,22 +35,22 @@ public:
     void set(Handler&& handler) {
         using kept = std::decay_t<Handler>;
         if constexpr (std::is_null_pointer_v<kept>) {
-            held_.reset();
+            held_ = {};
         } else {
             static_assert(std::is_invocable_v<kept&, event_loop&, const exception_context&>,
                           "an exception handler is called with (event_loop&, const exception_context&)");
             if (is_null_callable(handler))
-                held_.reset();
+                held_ = {};
             else
-                held_ = std::make_shared<holder<kept>>(std::forward<Handler>(handler));
+                held_ = counted_ptr<base>(new holder<kept>(std::forward<Handler>(handler)));
         }
     }
 
     /// A handler that throws is itself reported, and what it was given after it.
     void call(event_loop& loop, const exception_context& context) const noexcept {
-        const std::shared_ptr<base> handler = held_; // it may replace itself
+        const counted_ptr<base> handler = held_; // it may replace itself
         try {
-            if (handler == nullptr) return print_exception_context(context);
+            if (!handler) return print_exception_context(context);
             try {
                 handler->handle(loop, context);
             } catch (...) {
@@ -64,7 +65,7 @@ public:
     }
 
 private:
-    struct base {
+    struct base : counted_object<base> {
         base() = default;
         base(const base&) = delete;
         base& operator=(const base&) = delete;
@@ -77,7 +78,7 @@ private:
         void handle(event_loop& loop, const exception_context& context) override { handler(loop, context); }
         Handler handler;
     };
-    std::shared_ptr<base> held_;
+    counted_ptr<base> held_;
 };
 
 } // namespace asynchio::detail

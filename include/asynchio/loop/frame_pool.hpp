@@ -4,6 +4,8 @@
 // Memory for coroutine frames: recycled blocks of 64-byte size classes, carved from slabs. Depends on nothing but
 // operator new; the few atomic operations are the compiler's own, since <atomic> would cost every user 0.2 s.
 
+#include <asynchio/core/exchange.hpp>
+
 #include <cstddef>
 #include <new>
 #include <utility>
@@ -63,6 +65,7 @@ struct cache {
     magazine spare[frame_classes];
     char* slab = nullptr;
     char* slab_end = nullptr;
+    std::size_t slabs = 0; // so far
     bool closed = false; // the thread is ending: blocks go to the depot at once
 
     constexpr cache() noexcept {
@@ -104,7 +107,7 @@ inline constinit depot shared{};
 /// Under AddressSanitizer every frame is an allocation of its own, so that misuse of a dead one is seen.
 ///
 /// Threads: all functions may be called on any thread.
-/// Cost: a handful of instructions; one `operator new` per 64 KiB carved.
+/// Cost: a handful of instructions; one `operator new` per slab, of 64 KiB at first and of 1 MiB when there are many.
 class frame_pool {
 public:
     static constexpr std::size_t granule = 64;
@@ -143,7 +146,7 @@ public:
     /// by handles stays readable. @return the size to give to deallocate later.
     template<class Destroy>
     static std::size_t hold(void* address, Destroy destroy) noexcept {
-        void* outer = std::exchange(frame_memory::local.held, address);
+        void* outer = detail::exchange(frame_memory::local.held, address);
         destroy();
         frame_memory::local.held = outer;
         return frame_memory::local.held_size;
@@ -162,7 +165,12 @@ public:
 private:
     static constexpr std::size_t classes = frame_memory::frame_classes;
     static constexpr std::size_t magazine_size = frame_memory::magazine_size;
-    static constexpr std::size_t slab_size = std::size_t(64) * 1024;
+    /// Each twice as large as the one before, up to 1 MiB, so that what does not divide by a block's size is no part worth
+    /// naming; and smaller by what malloc adds, so that the last page is not touched for that alone.
+    static std::size_t slab_size(std::size_t slabs_before) noexcept {
+        constexpr std::size_t doublings = 4;
+        return (std::size_t(64) * 1024 << (slabs_before < doublings ? slabs_before : doublings)) - 2 * granule;
+    }
 
     using block = frame_memory::block;
     using magazine = frame_memory::magazine;
@@ -210,7 +218,7 @@ private:
                 frame_memory::local.blocks += static_cast<std::ptrdiff_t>(first->depth);
             }
         }
-        void* const taken = loaded.empty() ? carve(index) : std::exchange(loaded.first, loaded.first->next);
+        void* const taken = loaded.empty() ? carve(index) : detail::exchange(loaded.first, loaded.first->next);
         if (frame_memory::local.closed) give_all();
         return taken;
     }
@@ -223,19 +231,22 @@ private:
     static void* carve(std::size_t index) {
         const std::size_t size = index * granule;
         if (static_cast<std::size_t>(frame_memory::local.slab_end - frame_memory::local.slab) < size) {
-            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) { // the rest serves small frames
+            // The rest serves small frames.
+            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
                 frame_memory::local.loaded[1].touch();
                 frame_memory::local.loaded[1].push(frame_memory::local.slab);
                 ++frame_memory::local.blocks;
             }
-            char* slab = static_cast<char*>(::operator new(slab_size, std::align_val_t(granule)));
+            const std::size_t slab_bytes = slab_size(frame_memory::local.slabs);
+            char* slab = static_cast<char*>(::operator new(slab_bytes, std::align_val_t(granule)));
+            ++frame_memory::local.slabs;
             const depot::guard lock(frame_memory::shared);
             frame_memory::shared.slabs = new (slab) block{frame_memory::shared.slabs, 0, nullptr};
             frame_memory::local.slab = slab + granule;
-            frame_memory::local.slab_end = slab + slab_size;
+            frame_memory::local.slab_end = slab + slab_bytes;
         }
         ++frame_memory::local.blocks;
-        return std::exchange(frame_memory::local.slab, frame_memory::local.slab + size);
+        return detail::exchange(frame_memory::local.slab, frame_memory::local.slab + size);
     }
 
     [[gnu::noinline]] static void rotate(std::size_t index) noexcept {
@@ -247,7 +258,7 @@ private:
             return;
         }
         give(index, frame_memory::local.spare[index]);
-        frame_memory::local.spare[index] = std::exchange(loaded, magazine{&frame_memory::end});
+        frame_memory::local.spare[index] = detail::exchange(loaded, magazine{&frame_memory::end});
     }
 
     /// The thread is ending: nothing stays here, and every block that is given back still comes this way.
@@ -275,7 +286,7 @@ private:
 
     static void settle() noexcept {
         const depot::guard lock(frame_memory::shared);
-        frame_memory::shared.live += std::exchange(frame_memory::local.blocks, 0);
+        frame_memory::shared.live += detail::exchange(frame_memory::local.blocks, 0);
     }
 
     static void give(std::size_t index, magazine& full) noexcept {
@@ -283,7 +294,7 @@ private:
         frame_memory::local.blocks -= static_cast<std::ptrdiff_t>(full.size());
         const depot::guard lock(frame_memory::shared);
         full.first->next_magazine = frame_memory::shared.full[index];
-        frame_memory::shared.full[index] = std::exchange(full.first, &frame_memory::end);
+        frame_memory::shared.full[index] = detail::exchange(full.first, &frame_memory::end);
     }
 };
 

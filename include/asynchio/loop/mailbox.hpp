@@ -4,6 +4,7 @@
 // Where other threads leave what a loop shall run: a lock-free stack that the loop empties, and an eventfd that wakes
 // it only when it sleeps. It outlives the loop, so that a late post is refused instead of touching freed memory.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
@@ -27,7 +28,7 @@ namespace detail {
 /// No wake-up is lost: the loop sets `asleep` and then looks into the stack once more before it sleeps; a poster puts
 /// its item on the stack and then looks at `asleep`. Both orders are sequentially consistent, so that at least one of
 /// the two sees the other, and the one that clears `asleep` is the one that writes to the eventfd.
-class mailbox {
+class mailbox : public counted_object<mailbox> {
 public:
     /// @throws std::system_error when the process may not open another descriptor.
     mailbox() {
@@ -130,18 +131,15 @@ private:
     }
 
     static void give(ready_item* newest, ready_queue& ready) noexcept {
+        if (newest == nullptr) return;
         ready_item* oldest = nullptr;
-        while (newest != nullptr) {
-            ready_item* next = newest->next;
-            newest->next = oldest;
-            oldest = newest;
-            newest = next;
+        for (ready_item* each = newest; each != nullptr;) {
+            ready_item* next = each->next;
+            each->next = oldest;
+            oldest = each;
+            each = next;
         }
-        while (oldest != nullptr) {
-            ready_item* next = oldest->next;
-            ready.push(*oldest);
-            oldest = next;
-        }
+        ready.append(*oldest, *newest);
     }
 
     std::atomic<ready_item*> head_ = nullptr;

@@ -3,6 +3,8 @@
 
 // How a loop waits for file descriptors: epoll, or the portable poll(2). One interface, chosen when the loop is made.
 
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
 
 #include <cerrno>
@@ -80,7 +82,10 @@ public:
     }
 
     void wait(nanoseconds_count timeout) noexcept override {
-        std::erase(watches_, nullptr);
+        std::size_t left = 0;
+        for (fd_watch* each : watches_)
+            if (each != nullptr) watches_[left++] = each;
+        watches_.shrink(left);
         try {
             polled_.clear();
             for (const fd_watch* each : watches_) // a negative descriptor is passed over
@@ -119,8 +124,8 @@ private:
         if (watch.wanted & fd_watch::writable) wanted |= POLLOUT;
         return static_cast<short>(wanted);
     }
-    std::vector<fd_watch*> watches_; // null: removed since the last wait
-    std::vector<pollfd> polled_;
+    trivial_vector<fd_watch*> watches_; // null: removed since the last wait
+    trivial_vector<pollfd> polled_;
 };
 
 #if defined(__linux__)
@@ -193,19 +198,19 @@ private:
     static constexpr int most = 256; // events taken in one wait
     int epoll_;
     bool precise_ = true;
-    std::vector<fd_watch*> watches_; // by descriptor: what the kernel reports may be gone
+    trivial_vector<fd_watch*> watches_; // by descriptor: what the kernel reports may be gone
     epoll_event events_[most];
 };
 #endif
 
 /// @throws std::system_error, std::invalid_argument for one that the system does not have.
-inline std::unique_ptr<poller> make_poller(poller_kind kind) {
+inline owner<poller> make_poller(poller_kind kind) {
 #if defined(__linux__)
-    if (kind != poller_kind::poll) return std::make_unique<epoll_poller>();
+    if (kind != poller_kind::poll) return owner<poller>(new epoll_poller);
 #else
     if (kind == poller_kind::epoll) throw std::invalid_argument("poller_kind::epoll: this system has no epoll");
 #endif
-    return std::make_unique<poll_poller>();
+    return owner<poller>(new poll_poller);
 }
 
 } // namespace detail

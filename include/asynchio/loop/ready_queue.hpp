@@ -45,6 +45,11 @@ public:
         return item;
     }
 
+    /// From `first` on, linked up to `last`, to the back.
+    void append(ready_item& first, ready_item& last) noexcept {
+        *last_ = &first;
+        last_ = &last.next;
+    }
     /// Moves everything of `other` to the back.
     void append(ready_queue& other) noexcept {
         if (other.empty()) return;

@@ -5,6 +5,7 @@
 // over to another without the stack growing. Kept free of clocks, threads and containers, so that a header that
 // only declares tasks stays cheap.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
 #include <coroutine>
@@ -57,7 +58,7 @@ inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
 inline void drive(std::coroutine_handle<> next) noexcept {
     next.resume();
     while (this_thread.parked != nullptr) [[unlikely]]
-        std::coroutine_handle<>::from_address(std::exchange(this_thread.parked, nullptr)).resume();
+        std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
 }
 
 /// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
@@ -78,6 +79,7 @@ private:
 struct task_hooks {
     void (*destroy)(event_loop& loop) noexcept;                // those that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
+    void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // the step it is about to make
 };
 
 /// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.
@@ -105,7 +107,7 @@ public:
 
     /// The task whose step runs now; null in a plain call and outside.
     ready_item* current() const noexcept { return current_; }
-    ready_item* exchange_current(ready_item* task) noexcept { return std::exchange(current_, task); }
+    ready_item* exchange_current(ready_item* task) noexcept { return detail::exchange(current_, task); }
     /// The context of that task; null when there is none.
     context_word* context_of_current() const noexcept {
         return current_ != nullptr && hooks_ != nullptr ? hooks_->context(*current_) : nullptr;
@@ -121,7 +123,7 @@ public:
         current_ = &task;
         drive(std::coroutine_handle<>::from_address(task.resume_point));
         if (finished_ != nullptr) {
-            ready_item& done = *std::exchange(finished_, nullptr);
+            ready_item& done = *detail::exchange(finished_, nullptr);
             done.run(done);
         }
     }

@@ -13,7 +13,7 @@
 #include <asynchio/loop/watches.hpp>
 
 #include <cstdint>
-#include <memory>
+#include <utility>
 
 namespace asynchio::detail {
 
@@ -92,7 +92,7 @@ public:
         descriptors.clear();
     }
 
-    const std::shared_ptr<detail::mailbox> mailbox = std::make_shared<detail::mailbox>();
+    const counted_ptr<detail::mailbox> mailbox = counted_ptr<detail::mailbox>(new detail::mailbox);
     timer_queue timers;
     descriptor_watches descriptors;
     signal_watches signals;

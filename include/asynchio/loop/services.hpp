@@ -4,9 +4,11 @@
 // What upper rooms keep in a loop (the default thread pool, for instance), and how it ends with the loop: the loop
 // closes what it holds without knowing what that is.
 
-#include <memory>
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/owner_vector.hpp>
+
+#include <cstddef>
 #include <utility>
-#include <vector>
 
 namespace asynchio::detail {
 
@@ -27,49 +29,52 @@ public:
     virtual bool runs_code() const noexcept { return false; }
     /// It did not end in time: from now on the destructor does not wait for it.
     virtual void give_up() noexcept {}
+
+private:
+    friend class service_registry;
+    const void* key_ = nullptr; // of its type
 };
 
 class service_registry {
 public:
-    /// The loop's `S`, made by `make()` when first asked for. Cost: linear in the handful of services.
-    template<class S, class Make>
-    S& get(Make make) {
-        for (const auto& [key, held] : services_)
-            if (key == &tag<S>) return static_cast<S&>(*held);
-        services_.emplace_back(&tag<S>, make());
-        return static_cast<S&>(*services_.back().second);
+    /// The loop's `S`, made of `args` when first asked for. Cost: linear in the handful of services.
+    template<class S, class... Args>
+    S& get(Args&&... args) {
+        if (S* known = find<S>()) return *known;
+        owner<S> made(new S(std::forward<Args>(args)...));
+        made->key_ = &tag<S>;
+        services_.push_back(std::move(made));
+        return static_cast<S&>(*services_.back());
     }
 
     template<class S>
     S* find() const noexcept {
-        for (const auto& [key, held] : services_)
-            if (key == &tag<S>) return static_cast<S*>(held.get());
+        for (service* each : services_)
+            if (each->key_ == &tag<S>) return static_cast<S*>(each);
         return nullptr;
     }
 
     /// Asks those to close that run code of the program, or the others; the youngest first.
     void close(bool run_code = false) noexcept {
         for (std::size_t i = services_.size(); i-- > 0;)
-            if (services_[i].second->runs_code() == run_code) services_[i].second->close();
+            if (services_[i]->runs_code() == run_code) services_[i]->close();
     }
     bool closed(bool run_code = false) const noexcept {
-        for (const auto& each : services_)
-            if (each.second->runs_code() == run_code && !each.second->closed()) return false;
+        for (const service* each : services_)
+            if (each->runs_code() == run_code && !each->closed()) return false;
         return true;
     }
     void give_up() noexcept {
-        for (const auto& each : services_)
-            if (!each.second->runs_code() && !each.second->closed()) each.second->give_up();
+        for (service* each : services_)
+            if (!each->runs_code() && !each->closed()) each->give_up();
     }
-    void destroy() noexcept {
-        while (!services_.empty()) services_.pop_back();
-    }
+    void destroy() noexcept { services_.clear(); }
 
 private:
     template<class S>
     static inline constexpr char tag = 0;
 
-    std::vector<std::pair<const void*, std::unique_ptr<service>>> services_;
+    owner_vector<service> services_;
 };
 
 } // namespace asynchio::detail

@@ -3,13 +3,13 @@
 
 // The ready order for tests: what is ready in one iteration runs in a random but repeatable order.
 
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
 #include <cstdint>
 #include <new>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace asynchio::detail {
 
@@ -46,7 +46,7 @@ private:
 
     bool active_;
     std::uint64_t state_;
-    std::vector<ready_item*> items_;
+    trivial_vector<ready_item*> items_;
 };
 
 } // namespace asynchio::detail

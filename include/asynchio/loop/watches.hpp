@@ -3,16 +3,20 @@
 
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/owner_vector.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/signals.hpp>
 
-#include <map>
-#include <memory>
+#include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace asynchio::detail {
@@ -28,7 +32,7 @@ public:
     static repeated_call* make(scheduler& loop, F&& f);
 
     void schedule() noexcept {
-        if (std::exchange(queued_, true)) return;
+        if (detail::exchange(queued_, true)) return;
         loop_.schedule(*this);
     }
     void remove() noexcept {
@@ -37,7 +41,7 @@ public:
     }
 
     struct remover {
-        void operator()(repeated_call* call) const noexcept { call->remove(); }
+        static void dispose(repeated_call* call) noexcept { call->remove(); }
     };
 
 protected:
@@ -66,7 +70,7 @@ private:
     bool removed_ = false;
 };
 
-using repeated_call_ptr = std::unique_ptr<repeated_call, repeated_call::remover>;
+using repeated_call_ptr = owner<repeated_call, repeated_call::remover>;
 
 template<class F>
 repeated_call* repeated_call::make(scheduler& loop, F&& f) {
@@ -82,38 +86,38 @@ repeated_call* repeated_call::make(scheduler& loop, F&& f) {
 class signal_watches {
 public:
     void set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
-        repeated_call_ptr& place = calls_[number];
-        try {
-            signal_table::install(number, box, once);
-        } catch (...) {
-            if (place == nullptr) calls_.erase(number);
-            throw;
-        }
-        place = std::move(call);
+        calls_.extend(signal_table::signals);
+        signal_table::install(number, box, once);
+        if (!has(number)) ++handled_;
+        calls_.set(static_cast<std::size_t>(number), std::move(call));
     }
 
     bool remove(int number) noexcept {
-        const auto found = calls_.find(number);
-        if (found == calls_.end()) return false;
+        if (!has(number)) return false;
         signal_table::remove(number);
-        calls_.erase(found);
+        --handled_;
+        calls_.set(static_cast<std::size_t>(number), {});
         return true;
     }
 
-    bool has(int number) const noexcept { return calls_.count(number) != 0; }
-
-    void take() noexcept {
-        for (auto& [number, call] : calls_)
-            if (signal_table::take(number)) call->schedule();
+    bool has(int number) const noexcept {
+        return number > 0 && number < signal_table::signals && !calls_.empty() &&
+               calls_[static_cast<std::size_t>(number)] != nullptr;
     }
 
-    bool empty() const noexcept { return calls_.empty(); }
+    void take() noexcept {
+        for (int number = 1; number < signal_table::signals; ++number)
+            if (has(number) && signal_table::take(number)) calls_[static_cast<std::size_t>(number)]->schedule();
+    }
+
+    bool empty() const noexcept { return handled_ == 0; }
     void clear() noexcept {
-        while (!calls_.empty()) remove(calls_.begin()->first);
+        for (int number = 1; number < signal_table::signals; ++number) remove(number);
     }
 
 private:
-    std::map<int, repeated_call_ptr> calls_;
+    owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
+    std::size_t handled_ = 0;
 };
 
 /// A descriptor that is registered once, edge-triggered, with both directions.
@@ -127,7 +131,7 @@ struct edge_watch : fd_watch, list_link {
 class descriptor_watches {
 public:
     bool active() const noexcept { return poller_ != nullptr; }
-    std::size_t size() const noexcept { return watches_.size() + attached_; }
+    std::size_t size() const noexcept { return watched_ + attached_; }
 
     /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
     void attach(edge_watch& edge, poller_kind kind, const mailbox& box) {
@@ -158,29 +162,28 @@ public:
     void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
         if (poller_ == nullptr) start(kind, box);
-        if (watches_.count(fd) == 0) watches_.emplace(fd, std::make_unique<watch>(fd));
-        std::unique_ptr<watch>& place = watches_.at(fd);
-        const unsigned char before = place->wanted;
-        place->wanted = static_cast<unsigned char>(before | direction);
+        watch& place = open(fd);
+        const unsigned char before = place.wanted;
+        place.wanted = static_cast<unsigned char>(before | direction);
         try {
-            if (before != place->wanted) poller_->update(*place, before);
+            if (before != place.wanted) poller_->update(place, before);
         } catch (...) {
-            place->wanted = before;
-            if (before == 0) watches_.erase(fd);
+            place.wanted = before;
+            if (before == 0) close(fd);
             throw;
         }
-        place->call(direction) = std::move(call);
+        place.call(direction) = std::move(call);
     }
 
     bool has(int fd, unsigned char direction) const noexcept {
-        const auto found = watches_.find(fd);
-        return found != watches_.end() && (found->second->wanted & direction) != 0;
+        const watch* found = find(fd);
+        return found != nullptr && (found->wanted & direction) != 0;
     }
     /// @return whether there was one.
     bool remove(int fd, unsigned char direction) noexcept {
-        const auto found = watches_.find(fd);
-        if (found == watches_.end() || !(found->second->wanted & direction)) return false;
-        watch& each = *found->second;
+        watch* const found = find(fd);
+        if (found == nullptr || !(found->wanted & direction)) return false;
+        watch& each = *found;
         const unsigned char before = each.wanted;
         each.wanted = static_cast<unsigned char>(before & ~direction);
         each.call(direction).reset();
@@ -188,7 +191,7 @@ public:
             poller_->update(each, before);
         } catch (const std::system_error&) { // closed before it was removed: the kernel has forgotten it
         }
-        if (each.wanted == 0) watches_.erase(found);
+        if (each.wanted == 0) close(fd);
         return true;
     }
 
@@ -197,6 +200,7 @@ public:
 
     void clear() noexcept {
         watches_.clear();
+        watched_ = 0;
         while (edge_watch* each = edges_.front()) forget(*each);
         poller_.reset();
     }
@@ -221,8 +225,29 @@ private:
         repeated_call_ptr writer;
     };
 
+    watch* find(int fd) const noexcept {
+        const auto index = static_cast<std::size_t>(fd);
+        return fd >= 0 && index < watches_.size() ? watches_[index] : nullptr;
+    }
+    watch& open(int fd) {
+        if (watch* known = find(fd)) return *known;
+        const auto index = static_cast<std::size_t>(fd);
+        if (index >= watches_.size()) {
+            if (::fcntl(fd, F_GETFD) < 0) // rather than memory for all numbers up to it
+                throw std::system_error(errno, std::generic_category(), "watch descriptor " + std::to_string(fd));
+            watches_.extend(index + 1);
+        }
+        watches_.set(index, make_owner<watch>(fd));
+        ++watched_;
+        return *watches_[index];
+    }
+    void close(int fd) noexcept {
+        watches_.set(static_cast<std::size_t>(fd), {});
+        --watched_;
+    }
+
     void start(poller_kind kind, const mailbox& box) {
-        std::unique_ptr<poller> made = make_poller(kind);
+        owner<poller> made = make_poller(kind);
         wake_.box = &box;
         wake_.fd = box.descriptor();
         wake_.wanted = fd_watch::readable;
@@ -237,8 +262,9 @@ private:
     };
 
     wake_watch wake_;
-    std::unique_ptr<poller> poller_;
-    std::map<int, std::unique_ptr<watch>> watches_;
+    owner<poller> poller_;
+    owner_vector<watch> watches_; // by descriptor, which is the least number that is free
+    std::size_t watched_ = 0;
     intrusive_list<edge_watch> edges_;
     std::size_t attached_ = 0;
 };

@@ -5,10 +5,10 @@
 
 #include <concepts>
 #include <cstddef>
-#include <ranges>
-#include <span>
+#include <iterator>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace asynchio {
 
@@ -18,12 +18,17 @@ template<class T>
 concept byte_like = sizeof(T) == 1 && std::is_trivially_copyable_v<T> && !std::is_same_v<std::remove_cv_t<T>, bool>;
 
 template<class R>
-concept byte_range = std::ranges::contiguous_range<R> && std::ranges::sized_range<R> &&
-    byte_like<std::remove_reference_t<std::ranges::range_reference_t<R>>>;
+using element_of = std::remove_pointer_t<decltype(std::data(std::declval<R&>()))>;
+
+/// Contiguous, by std::data and std::size; see core/range.hpp.
+template<class R>
+concept byte_range = requires(R& r) {
+    std::data(r) + std::size(r);
+    requires byte_like<element_of<R>>;
+};
 
 template<class R>
-concept writable_byte_range =
-    byte_range<R> && !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>;
+concept writable_byte_range = byte_range<R> && !std::is_const_v<element_of<R>>;
 
 } // namespace detail
 
@@ -38,7 +43,7 @@ public:
     requires(detail::byte_range<R> && !std::is_array_v<std::remove_reference_t<R>> &&
              !std::same_as<std::remove_cvref_t<R>, bytes> && !std::same_as<std::remove_cvref_t<R>, std::string_view>)
         bytes(R&& range)
-    noexcept : data_(std::ranges::data(range)), size_(std::ranges::size(range)) {}
+    noexcept : data_(std::data(range)), size_(std::size(range)) {}
     template<class T, std::size_t N>
     requires(detail::byte_like<T> && !std::is_same_v<std::remove_cv_t<T>, char>) bytes(T (&array)[N])
     noexcept : data_(array), size_(N) {}
@@ -58,7 +63,7 @@ public:
     template<class R>
     requires(detail::writable_byte_range<R> && !std::same_as<std::remove_cvref_t<R>, mutable_bytes>)
         mutable_bytes(R&& range)
-    noexcept : data_(std::ranges::data(range)), size_(std::ranges::size(range)) {}
+    noexcept : data_(std::data(range)), size_(std::size(range)) {}
     mutable_bytes(void* data, std::size_t size) noexcept : data_(data), size_(size) {}
 
     void* data() const noexcept { return data_; }

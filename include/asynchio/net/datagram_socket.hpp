@@ -3,6 +3,7 @@
 
 // Messages that arrive whole or not at all: UDP, and datagrams of Unix-domain sockets.
 
+#include <asynchio/core/owner.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/bytes.hpp>
 #include <asynchio/net/detail/channel.hpp>
@@ -185,7 +186,7 @@ public:
 
 private:
     explicit datagram_socket(detail::descriptor made)
-        : channel_(std::make_unique<detail::datagram_channel>(std::move(made))) {}
+        : channel_(detail::make_owner<detail::datagram_channel>(std::move(made))) {}
 
     static detail::descriptor make(int family) {
         detail::descriptor made(detail::calls.socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -197,7 +198,7 @@ private:
         return *channel_;
     }
 
-    std::unique_ptr<detail::datagram_channel> channel_;
+    detail::owner<detail::datagram_channel> channel_;
 };
 
 } // namespace asynchio

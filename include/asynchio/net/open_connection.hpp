@@ -4,6 +4,7 @@
 // A stream to a server, by TCP or by a Unix-domain socket.
 
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/connect_race.hpp>
@@ -12,10 +13,8 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -42,17 +41,19 @@ inline std::vector<address> interleaved(std::vector<address> all) {
     const int first = all.front().family();
     std::vector<address> mixed, other;
     for (const address& each : all) (each.family() == first ? mixed : other).push_back(each);
-    for (std::size_t i = 0; i < other.size(); ++i)
-        mixed.insert(mixed.begin() + static_cast<std::ptrdiff_t>(std::min(2 * i + 1, mixed.size())), other[i]);
+    for (std::size_t i = 0; i < other.size(); ++i) {
+        const std::size_t at = 2 * i + 1 < mixed.size() ? 2 * i + 1 : mixed.size();
+        mixed.insert(mixed.begin() + static_cast<std::ptrdiff_t>(at), other[i]);
+    }
     return mixed;
 }
 
 /// "connect to localhost:80 (127.0.0.1:80)": the errors one by one where they differ.
-[[noreturn]] inline void fail_to_connect(const std::string& target, const std::vector<failed_attempt>& failures) {
+[[noreturn]] inline void fail_to_connect(const std::string& target, const trivial_vector<failed_attempt>& failures) {
     if (failures.empty()) fail(EADDRNOTAVAIL, "connect to " + target + " (a name without an address)");
     const int error = failures.front().error;
-    const bool alike =
-        std::all_of(failures.begin(), failures.end(), [&](const failed_attempt& each) { return each.error == error; });
+    bool alike = true;
+    for (const failed_attempt& each : failures) alike = alike && each.error == error;
     std::string list;
     for (const failed_attempt& each : failures) {
         if (!list.empty()) list.append(alike ? ", " : "; ");
@@ -67,7 +68,7 @@ task<stream> connect_to(std::vector<address> peers, std::string target, nanoseco
                         nanoseconds_count deadline) {
     connect_race race(peers, stagger, deadline);
     connected winner = co_await race;
-    if (winner.socket) co_return stream(std::make_unique<socket_channel>(std::move(winner.socket), winner.peer));
+    if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), winner.peer));
     if (race.failures().size() < peers.size()) throw timeout_error("connect to " + target + ": timed out");
     fail_to_connect(target, race.failures());
 }
@@ -79,8 +80,8 @@ task<stream> open_connection(std::string host, int port, connect_options options
     const nanoseconds_count deadline = options.timeout ? later(loop.now(), options.timeout->count()) : far_future;
     const std::string target = host_and_port(host.empty() ? "localhost" : host, std::to_string(port));
     name_query query(host, std::to_string(port), options.family);
-    std::optional<std::vector<address>> peers = look_up_numbers(query);
-    if (!peers) {
+    std::vector<address> peers = look_up_numbers(query);
+    if (peers.empty()) {
         const future<std::vector<address>> answer = name_service::ask(loop, std::move(query));
         const struct limit {
             timer_handle timer;
@@ -89,9 +90,10 @@ task<stream> open_connection(std::string host, int port, connect_options options
                                 : timer_handle()};
         const outcome<std::vector<address>> found = co_await nothrow(answer);
         if (found.cancelled()) throw timeout_error("connect to " + target + ": timed out while resolving");
-        peers = found.value();
+        std::vector<address> answered(found.value());
+        peers.swap(answered);
     }
-    co_return co_await connect_to(interleaved(std::move(*peers)), target, options.happy_eyeballs_delay.count(),
+    co_return co_await connect_to(interleaved(std::move(peers)), target, options.happy_eyeballs_delay.count(),
                                   deadline);
 }
 
@@ -101,10 +103,11 @@ task<stream> open_unix_connection(address peer, connect_options options) {
     const nanoseconds_count begin = get_running_loop().now();
     const nanoseconds_count deadline = options.timeout ? later(begin, options.timeout->count()) : far_future;
     const std::vector<address> peers(1, peer);
-    for (auto pause = std::chrono::milliseconds(1);; pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
+    constexpr auto longest = std::chrono::milliseconds(50);
+    for (auto pause = std::chrono::milliseconds(1);; pause = pause * 2 < longest ? pause * 2 : longest) {
         connect_race race(peers, 0, deadline);
         connected winner = co_await race;
-        if (winner.socket) co_return stream(std::make_unique<socket_channel>(std::move(winner.socket), peer));
+        if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), peer));
         if (race.failures().empty() || get_running_loop().now() >= deadline)
             throw timeout_error("connect to " + peer.to_string() + ": timed out");
         if (race.failures().front().error != EAGAIN) fail_to_connect(peer.to_string(), race.failures());

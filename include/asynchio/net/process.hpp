@@ -4,6 +4,8 @@
 // Other programs, with streams to them.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/net/bytes.hpp>
 #include <asynchio/net/detail/held.hpp>
 #include <asynchio/net/detail/process_state.hpp>
@@ -17,7 +19,6 @@
 #include <csignal>
 #include <exception>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -48,10 +49,10 @@ struct process_output {
 class process {
 public:
     explicit process(detail::process_state& state) noexcept : state_(&state) { state.hold(); }
-    process(process&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    process(process&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
     process& operator=(process&& other) noexcept {
         const process old(std::move(*this));
-        state_ = std::exchange(other.state_, nullptr);
+        state_ = detail::exchange(other.state_, nullptr);
         return *this;
     }
     ~process() {
@@ -155,7 +156,7 @@ private:
         co_return all;
     }
 
-    static stream& pipe(std::optional<stream>& which, const char* name) {
+    static stream& pipe(detail::late_value<stream>& which, const char* name) {
         if (!which) throw std::logic_error(std::string("process: its ") + name + " is no pipe; see process_options");
         return *which;
     }
@@ -186,12 +187,12 @@ struct command_line {
         (add(std::forward<Args>(args)), ...);
     }
     std::vector<std::string> words;
-    process_options options;
+    const process_options* options = nullptr;
 
 private:
     void add(std::string_view word) { words.emplace_back(word); }
-    void add(const process_options& o) { options = o; }
-    template<std::ranges::input_range R>
+    void add(const process_options& o) noexcept { options = &o; }
+    template<range_of<std::string_view> R>
     requires(!std::convertible_to<R, std::string_view>) void add(R&& all) {
         for (auto&& each : all) words.emplace_back(std::string_view(each));
     }
@@ -199,8 +200,7 @@ private:
 
 template<class A>
 concept command_argument = std::convertible_to<A, std::string_view> ||
-    std::same_as<std::remove_cvref_t<A>, process_options> ||
-    (std::ranges::input_range<A>&& std::convertible_to<std::ranges::range_reference_t<A>, std::string_view>);
+    std::same_as<std::remove_cvref_t<A>, process_options> || range_of<A, std::string_view>;
 
 } // namespace detail
 
@@ -214,7 +214,7 @@ concept command_argument = std::convertible_to<A, std::string_view> ||
 template<detail::command_argument... Args>
 task<process> create_subprocess(Args&&... args) {
     detail::command_line all(std::forward<Args>(args)...);
-    return detail::start_process(std::move(all.words), std::move(all.options));
+    return detail::start_process(std::move(all.words), all.options != nullptr ? *all.options : process_options());
 }
 
 /// Has `/bin/sh -c` run a command: never one with parts that come from outside.

@@ -8,12 +8,9 @@
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <netdb.h>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -56,23 +53,28 @@ inline std::vector<address> look_up(const name_query& query) {
                                                          : std::error_code(error, resolve_category());
         throw std::system_error(code, "resolve " + host_and_port(query.host, query.service));
     }
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
+    struct list_end {
+        static void dispose(addrinfo* list) noexcept { ::freeaddrinfo(list); }
+    };
+    const owner<addrinfo, list_end> list(found);
     std::vector<address> all;
     for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
         if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
         const address one(each->ai_addr, each->ai_addrlen);
-        if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+        bool known = false;
+        for (const address& other : all) known = known || other == one;
+        if (!known) all.push_back(one);
     }
     return all;
 }
 
-/// Without a thread, if nothing has to be asked for.
-inline std::optional<std::vector<address>> look_up_numbers(name_query query) {
+/// Without a thread, if nothing has to be asked for; else nothing.
+inline std::vector<address> look_up_numbers(name_query query) {
     query.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
     try {
         return look_up(query);
     } catch (const std::system_error&) {
-        return std::nullopt;
+        return {};
     }
 }
 
@@ -87,31 +89,21 @@ public:
     ~name_service() override { given_up_ = true; }
 
     /// A question that nobody can take back any more is not waited for.
-    bool closed() const noexcept override { return asking_->load() != 0 || loop_pool::closed(); }
+    bool closed() const noexcept override { return core()->busy() || loop_pool::closed(); }
 
+    template<class = void>
     static future<std::vector<address>> ask(event_loop& loop, name_query query) {
-        auto& service = loop.services().get<name_service>([&loop] { return std::make_unique<name_service>(loop); });
-        const auto blocking = [asking = service.asking_](const name_query& what) {
-            const struct counted {
-                explicit counted(std::atomic<int>& c) noexcept : count(c) { ++count; }
-                counted(const counted&) = delete;
-                counted& operator=(const counted&) = delete;
-                ~counted() { --count; }
-                std::atomic<int>& count;
-            } here(*asking);
-            return look_up(what);
-        };
+        auto& service = loop.services().get<name_service>(loop);
+        constexpr auto blocking = [](const name_query& what) { return look_up(what); };
         return executor_call<std::decay_t<decltype(blocking)>, name_query>::start(loop, service.core(), blocking,
                                                                                   std::move(query));
     }
-
-private:
-    std::shared_ptr<std::atomic<int>> asking_ = std::make_shared<std::atomic<int>>(0);
 };
 
 template<class = void>
 task<std::vector<address>> resolve(name_query query) {
-    if (auto known = look_up_numbers(query)) co_return std::move(*known);
+    std::vector<address> known = look_up_numbers(query);
+    if (!known.empty()) co_return std::move(known);
     co_return co_await name_service::ask(get_running_loop(), std::move(query));
 }
 

@@ -4,6 +4,7 @@
 // Accepting connections: a handler task for each. Built on crew and on the loop's readers.
 
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/held.hpp>
 #include <asynchio/net/detail/listening_socket.hpp>
@@ -48,10 +49,10 @@ struct server_options {
 class server {
 public:
     explicit server(detail::server_state& state) noexcept : state_(&state) { state.hold(); }
-    server(server&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    server(server&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
     server& operator=(server&& other) noexcept {
         server old(std::move(*this));
-        state_ = std::exchange(other.state_, nullptr);
+        state_ = detail::exchange(other.state_, nullptr);
         return *this;
     }
     ~server() {

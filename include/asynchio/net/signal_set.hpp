@@ -3,6 +3,7 @@
 
 // Unix signals to be awaited.
 
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
@@ -12,7 +13,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace asynchio {
 
@@ -66,8 +66,8 @@ private:
     }
 
     event_loop& loop_;
-    std::vector<int> numbers_;
-    std::vector<int> arrived_; // in order, that nobody has been given
+    detail::trivial_vector<int> numbers_;
+    detail::trivial_vector<int> arrived_; // in order, that nobody has been given
     detail::wait_queue line_;
 };
 
@@ -90,7 +90,7 @@ public:
                 if (waiter_->woken()) set_->line_.wake_one();
             });
         const int number = set_->arrived_.front();
-        set_->arrived_.erase(set_->arrived_.begin());
+        set_->arrived_.pop_front();
         if (!set_->arrived_.empty()) set_->line_.wake_front(); // who came when there was one for each of the others
         return number;
     }

@@ -3,6 +3,8 @@
 
 // A connection or a pipe: bytes in order, one way or both. Built on io_operation; see channel for what is behind it.
 
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/bytes.hpp>
 #include <asynchio/net/detail/channel.hpp>
@@ -18,7 +20,6 @@
 #include <fcntl.h>
 #include <iterator>
 #include <memory>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,7 +52,7 @@ public:
 
     /// Of nothing: every call is misuse.
     stream() noexcept = default;
-    explicit stream(std::unique_ptr<detail::channel> c) noexcept : channel_(std::move(c)) {}
+    explicit stream(detail::owner<detail::channel> c) noexcept : channel_(std::move(c)) {}
     stream(stream&&) noexcept = default;
     stream& operator=(stream&&) noexcept = default;
     ~stream() = default;
@@ -85,11 +86,9 @@ public:
     auto read_until(std::string_view delimiter, std::size_t limit = default_limit) {
         return reading(detail::up_to(std::vector<std::string>(1, std::string(delimiter)), limit));
     }
-    template<std::ranges::input_range Delimiters>
-    requires(!std::convertible_to<Delimiters, std::string_view> &&
-             std::convertible_to<std::ranges::range_reference_t<Delimiters>,
-                                 std::string_view>) auto read_until(Delimiters&& delimiters,
-                                                                    std::size_t limit = default_limit) {
+    template<detail::range_of<std::string_view> Delimiters>
+    requires(!std::convertible_to<Delimiters, std::string_view>) auto read_until(Delimiters&& delimiters,
+                                                                                 std::size_t limit = default_limit) {
         std::vector<std::string> all;
         for (auto&& each : delimiters) all.emplace_back(std::string_view(each));
         return reading(detail::up_to(std::move(all), limit));
@@ -106,11 +105,9 @@ public:
     /// @throws std::system_error, std::logic_error after write_eof() or aclose().
     auto write(bytes data) { return detail::write_operation(open(), detail::one_part(data)); }
     /// The same with several parts, as few system calls as possible.
-    template<std::ranges::forward_range Parts>
-    requires(!std::convertible_to<Parts, bytes> &&
-             std::convertible_to<std::ranges::range_reference_t<Parts>, bytes>) auto write(Parts&& parts) {
-        return detail::write_operation(
-            open(), detail::several_parts<std::views::all_t<Parts>>(std::views::all(std::forward<Parts>(parts))));
+    template<detail::range_of<bytes> Parts>
+    requires(!std::convertible_to<Parts, bytes>) auto write(Parts&& parts) {
+        return detail::write_operation(open(), detail::several_parts<Parts>(std::forward<Parts>(parts)));
     }
     /// Writes up to `count` bytes of a file from `offset` on, without copying them where the system can do that.
     /// @param file a descriptor that is open for reading; its own position is neither used nor changed.
@@ -154,11 +151,12 @@ private:
         return detail::read_operation<Goal>(open(), std::move(goal));
     }
 
-    std::unique_ptr<detail::channel> channel_;
+    detail::owner<detail::channel> channel_;
 };
 
 inline stream stream::from_descriptor(int fd, std::string name) {
     if (name.empty()) name = "descriptor " + std::to_string(fd);
+    if (fd < 0) detail::fail(EBADF, "stream of " + name);
     detail::descriptor owned(fd);
     struct stat what {};
     const int flags = ::fcntl(fd, F_GETFL);
@@ -169,14 +167,14 @@ inline stream stream::from_descriptor(int fd, std::string name) {
         detail::fail(errno, "stream of " + name);
     if (!S_ISSOCK(what.st_mode)) {
         const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // which reads a packet at a time
-        return stream(std::make_unique<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
+        return stream(detail::make_channel<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     if (detail::calls.getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
         detail::fail(errno, "stream of " + name);
-    return stream(std::make_unique<detail::socket_channel>(std::move(owned),
-                                                           address(reinterpret_cast<const sockaddr*>(&peer), size)));
+    return stream(detail::make_channel<detail::socket_channel>(
+        std::move(owned), address(reinterpret_cast<const sockaddr*>(&peer), size)));
 }
 
 } // namespace asynchio

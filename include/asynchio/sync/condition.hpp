@@ -4,6 +4,7 @@
 // Waiting, under a mutex, until another task has changed something.
 
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/functional.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
@@ -11,7 +12,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -81,7 +81,7 @@ private:
     task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(Predicate predicate) {
         require_locked("wait_for");
         for (;;) {
-            auto value = std::invoke(predicate);
+            auto value = detail::invoke(predicate);
             if (value) co_return value;
             co_await wait();
         }

@@ -3,6 +3,7 @@
 
 // A queue between tasks: last in, first out.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/core/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
 
@@ -26,7 +27,7 @@ public:
         items_.pop_back();
         return taken;
     }
-    auto take_all() noexcept { return std::exchange(items_, {}); }
+    auto take_all() noexcept { return detail::exchange(items_, {}); }
 
 private:
     std::vector<steady<T>> items_;

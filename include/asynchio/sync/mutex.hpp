@@ -3,6 +3,7 @@
 
 // Mutual exclusion between tasks of one loop.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
 #include <coroutine>
@@ -21,7 +22,7 @@ public:
     mutex_guard() noexcept = default;
     /// Takes over a mutex that is locked.
     explicit mutex_guard(mutex& locked) noexcept : mutex_(&locked) {}
-    mutex_guard(mutex_guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
+    mutex_guard(mutex_guard&& other) noexcept : mutex_(detail::exchange(other.mutex_, nullptr)) {}
     mutex_guard& operator=(mutex_guard other) noexcept {
         std::swap(mutex_, other.mutex_);
         return *this;
@@ -140,7 +141,7 @@ inline mutex::scoped_lock_awaiter mutex::scoped_lock() noexcept { return scoped_
 inline mutex::lock_awaiter mutex::async_enter() noexcept { return lock(); }
 
 inline void mutex_guard::unlock() noexcept {
-    mutex* held = std::exchange(mutex_, nullptr);
+    mutex* held = detail::exchange(mutex_, nullptr);
     if (held != nullptr && held->locked_) held->give_back();
 }
 

@@ -3,12 +3,13 @@
 
 // A queue between tasks: the smallest first.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/functional.hpp>
 #include <asynchio/core/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,7 @@ public:
         return taken;
     }
 
-    auto take_all() noexcept { return std::exchange(heap_, {}); }
+    auto take_all() noexcept { return detail::exchange(heap_, {}); }
 
 private:
     struct node {

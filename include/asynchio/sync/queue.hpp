@@ -3,6 +3,7 @@
 
 // A queue between tasks: first in, first out.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
@@ -26,7 +27,7 @@ public:
         items_.drop_front();
         return taken;
     }
-    auto take_all() noexcept { return std::exchange(items_, {}); }
+    auto take_all() noexcept { return detail::exchange(items_, {}); }
 
 private:
     ring_buffer<steady<T>> items_;

@@ -3,6 +3,7 @@
 
 // At most so many at a time.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
 #include <coroutine>
@@ -23,7 +24,7 @@ public:
     semaphore_guard() noexcept = default;
     /// Takes over a permit.
     explicit semaphore_guard(semaphore& acquired) noexcept : semaphore_(&acquired) {}
-    semaphore_guard(semaphore_guard&& other) noexcept : semaphore_(std::exchange(other.semaphore_, nullptr)) {}
+    semaphore_guard(semaphore_guard&& other) noexcept : semaphore_(detail::exchange(other.semaphore_, nullptr)) {}
     semaphore_guard& operator=(semaphore_guard other) noexcept {
         std::swap(semaphore_, other.semaphore_);
         return *this;
@@ -163,7 +164,7 @@ inline semaphore::scoped_acquire_awaiter semaphore::scoped_acquire() noexcept { 
 inline semaphore::acquire_awaiter semaphore::async_enter() noexcept { return acquire(); }
 
 inline void semaphore_guard::release() noexcept {
-    semaphore* held = std::exchange(semaphore_, nullptr);
+    semaphore* held = detail::exchange(semaphore_, nullptr);
     if (held != nullptr && held->permits_ < held->bound_) held->give_back();
 }
 

@@ -3,6 +3,7 @@
 
 // A coroutine that gives values one by one and may wait between them.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/core/generator.hpp>
 #include <asynchio/core/generator_exit.hpp>
 #include <asynchio/task/open_generators.hpp>
@@ -56,10 +57,10 @@ public:
     class next_awaiter;
 
     async_generator() noexcept = default;
-    async_generator(async_generator && other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+    async_generator(async_generator && other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
     async_generator& operator=(async_generator&& other) noexcept {
         const async_generator old(std::move(*this));
-        body_ = std::exchange(other.body_, nullptr);
+        body_ = detail::exchange(other.body_, nullptr);
         return *this;
     }
     ~async_generator() {

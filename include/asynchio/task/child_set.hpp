@@ -4,13 +4,15 @@
 // Several things awaited by one: what gather, race and shield have in common.
 
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/functional.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/hop.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
 
-#include <functional>
+#include <memory>
 #include <source_location>
 #include <stdexcept>
 #include <type_traits>
@@ -23,6 +25,8 @@ namespace asynchio::detail {
 /// in decide(), which is when asyncio's done-callbacks run.
 class child_set : public suspension, public child_owner, public hop {
 public:
+    child_set& operator=(child_set&&) = delete;
+
     /// A watched child has ended; called in its last step. One that was started calls child_done.
     virtual void watched_done(completion& child) noexcept = 0;
 
@@ -33,7 +37,6 @@ public:
 protected:
     child_set() noexcept = default;
     child_set(child_set&&) noexcept : child_set() {} // only before begin()
-    child_set& operator=(child_set&&) = delete;
 
     /// Once, before the first child starts.
     void begin(const std::source_location& where) noexcept {
@@ -98,9 +101,14 @@ private:
     ready_queue steps_;
 };
 
+[[noreturn, gnu::cold]] inline void task_is_empty() {
+    throw std::logic_error("a task that is to be awaited is empty: moved from or awaited before");
+}
+
 /// A child that was given as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
-/// in the name of the awaiting task). Eight bytes, so that ranges stay small.
-template<class T, bool Branch>
+/// in the name of the awaiting task). Eight bytes, so that ranges stay small: the pointer to its coroutine, or, if `Place`
+/// is a reference, where a task of a vector has that, which is freed by who owns the vector.
+template<class T, bool Branch, class Place = task_state<T>*>
 class owned_child {
 public:
     using value_type = T;
@@ -108,17 +116,33 @@ public:
     static constexpr bool is_a_task = !Branch;
 
     /// @throws std::logic_error for an empty task.
-    explicit owned_child(task<T>&& what) : state_(what.release()) {
-        if (state_ == nullptr) throw std::logic_error("a task that is to be awaited is empty: moved from or awaited before");
+    explicit owned_child(task<T>&& what)
+        requires(!std::is_reference_v<Place>)
+        : state_(what.release()) {
+        require(state_);
     }
-    owned_child(owned_child&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    explicit owned_child(Place place) noexcept
+        requires std::is_reference_v<Place>
+        : state_(place) {}
+    owned_child(owned_child&& other) noexcept
+        requires(!std::is_reference_v<Place>)
+        : state_(detail::exchange(other.state_, nullptr)) {}
     owned_child& operator=(owned_child&&) = delete;
     ~owned_child() {
-        if (state_ == nullptr) return;
-        if (state_->has(flag_root))
-            free_gathered(*state_);
+        if constexpr (!std::is_reference_v<Place>)
+            if (state_ != nullptr) give_up(*state_);
+    }
+
+    [[gnu::always_inline]] static void require(const task_state<T>* what) {
+        if (what == nullptr) [[unlikely]]
+            task_is_empty();
+    }
+    /// At the end of who owns it: of one whose result nobody took.
+    [[gnu::noinline]] static void give_up(task_state<T>& what) noexcept {
+        if (what.has(flag_root))
+            free_gathered(what);
         else
-            drop_frame(*state_);
+            drop_frame(what);
     }
 
     bool empty() const noexcept { return state_ == nullptr; }
@@ -136,7 +160,7 @@ public:
 
     /// The result, moved out; the frame is freed. @throws what the child ended with.
     T take() {
-        const seen last{std::exchange(state_, nullptr)};
+        const seen last{detail::exchange(state_, nullptr)};
         return std::move(*last.state).value();
     }
 
@@ -145,7 +169,7 @@ private:
         task_state<T>* state;
         ~seen() { free_gathered(*state); }
     };
-    task_state<T>* state_;
+    Place state_;
 };
 
 /// A child that was given as a handle or future.
@@ -188,6 +212,13 @@ private:
     child_set* set_ = nullptr;
 };
 
+/// Calls what is kept elsewhere.
+template<class F>
+struct callable_reference {
+    F* f;
+    decltype(auto) operator()() const { return detail::invoke(*f); }
+};
+
 template<class A>
 using branch_of = owned_child<await_result_t<A>, true>;
 
@@ -211,7 +242,7 @@ auto make_child(X&& x) {
         return make_child(std::forward<X>(x).release());
     } else if constexpr (std::is_invocable_v<X>) {
         if constexpr (std::is_lvalue_reference_v<X>) {
-            auto started = as_task(std::ref(x));
+            auto started = as_task(callable_reference<std::remove_reference_t<X>>{std::addressof(x)});
             return owned_child<typename decltype(started)::value_type, false>(std::move(started));
         } else {
             auto started = as_task(std::forward<X>(x));

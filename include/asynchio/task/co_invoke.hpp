@@ -4,9 +4,10 @@
 // A task from anything that can be started: a task, an awaitable, or a callable with arguments.
 
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/functional.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/task/task.hpp>
 
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -32,20 +33,20 @@ template<class F>
 class boxed {
 public:
     template<class G>
-    explicit boxed(std::in_place_t, G&& f) : f_(std::make_unique<F>(std::forward<G>(f))) {}
+    explicit boxed(std::in_place_t, G&& f) : f_(make_owner<F>(std::forward<G>(f))) {}
     template<class... Args>
     decltype(auto) operator()(Args&&... args) && {
-        return std::invoke(std::move(*f_), std::forward<Args>(args)...);
+        return detail::invoke(std::move(*f_), std::forward<Args>(args)...);
     }
 
 private:
-    std::unique_ptr<F> f_;
+    owner<F> f_;
 };
 
 /// Keeps callable and arguments in its frame while what they start runs.
 template<class F, class... Args>
 task<started_result_t<F, Args...>> invoke_kept(F f, Args... args) {
-    co_return co_await std::invoke(std::move(f), std::move(args)...);
+    co_return co_await detail::invoke(std::move(f), std::move(args)...);
 }
 
 /// `A` is a reference if the awaitable was given as an lvalue: of a handle, the result is copied then, else moved.

@@ -3,6 +3,7 @@
 
 // From a coroutine to a task that runs beside its creator.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/task_handle.hpp>
@@ -43,16 +44,22 @@ inline constexpr eager_t eager{};
 
 namespace detail {
 
-/// With all that a task may be given, and every check.
+/// With all that a task may be given, and every check. Takes `given` over.
 template<class T>
-[[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task<T>&& coroutine, const task_options& options,
-                                                bool eager, const std::source_location& created) {
+[[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task_state<T>* given, std::string_view name,
+                                                const context* chosen, bool eager, const std::source_location& created) {
+    struct dropped {
+        task_state<T>* coroutine;
+        ~dropped() {
+            if (coroutine != nullptr) drop_frame(*coroutine);
+        }
+    } unless_made{given};
     loop.require_usable("create_task");
-    if (!coroutine) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
-    task_extra* extra = options.name.empty() ? nullptr : new task_extra{shared_text(options.name), {}};
-    task_state<T>& state = *coroutine.release();
+    if (given == nullptr) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
+    task_extra* extra = name.empty() ? nullptr : new task_extra{shared_text(name), {}};
+    task_state<T>& state = *detail::exchange(unless_made.coroutine, nullptr);
     become_task(state, loop, 1, created);
-    if (const context* chosen = options.context.get())
+    if (chosen != nullptr)
         state.extra.context().share(chosen->cell());
     else if (context_in_use())
         inherit_context(state);
@@ -68,13 +75,13 @@ template<class T>
 template<class T>
 task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
                          const std::source_location& created) {
+    task_state<T>* const given = coroutine.release();
     const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
-    if (!plain || !coroutine || loop.closing() || loop.debug()) [[unlikely]]
-        return make_task_with(loop, std::move(coroutine), options, eager, created);
-    task_state<T>& state = *coroutine.release();
-    become_task(state, loop, 1, created);
-    loop.schedule(state);
-    return task_handle<T>(&state);
+    if (!plain || given == nullptr || loop.closing() || loop.debug()) [[unlikely]]
+        return make_task_with(loop, given, options.name, options.context.get(), eager, created);
+    become_task(*given, loop, 1, created);
+    loop.schedule(*given);
+    return task_handle<T>(given);
 }
 
 template<class... X>

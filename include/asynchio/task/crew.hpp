@@ -3,6 +3,7 @@
 
 // Tasks that somebody started and waits for, of any number, coming and going: under task_group, merge, map and servers.
 
+#include <asynchio/core/owner.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/hop.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -43,7 +44,7 @@ protected:
 
     /// Before a child is made: from now on adopt cannot fail.
     void make_room() {
-        if (spare_ == nullptr) spare_ = std::make_unique<member>(*this);
+        if (spare_ == nullptr) spare_ = make_owner<member>(*this);
     }
     void adopt(completion& task) noexcept {
         member& child = *spare_.release();
@@ -95,11 +96,11 @@ private:
         ended_.push_back(child);
         hop_soon();
     }
-    void decide() noexcept final;
+    inline void decide() noexcept final;
 
     intrusive_list<member> children_;
     intrusive_list<member> ended_;
-    std::unique_ptr<member> spare_;
+    owner<member> spare_;
     std::size_t running_ = 0;
     all_ended* waiting_ = nullptr;
 };
@@ -142,7 +143,7 @@ private:
 
 inline void crew::decide() noexcept {
     while (member* first = ended_.pop_front()) {
-        const std::unique_ptr<member> child(first);
+        const owner<member> child(first);
         --running_;
         if (running_ == 0 && waiting_ != nullptr && waiting_->parked()) waiting_->wake();
         child_ended(*child->task);

@@ -4,6 +4,7 @@
 // The state that every coroutine of the library carries in its promise: whom it resumes, where it stands, how it
 // ended; and for a task, the root of such a chain, all that the loop and the handles need. One allocation for all.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/frame_pool.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/task/completion.hpp>
@@ -84,7 +85,7 @@ inline void destroy_frame(frame& dead) noexcept {
 inline void discard_frame(frame& dead) noexcept {
     thread_state& thread = this_thread;
     if (thread.dropping) {
-        dead.parent = std::exchange(thread.dropped, &dead);
+        dead.parent = detail::exchange(thread.dropped, &dead);
         return;
     }
     thread.dropping = true;

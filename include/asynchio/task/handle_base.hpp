@@ -4,6 +4,7 @@
 // What handles of tasks and futures share: a counted pointer to a result that comes once.
 
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/task/tasks_of_loop.hpp>
 
 #include <cstdint>
@@ -23,7 +24,7 @@ public:
     handle_base(const handle_base& other) noexcept : completion_(other.completion_) {
         if (completion_ != nullptr) ++completion_->references;
     }
-    handle_base(handle_base&& other) noexcept : completion_(std::exchange(other.completion_, nullptr)) {}
+    handle_base(handle_base&& other) noexcept : completion_(detail::exchange(other.completion_, nullptr)) {}
     handle_base& operator=(handle_base other) noexcept {
         std::swap(completion_, other.completion_);
         return *this;
@@ -55,10 +56,15 @@ public:
     }
 
     /// The exception it ended with, null if it has a value.
-    /// @throws invalid_state_error while pending, cancelled_error when cancelled.
+    /// @throws invalid_state_error while pending, or if run_coroutine_threadsafe has moved it to its future;
+    /// cancelled_error when cancelled.
     std::exception_ptr exception() const {
         detail::completion& c = done_or_throw("exception");
-        if (c.outcome_base::cancelled()) c.rethrow();
+        if (c.outcome_base::cancelled()) {
+            c.rethrow();
+            throw cancelled_error();
+        }
+        if (c.failed() && !c.error()) throw invalid_state_error("the exception was moved out already");
         return c.error();
     }
 
@@ -159,13 +165,13 @@ decltype(auto) with_outcome(completion& c, F f) {
 }
 
 /// The result of what is done: a reference to it, or with `Move` the thing itself.
-/// @throws what it ended with; invalid_state_error if the result was moved out before.
+/// @throws what it ended with; invalid_state_error if that was moved out before.
 template<class T, bool Move>
 decltype(auto) take_result(completion& c) {
     using result = std::conditional_t<Move || std::is_reference_v<T> || std::is_void_v<T>, T,
                                       std::add_lvalue_reference_t<const T>>;
     c.set(flag_retrieved);
-    if (c.has(flag_moved)) throw invalid_state_error("the result was moved out already");
+    if (c.has(flag_moved)) throw invalid_state_error("what it ended with was moved out already");
     if constexpr (Move && !std::is_reference_v<T> && !std::is_void_v<T>)
         if (c.has_value()) c.set(flag_moved);
     return with_outcome<T>(c, [](auto& outcome) -> result {
@@ -174,6 +180,17 @@ decltype(auto) take_result(completion& c) {
         else
             return std::as_const(outcome).value();
     });
+}
+
+/// The exception of what is done, or null; it is moved out as a result is.
+inline std::exception_ptr take_error(completion& c) noexcept {
+    c.set(flag_retrieved);
+    std::exception_ptr error = c.error();
+    if (error) {
+        c.set(flag_moved);
+        c.fail(nullptr, c.outcome_base::cancelled() ? outcome_state::cancelled : outcome_state::error);
+    }
+    return error;
 }
 
 /// Awaits a task or future through its handle; `Move` takes the result out.

@@ -3,6 +3,7 @@
 
 // Deciding one iteration later, as asyncio's done-callbacks do.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
@@ -31,7 +32,7 @@ protected:
 
     /// Has decide() called in the next iteration; once, however often it is asked.
     void hop_soon() noexcept {
-        if (!std::exchange(queued_, true)) loop_->schedule(*this);
+        if (!detail::exchange(queued_, true)) loop_->schedule(*this);
     }
     virtual void decide() noexcept = 0;
 

@@ -31,7 +31,8 @@ class [[nodiscard]] outcome_awaiter {
     using result = typename kept_result<await_result_t<A>>::type;
 
 public:
-    explicit outcome_awaiter(A&& awaited) : awaitable_(std::forward<A>(awaited)), awaiter_(get_awaiter(std::forward<A>(awaitable_))) {}
+    explicit outcome_awaiter(A&& awaited)
+        : awaitable_(std::forward<A>(awaited)), awaiter_(get_awaiter(std::forward<A>(awaitable_))) {}
     outcome_awaiter(const outcome_awaiter&) = delete;
     outcome_awaiter& operator=(const outcome_awaiter&) = delete;
     ~outcome_awaiter() = default;

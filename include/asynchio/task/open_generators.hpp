@@ -3,6 +3,7 @@
 
 // The state of asynchronous generators, and those that a loop has to close: dropped at a co_yield, or there at its end.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/core/generator_exit.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -10,7 +11,6 @@
 
 #include <coroutine>
 #include <exception>
-#include <memory>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -64,7 +64,7 @@ struct generator_state : frame {
     }
     /// The exception that ended it, once.
     void rethrow_error() {
-        if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+        if (error_) std::rethrow_exception(detail::exchange(error_, nullptr));
     }
     /// In a catch block.
     void failed_with_current() noexcept {
@@ -86,6 +86,7 @@ struct generator_state : frame {
         return std::string("the asynchronous generator at ") + where.file_name() + ":" + std::to_string(where.line());
     }
 
+    template<class = void>
     void enlist();
     void delist() noexcept;
 };
@@ -107,9 +108,10 @@ public:
     template<class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> asking,
                                           std::source_location line = std::source_location::current()) {
+        const std::coroutine_handle<> next = body_->enter(asking, line);
         body_->closing = true;
         entered_ = true;
-        return body_->enter(asking, line);
+        return next;
     }
     void await_resume() {
         if (!entered_) {
@@ -130,14 +132,20 @@ private:
 
 /// A loop's generators that have begun.
 class open_generators final : public service {
+    class job;
+
 public:
-    explicit open_generators(event_loop& loop) noexcept : loop_(loop) {}
+    /// Written as a template, and known here by its address only, so that a file without generators does not compile it.
+    using closer = task<> (*)(job, event_loop&);
+
+    open_generators(event_loop& loop, closer closes) noexcept : loop_(loop), closes_(closes) {}
     open_generators(const open_generators&) = delete;
     open_generators& operator=(const open_generators&) = delete;
-    ~open_generators() override;
+    inline ~open_generators() override;
 
+    template<class = void>
     static open_generators& of(event_loop& loop) {
-        return loop.services().get<open_generators>([&loop] { return std::make_unique<open_generators>(loop); });
+        return loop.services().get<open_generators>(loop, &close_one<>);
     }
 
     void add(generator_state& body) noexcept {
@@ -181,7 +189,7 @@ private:
         job(open_generators& registry, generator_state& closed) noexcept : body(&closed), registry_(registry) {
             ++registry_.closing_;
         }
-        job(job&& other) noexcept : body(std::exchange(other.body, nullptr)), registry_(other.registry_) {
+        job(job&& other) noexcept : body(detail::exchange(other.body, nullptr)), registry_(other.registry_) {
             ++registry_.closing_;
         }
         job& operator=(job&&) = delete;
@@ -198,7 +206,7 @@ private:
         job counted(*this, body);
         const std::source_location created = body.where;
         try {
-            loop_.create_task(close_one(std::move(counted), loop_), created);
+            loop_.create_task(closes_(std::move(counted), loop_), created);
             return true;
         } catch (...) {
             return false;
@@ -210,6 +218,7 @@ private:
             if (each->references == 0 && each->stage == generator_stage::yielded) adopt(*each);
     }
 
+    template<class = void>
     static task<> close_one(job closed, event_loop& loop) {
         try {
             const generator_stage now = closed.body->stage;
@@ -226,12 +235,14 @@ private:
     }
 
     event_loop& loop_;
+    closer closes_;
     intrusive_list<generator_state> open_;
     std::size_t closing_ = 0;
     bool deferred_ = false; // some could not be closed when they were dropped
 };
 
-inline void generator_state::enlist() {
+template<class>
+void generator_state::enlist() {
     open_generators::of(static_cast<event_loop&>(*this_thread.running)).add(*this);
 }
 inline void generator_state::delist() noexcept {

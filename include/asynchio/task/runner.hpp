@@ -3,12 +3,13 @@
 
 // A loop with a beginning and an end, for one or several main tasks.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 
 #include <csignal>
-#include <optional>
 #include <source_location>
 #include <stdexcept>
 #include <utility>
@@ -59,7 +60,7 @@ public:
 
     /// Ends the loop as described above; does nothing the second time.
     void close() {
-        if (std::exchange(closed_, true) || !loop_) return;
+        if (detail::exchange(closed_, true) || !loop_) return;
         cancel_all();
         close_services();
         loop_->close();
@@ -72,7 +73,7 @@ private:
         const task_options in_the_same_context{.context = *context_};
         const task_handle<T> handle = detail::make_task(loop, std::move(main), in_the_same_context, false,
                                                         std::source_location::current());
-        std::optional<interruptible> guard;
+        detail::late_value<interruptible> guard;
         if (options_.handle_sigint) guard.emplace(loop, handle);
         detail::run_until_done(loop, handle);
         if (handle.cancelled() && guard && guard->interrupted && handle.uncancel() == 0) throw keyboard_interrupt();
@@ -137,8 +138,8 @@ private:
 
     run_options options_;
     bool closed_ = false;
-    std::optional<context> context_;
-    std::optional<event_loop> loop_;
+    detail::late_value<context> context_;
+    detail::late_value<event_loop> loop_;
 };
 
 } // namespace asynchio

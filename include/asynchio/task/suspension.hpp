@@ -4,6 +4,7 @@
 // The one way in which a task waits, and the one hook through which it is told to give up.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/frame.hpp>
 
@@ -41,22 +42,27 @@ inline context_word& task_extra_ptr::context() noexcept {
 }
 
 [[gnu::noinline]] inline void task_extra_ptr::drop_slowly() noexcept {
-    if (task_extra* extra = get())
-        delete extra;
-    else
-        context_word::drop();
+    task_extra* extra = get();
+    if (extra == nullptr) context_word::drop();
+    delete extra;
     bits_ = 0;
 }
 
 inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.running->current()); }
 
-/// The task that runs on this thread, null outside of one. A branch runs in the name of the task that armed it.
+/// The task in whose name a root runs: that of a branch is the one that armed it, null if that is gone.
+inline frame* identity_of(frame* root) noexcept {
+    while (root != nullptr && root->has(flag_branch)) {
+        const child_owner* owner = root->get_owner();
+        root = owner != nullptr ? owner->identity() : nullptr;
+    }
+    return root;
+}
+
+/// The task that runs on this thread, null outside of one.
 inline frame* current_task_frame() noexcept {
     if (this_thread.running == nullptr || this_thread.running->current() == nullptr) return nullptr;
-    frame* task = &current_root();
-    while (task != nullptr && task->has(flag_branch))
-        task = task->get_owner() != nullptr ? task->get_owner()->identity() : nullptr;
-    return task;
+    return identity_of(&current_root());
 }
 
 inline bool is_current(const ready_item& task) noexcept {
@@ -67,7 +73,7 @@ inline bool is_current(const ready_item& task) noexcept {
 [[noreturn, gnu::noinline]] inline void throw_cancelled(frame& task) {
     task.clear(flag_must_cancel);
     task.clear(flag_left);
-    throw cancelled_error(task.extra != nullptr ? std::exchange(task.extra->message, shared_text()) : shared_text());
+    throw cancelled_error(task.extra != nullptr ? detail::exchange(task.extra->message, shared_text()) : shared_text());
 }
 
 } // namespace detail

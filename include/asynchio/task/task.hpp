@@ -3,6 +3,7 @@
 
 // The coroutine type: a computation that has not started, to be awaited or made a task of its own.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/task/frame.hpp>
 
 #include <coroutine>
@@ -90,10 +91,10 @@ public:
     class awaiter;
 
     task() noexcept = default;
-    task(task&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+    task(task&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
     task& operator=(task&& other) noexcept {
         task old(static_cast<task&&>(*this));
-        state_ = std::exchange(other.state_, nullptr);
+        state_ = detail::exchange(other.state_, nullptr);
         return *this;
     }
     ~task() {
@@ -104,7 +105,7 @@ public:
     explicit operator bool() const noexcept { return state_ != nullptr; }
 
     /// @throws std::logic_error when it is empty.
-    awaiter operator co_await() && noexcept { return awaiter(std::exchange(state_, nullptr)); }
+    awaiter operator co_await() && noexcept { return awaiter(detail::exchange(state_, nullptr)); }
 
     template<class U = T>
     awaiter operator co_await() & noexcept {
@@ -114,8 +115,11 @@ public:
         return awaiter(nullptr);
     }
 
-    /// Gives up the coroutine to whoever will run it; for combinators. Null when empty.
-    detail::task_state<T>* release() noexcept { return std::exchange(state_, nullptr); }
+    // For combinators
+    /// The place of its coroutine, null when empty.
+    detail::task_state<T>*& place() noexcept { return state_; }
+    /// Gives that up to whoever will run it.
+    detail::task_state<T>* release() noexcept { return detail::exchange(state_, nullptr); }
 
 private:
     friend promise_type;
@@ -129,7 +133,7 @@ template<class T>
 class task<T>::awaiter {
 public:
     explicit awaiter(detail::task_state<T>* child) noexcept : child_(child) {}
-    awaiter(awaiter&& other) noexcept : child_(std::exchange(other.child_, nullptr)) {}
+    awaiter(awaiter&& other) noexcept : child_(detail::exchange(other.child_, nullptr)) {}
     awaiter& operator=(awaiter&&) = delete;
     ~awaiter() {
         if (child_ != nullptr) detail::drop_frame(*child_);
@@ -151,7 +155,7 @@ public:
     }
 
     T await_resume() {
-        const finished child{std::exchange(child_, nullptr)};
+        const finished child{detail::exchange(child_, nullptr)};
         return static_cast<detail::task_state<T>&&>(*child.state).value();
     }
 

@@ -8,9 +8,11 @@
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/task.hpp>
 
+#include <cstdio>
 #include <exception>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace asynchio::detail {
@@ -137,7 +139,7 @@ inline void end_gathered(frame& task) noexcept {
 
 /// The owner has what it wants of a gathered task, whether that has ended or not.
 template<class T>
-void free_gathered(task_state<T>& task) noexcept {
+[[gnu::always_inline]] inline void free_gathered(task_state<T>& task) noexcept {
     if (!task.has(flag_resting)) [[unlikely]]
         return give_up_gathered(task);
     const std::coroutine_handle<> coroutine = task.handle();
@@ -208,7 +210,20 @@ inline context_word* context_of_task(ready_item&) noexcept {
     task.extra.context().inherit(current_context());
 }
 
-inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task};
+/// Of the task that it is, or in whose name it runs, and the line that it goes on from.
+inline void describe_step(ready_item& item, char* into, std::size_t size) noexcept {
+    const frame* task = identity_of(static_cast<frame*>(&item));
+    if (task == nullptr) task = static_cast<frame*>(&item);
+    const std::source_location from = frame::of(item.resume_point).where;
+    char numbered[20];
+    std::snprintf(numbered, sizeof numbered, "Task-%u", static_cast<unsigned>(task->id));
+    std::string_view name = task->extra != nullptr ? task->extra->name.view() : std::string_view();
+    if (name.empty()) name = numbered;
+    std::snprintf(into, size, "a step of %.*s from %s:%u", static_cast<int>(name.size()), name.data(), from.file_name(),
+                  static_cast<unsigned>(from.line()));
+}
+
+inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step};
 
 /// Makes a coroutine that has not started a task of `loop`, which holds one count and the caller `handles`; its context
 /// is empty.

@@ -42,7 +42,7 @@ public:
     bool wake_one() noexcept { return next_ != nullptr && wake_next(); }
     /// The same, but lets whoever is first and knows already (woken, or cancelled) wake the next when it runs.
     void wake_front() noexcept {
-        if (next_ != nullptr && line_.front() == next_to_wake()) wake_next();
+        if (next_ != nullptr) wake_first();
     }
     void wake_all() noexcept {
         while (wake_one()) {}
@@ -55,6 +55,7 @@ public:
 private:
     waiter* next_to_wake() noexcept;
     bool wake_next() noexcept;
+    void wake_first() noexcept;
     void enter(waiter& w);
     void enter_again(waiter& w) noexcept;
     void leave(waiter& w) noexcept;
@@ -157,7 +158,7 @@ public:
     late_waiter& operator=(const late_waiter&) = delete;
     ~late_waiter() {
         if (entered_) [[unlikely]]
-            waiter_.Waiter::~Waiter(); // not a virtual call
+            end();
     }
 
     /// Makes it of `arguments`, and parks the running task.
@@ -172,6 +173,8 @@ public:
     Waiter* operator->() noexcept { return &waiter_; }
 
 private:
+    [[gnu::noinline]] void end() noexcept { waiter_.Waiter::~Waiter(); } // not a virtual call
+
     union {
         Waiter waiter_;
     };
@@ -220,6 +223,10 @@ inline wait_queue::~wait_queue() {
     else
         w->wake();
     return true;
+}
+
+[[gnu::noinline]] inline void wait_queue::wake_first() noexcept {
+    if (line_.front() == next_to_wake()) wake_next();
 }
 
 inline void wait_queue::require_own_loop(const char* what) const {

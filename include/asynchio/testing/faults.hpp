@@ -3,12 +3,11 @@
 
 // System calls of room net that fail, stop short or are interrupted when a test wants it.
 
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/net/system_calls.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <initializer_list>
 #include <limits>
 #include <mutex>
 #include <netdb.h>
@@ -20,7 +19,6 @@
 #include <sys/uio.h>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace asynchio::testing {
 
@@ -51,7 +49,8 @@ class fault_state {
 public:
     struct known_call {
         std::string_view name;
-        std::vector<int> errors; // that its manual page has, but EAGAIN: nobody would say when to try again
+        const int* errors; // that its manual page has, but EAGAIN: nobody would say when to try again
+        std::size_t choices;
         bool interruptible;
         std::size_t count = 0;
         bool interrupted = false; // the last one
@@ -73,7 +72,7 @@ public:
             if (each.left != std::numeric_limits<std::size_t>::max()) --each.left;
             v.error = each.error;
         }
-        if (at != 0 && made == at && choice < call.errors.size()) {
+        if (at != 0 && made == at && choice < call.choices) {
             hit = fault(std::string(call.name), call.errors[choice]);
             v.error = hit.error;
         } else if (all_later && call.name == hit.call && hit.error != EINTR) { // which would have it repeated for ever
@@ -95,8 +94,8 @@ public:
 
     std::mutex mutex;
     system_calls real;
-    std::vector<known_call> known;
-    std::vector<rule> rules;
+    asynchio::detail::trivial_vector<known_call> known;
+    asynchio::detail::trivial_vector<rule> rules;
     std::size_t made = 0;
     std::size_t at = 0;     // the call that fails, counted from 1
     std::size_t choice = 0; // with which of its errors
@@ -133,7 +132,7 @@ ssize_t transfer_one(ssize_t (*real)(A...), A... a) {
     } else {
         const auto cut = [](auto value) {
             if constexpr (std::is_same_v<decltype(value), std::size_t>)
-                return std::min<std::size_t>(value, 1);
+                return value == 0 ? value : std::size_t(1);
             else
                 return value;
         };
@@ -171,56 +170,67 @@ struct faulty_call<Member> {
     }
 };
 
-template<auto Member>
-void know(fault_state& state, std::string_view name, bool interruptible, std::initializer_list<int> errors) {
+/// What a call can fail with.
+template<int... Numbers>
+struct errors {
+    static constexpr int numbers[] = {Numbers...};
+};
+
+template<auto Member, int... Numbers>
+void know(fault_state& state, std::string_view name, bool interruptible, errors<Numbers...>) {
     faulty_call<Member>::index = state.known.size();
-    state.known.push_back({name, errors, interruptible});
+    state.known.push_back({name, errors<Numbers...>::numbers, sizeof...(Numbers), interruptible});
     calls.*Member = &faulty_call<Member>::call;
 }
 
-inline void know_all(fault_state& s) {
+template<class = void>
+void know_all(fault_state& s) {
     using c = system_calls;
     know<&c::socket>(s, "socket", false,
-                     {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT});
+                     errors<EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT>());
     know<&c::bind>(s, "bind", false,
-                   {EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EINVAL, ENOTSOCK, EFAULT, ELOOP, ENAMETOOLONG, ENOENT,
-                    ENOMEM, ENOTDIR, EROFS});
-    know<&c::listen>(s, "listen", false, {EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP});
-    know<&c::connect>(s, "connect", true,
-                      {EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EALREADY, EBADF, ECONNREFUSED, EFAULT,
-                       EINTR, EISCONN, ENETUNREACH, EHOSTUNREACH, ENOTSOCK, EPROTOTYPE, ETIMEDOUT, ECONNRESET});
+                   errors<EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EINVAL, ENOTSOCK, EFAULT, ELOOP, ENAMETOOLONG,
+                          ENOENT, ENOMEM, ENOTDIR, EROFS>());
+    know<&c::listen>(s, "listen", false, errors<EADDRINUSE, EBADF, ENOTSOCK, EOPNOTSUPP>());
+    know<&c::connect>(
+        s, "connect", true,
+        errors<EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EALREADY, EBADF, ECONNREFUSED, EFAULT, EINTR,
+               EISCONN, ENETUNREACH, EHOSTUNREACH, ENOTSOCK, EPROTOTYPE, ETIMEDOUT, ECONNRESET>());
     know<&c::accept4>(s, "accept4", true,
-                      {EBADF, ECONNABORTED, EFAULT, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK,
-                       EOPNOTSUPP, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH});
-    know<&c::getsockopt>(s, "getsockopt", false, {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK});
-    know<&c::setsockopt>(s, "setsockopt", false, {EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EDOM, ENOMEM});
-    know<&c::getsockname>(s, "getsockname", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
-    know<&c::getpeername>(s, "getpeername", false, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK});
-    know<&c::shutdown>(s, "shutdown", false, {EBADF, EINVAL, ENOTCONN, ENOTSOCK});
-    const auto reading = {EBADF,    ECONNREFUSED, ECONNRESET, EFAULT,    EINTR,        EINVAL,     ENOMEM,
-                          ENOTCONN, ENOTSOCK,     ETIMEDOUT,  EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
+                      errors<EBADF, ECONNABORTED, EFAULT, EINTR, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK,
+                             EOPNOTSUPP, EPERM, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH>());
+    know<&c::getsockopt>(s, "getsockopt", false, errors<EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK>());
+    know<&c::setsockopt>(s, "setsockopt", false, errors<EBADF, EFAULT, EINVAL, ENOPROTOOPT, ENOTSOCK, EDOM, ENOMEM>());
+    know<&c::getsockname>(s, "getsockname", false, errors<EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK>());
+    know<&c::getpeername>(s, "getpeername", false, errors<EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK>());
+    know<&c::shutdown>(s, "shutdown", false, errors<EBADF, EINVAL, ENOTCONN, ENOTSOCK>());
+    constexpr errors<EBADF, ECONNREFUSED, ECONNRESET, EFAULT, EINTR, EINVAL, ENOMEM, ENOTCONN, ENOTSOCK, ETIMEDOUT,
+                     EHOSTDOWN, EHOSTUNREACH, ENETUNREACH>
+        reading;
     know<&c::recv>(s, "recv", true, reading);
     know<&c::recvmsg>(s, "recvmsg", true, reading);
-    const auto writing = {EACCES,  EBADF,     ECONNRESET,   EDESTADDRREQ, EFAULT,     EINTR,    EINVAL,
-                          EISCONN, EMSGSIZE,  ENOBUFS,      ENOMEM,       ENOTCONN,   ENOTSOCK, EOPNOTSUPP,
-                          EPIPE,   ETIMEDOUT, EHOSTUNREACH, ENETDOWN,     ENETUNREACH};
+    constexpr errors<EACCES, EBADF, ECONNRESET, EDESTADDRREQ, EFAULT, EINTR, EINVAL, EISCONN, EMSGSIZE, ENOBUFS, ENOMEM,
+                     ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETDOWN, ENETUNREACH>
+        writing;
     know<&c::send>(s, "send", true, writing);
     know<&c::sendmsg>(s, "sendmsg", true, writing);
-    know<&c::read>(s, "read", true, {EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR});
-    know<&c::writev>(s, "writev", true, {EBADF, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE});
-    know<&c::pipe2>(s, "pipe2", false, {EFAULT, EINVAL, EMFILE, ENFILE});
-    know<&c::pread>(s, "pread", true, {EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE});
-    know<&c::close>(s, "close", true, {EBADF, EINTR, EIO, ENOSPC, EDQUOT});
-    know<&c::posix_spawnp>(s, "posix_spawnp", false, {EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY});
-    know<&c::waitid>(s, "waitid", true, {EINTR});
-    know<&c::kill>(s, "kill", false, {EPERM, ESRCH});
+    know<&c::read>(s, "read", true, errors<EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR>());
+    know<&c::writev>(s, "writev", true,
+                     errors<EBADF, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE>());
+    know<&c::pipe2>(s, "pipe2", false, errors<EFAULT, EINVAL, EMFILE, ENFILE>());
+    know<&c::pread>(s, "pread", true, errors<EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE>());
+    know<&c::close>(s, "close", true, errors<EBADF, EINTR, EIO, ENOSPC, EDQUOT>());
+    know<&c::posix_spawnp>(s, "posix_spawnp", false,
+                           errors<EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY>());
+    know<&c::waitid>(s, "waitid", true, errors<EINTR>());
+    know<&c::kill>(s, "kill", false, errors<EPERM, ESRCH>());
     know<&c::getaddrinfo>(s, "getaddrinfo", false,
-                          {EAI_AGAIN, EAI_BADFLAGS, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE,
-                           EAI_SOCKTYPE, EMFILE, ENFILE, ENOMEM, ECONNREFUSED});
+                          errors<EAI_AGAIN, EAI_BADFLAGS, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE,
+                                 EAI_SOCKTYPE, EMFILE, ENFILE, ENOMEM, ECONNREFUSED>());
 #if defined(__linux__)
     know<&c::sendfile>(s, "sendfile", true,
-                       {EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET});
-    know<&c::pidfd_open>(s, "pidfd_open", false, {EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH});
+                       errors<EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET>());
+    know<&c::pidfd_open>(s, "pidfd_open", false, errors<EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH>());
 #endif
 }
 
@@ -239,6 +249,7 @@ public:
     static constexpr std::size_t always = std::numeric_limits<std::size_t>::max();
 
     /// @throws std::logic_error if there is one already.
+    template<class = void> // so that a file that does not use it pays nothing for the table
     faults() {
         if (detail::active_faults != nullptr) throw std::logic_error("faults: there are some already; one at a time");
         state_.real = detail::calls;

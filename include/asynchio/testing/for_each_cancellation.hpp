@@ -97,11 +97,11 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
     }
     bool usable = false;
     r.run(
-        [](bool& ran) -> task<> {
+        [](bool* ran) -> task<> {
             co_await yield();
-            ran = true;
+            *ran = true;
         },
-        std::ref(usable));
+        &usable);
     if (!usable) throw std::logic_error(point + "the loop does not run any more");
     if (!hook.hit()) static_cast<void>(main.result()); // what fails untouched fails
     return hook.hit();

@@ -13,11 +13,10 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -42,9 +41,13 @@ struct errno_report {
     errno_report() = default;
     /// How many different (call, error) pairs were met.
     std::size_t pairs() const {
-        std::set<std::pair<std::string, int>> all;
-        for (const faulty_run& each : runs) all.emplace(each.what.call, each.what.error);
-        return all.size();
+        std::size_t different = 0;
+        for (std::size_t i = 0; i < runs.size(); ++i) {
+            bool known = false;
+            for (std::size_t j = 0; j < i; ++j) known = known || runs[j].what == runs[i].what;
+            if (!known) ++different;
+        }
+        return different;
     }
 };
 
@@ -98,7 +101,7 @@ inline audit_report audit_after(const audit_report& before) {
         const audit_report after = audit();
         if ((after.loops == before.loops && after.threads == before.threads) || std::chrono::steady_clock::now() > end)
             return after;
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
+        ::usleep(50);
     }
 }
 
@@ -126,11 +129,11 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
     run.error = main.cancelled() ? std::make_exception_ptr(cancelled_error()) : main.exception();
     bool usable = false;
     r.run(
-        [](bool& ran) -> task<> {
+        [](bool* ran) -> task<> {
             co_await yield();
-            ran = true;
+            *ran = true;
         },
-        std::ref(usable));
+        &usable);
     if (!usable) throw std::logic_error(point + "the loop does not run any more");
     if (run.what.call.empty() && run.error) std::rethrow_exception(run.error); // what fails untouched fails
     return run;

@@ -3,10 +3,11 @@
 
 // Two connected streams in memory: programs that talk by streams, tested without the system and in virtual time.
 
+#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/net/stream.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
@@ -26,35 +27,36 @@ using asynchio::detail::io_result;
 using asynchio::detail::scheduler;
 
 /// One way: what was sent and not received yet.
-class memory_pipe {
+class memory_pipe : public asynchio::detail::counted_object<memory_pipe> {
 public:
-    explicit memory_pipe(std::size_t capacity) : bytes(new char[capacity]), size(capacity) {}
+    explicit memory_pipe(std::size_t capacity) : bytes(capacity, '\0'), size(capacity) {}
 
     std::size_t put(const char* from, std::size_t count) noexcept {
-        count = std::min(count, size - used);
+        if (count > size - used) count = size - used;
         for (std::size_t i = 0; i < count; ++i) bytes[(begin + used + i) % size] = from[i];
         used += count;
         return count;
     }
     std::size_t get(char* to, std::size_t count) noexcept {
-        count = std::min(count, used);
+        if (count > used) count = used;
         for (std::size_t i = 0; i < count; ++i) to[i] = bytes[(begin + i) % size];
         begin = (begin + count) % size;
         used -= count;
         return count;
     }
 
-    std::unique_ptr<char[]> bytes;
+    std::string bytes;
     std::size_t size;
     std::size_t begin = 0;
     std::size_t used = 0;
     bool ended = false;
 };
+using pipe_ptr = asynchio::detail::counted_ptr<memory_pipe>;
 
 /// One end. What happens at one is told to the other in the next iteration, as a system would.
 class memory_channel final : public channel, private asynchio::detail::ready_item {
 public:
-    memory_channel(std::shared_ptr<memory_pipe> in, std::shared_ptr<memory_pipe> out, const char* name) noexcept
+    memory_channel(pipe_ptr in, pipe_ptr out, const char* name) noexcept
         : ready_item(&tell), in_(std::move(in)), out_(std::move(out)), name_(name) {}
     ~memory_channel() override {
         shut(false);
@@ -89,7 +91,7 @@ public:
     }
     void shut(bool abort) noexcept override {
         if (other_ == nullptr) return;
-        memory_channel& other = *std::exchange(other_, nullptr);
+        memory_channel& other = *asynchio::detail::exchange(other_, nullptr);
         other.other_ = nullptr;
         out_->ended = true;
         other.reset_ = abort;
@@ -112,16 +114,16 @@ private:
         tell_soon();
     }
     void tell_soon() noexcept {
-        if (!loop_->closing() && !std::exchange(queued_, true)) loop_->schedule(*this);
+        if (!loop_->closing() && !asynchio::detail::exchange(queued_, true)) loop_->schedule(*this);
     }
     static void tell(asynchio::detail::ready_item& item) noexcept {
         auto& self = static_cast<memory_channel&>(item);
         self.queued_ = false;
-        if (!self.loop_->closing()) self.notify(std::exchange(self.what_, static_cast<unsigned char>(0)));
+        if (!self.loop_->closing()) self.notify(asynchio::detail::exchange(self.what_, static_cast<unsigned char>(0)));
     }
 
-    std::shared_ptr<memory_pipe> in_;
-    std::shared_ptr<memory_pipe> out_;
+    pipe_ptr in_;
+    pipe_ptr out_;
     const char* name_;
     memory_channel* other_ = nullptr; // null once one of them was closed
     scheduler* loop_ = nullptr;
@@ -144,10 +146,10 @@ private:
 /// @param capacity how many bytes fit between them, at least 1. @throws std::invalid_argument for 0.
 inline std::pair<stream, stream> stream_pair(std::size_t capacity = 65'536) {
     if (capacity == 0) throw std::invalid_argument("stream_pair: the capacity must be at least 1 byte");
-    const auto there = std::make_shared<detail::memory_pipe>(capacity);
-    const auto back = std::make_shared<detail::memory_pipe>(capacity);
-    auto first = std::make_unique<detail::memory_channel>(back, there, "the second of a pair");
-    auto second = std::make_unique<detail::memory_channel>(there, back, "the first of a pair");
+    const detail::pipe_ptr there(new detail::memory_pipe(capacity));
+    const detail::pipe_ptr back(new detail::memory_pipe(capacity));
+    auto first = asynchio::detail::make_owner<detail::memory_channel>(back, there, "the second of a pair");
+    auto second = asynchio::detail::make_owner<detail::memory_channel>(there, back, "the first of a pair");
     detail::memory_channel::connect(*first, *second);
     return {stream(std::move(first)), stream(std::move(second))};
 }

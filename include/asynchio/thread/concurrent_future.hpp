@@ -4,50 +4,83 @@
 // The result of something that runs on a loop, for threads that are not the loop's.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/task/task_handle.hpp>
 
 #include <chrono>
 #include <condition_variable>
-#include <functional>
-#include <memory>
+#include <cstddef>
+#include <exception>
 #include <mutex>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace asynchio {
 
 namespace detail {
 
+/// A call that is made when a concurrent_future is done; its state owns it.
+class concurrent_callback : public list_link {
+public:
+    concurrent_callback() noexcept : list_link() {}
+    concurrent_callback(const concurrent_callback&) = delete;
+    concurrent_callback& operator=(const concurrent_callback&) = delete;
+    virtual ~concurrent_callback() = default;
+    virtual void call() = 0;
+};
+
 /// Shared by the futures and by the loop's side. The first of value, exception and cancellation counts.
 template<class T>
-class concurrent_state {
+class concurrent_state : public counted_object<concurrent_state<T>> {
 public:
     explicit concurrent_state(loop_ref l) noexcept : loop(std::move(l)) {}
+    ~concurrent_state() {
+        while (concurrent_callback* each = callbacks_.pop_front()) delete each;
+    }
 
     /// Any thread; calls the callbacks. @return false if it was done already.
     template<class Set>
     bool settle(Set set) noexcept {
-        std::vector<std::function<void()>> callbacks;
+        intrusive_list<concurrent_callback> callbacks;
         {
             const std::unique_lock lock(mutex_);
             if (done_) return false;
             set(result_);
             done_ = true;
-            callbacks.swap(callbacks_);
+            callbacks.append(callbacks_);
             changed_.notify_all();
         }
-        for (const auto& each : callbacks) {
+        while (concurrent_callback* each = callbacks.pop_front()) {
             try {
-                each();
+                each->call();
             } catch (...) {
                 callback_failed();
             }
+            delete each;
+            let_go();
         }
         return true;
+    }
+
+    /// A future, or a callback that is to be given one, refers to it.
+    void hold() noexcept {
+        const std::unique_lock lock(mutex_);
+        ++futures_;
+    }
+    /// And no longer does. An exception goes with the last one, on that thread, and not with the loop's side: its own
+    /// count is no ordering that a race detector sees.
+    void let_go() noexcept {
+        std::exception_ptr error;
+        const std::unique_lock lock(mutex_);
+        if (--futures_ != 0 || !done_ || !result_.error()) return;
+        error = result_.error();
+        result_.set_error(nullptr, result_.cancelled());
     }
 
     bool done() const noexcept {
@@ -68,18 +101,19 @@ public:
         return changed_.wait_for(lock, limit, [this] { return done_; });
     }
     /// @return false if it is done, and the callback was not taken.
-    bool add(std::function<void()>& callback) {
+    bool add(concurrent_callback& callback) noexcept {
         const std::unique_lock lock(mutex_);
         if (done_) return false;
-        callbacks_.push_back(std::move(callback));
+        callbacks_.push_back(callback);
+        ++futures_;
         return true;
     }
     /// After done(): does not change any more.
     outcome<T>& result() noexcept { return result_; }
 
     const loop_ref loop;
-    /// What to do on the loop when somebody cancels; set and used there.
-    std::function<void()> cancel_on_loop;
+    /// What is cancelled when the future is; set and used on the loop.
+    any_task_handle task;
 
 private:
     /// The loop's exception handler hears of it.
@@ -99,7 +133,8 @@ private:
     mutable std::condition_variable changed_;
     outcome<T> result_;
     bool done_ = false;
-    std::vector<std::function<void()>> callbacks_;
+    std::size_t futures_ = 0;
+    intrusive_list<concurrent_callback> callbacks_;
 };
 
 } // namespace detail
@@ -112,12 +147,24 @@ template<class T = void>
 class concurrent_future {
 public:
     concurrent_future() noexcept = default;
-    explicit concurrent_future(std::shared_ptr<detail::concurrent_state<T>> state) noexcept
-        : state_(std::move(state)) {}
+    explicit concurrent_future(detail::counted_ptr<detail::concurrent_state<T>> state) noexcept
+        : state_(std::move(state)) {
+        if (state_) state_->hold();
+    }
+    concurrent_future(const concurrent_future& other) noexcept : concurrent_future(other.state_) {}
+    concurrent_future(concurrent_future&& other) noexcept = default;
+    concurrent_future& operator=(concurrent_future other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    ~concurrent_future() {
+        if (state_) state_->let_go();
+    }
 
-    explicit operator bool() const noexcept { return state_ != nullptr; }
+    explicit operator bool() const noexcept { return static_cast<bool>(state_); }
 
-    /// Blocks until it is done and gives the result: a copy, or the value itself if it cannot be copied. @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
+    /// Blocks until it is done and gives the result: a copy, or the value itself if it cannot be copied.
+    /// @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
     T get() const {
         wait("get");
         if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
@@ -152,7 +199,7 @@ public:
         if (!first) return false;
         try {
             state.loop.call_soon_threadsafe([shared = state_] {
-                if (shared->cancel_on_loop) shared->cancel_on_loop();
+                if (shared->task) shared->task.cancel();
             });
         } catch (const std::logic_error&) { // the loop is closed, and the task with it
         }
@@ -167,13 +214,22 @@ public:
         static_assert(std::is_invocable_v<F&, concurrent_future> || std::is_invocable_v<F&>,
                       "a done callback is called with the concurrent_future, or with nothing");
         detail::require_callable(f, "add_done_callback");
-        std::function<void()> call = [f = std::make_shared<F>(std::move(f)), self = std::weak_ptr(state_)]() mutable {
-            if constexpr (std::is_invocable_v<F&, concurrent_future>)
-                (*f)(concurrent_future(self.lock()));
-            else
-                (*f)();
+        struct callback final : detail::concurrent_callback {
+            callback(F&& g, detail::concurrent_state<T>& of) : f(std::move(g)), state(of) {}
+            void call() override {
+                if constexpr (std::is_invocable_v<F&, concurrent_future>)
+                    f(concurrent_future(state.share()));
+                else
+                    f();
+            }
+            F f;
+            detail::concurrent_state<T>& state;
         };
-        if (!state.add(call)) call();
+        auto waiting = detail::make_owner<callback>(std::move(f), state);
+        if (state.add(*waiting))
+            static_cast<void>(waiting.release());
+        else
+            waiting->call();
     }
 
     /// For those who chain: the outcome, once it is done.
@@ -181,7 +237,7 @@ public:
 
 private:
     detail::concurrent_state<T>& get_state(const char* what) const {
-        if (state_ == nullptr) throw std::logic_error(std::string(what) + ": the concurrent_future is empty");
+        if (!state_) throw std::logic_error(std::string(what) + ": the concurrent_future is empty");
         return *state_;
     }
     void require_other_thread(const char* what) const {
@@ -196,7 +252,7 @@ private:
         state_->wait();
     }
 
-    std::shared_ptr<detail::concurrent_state<T>> state_;
+    detail::counted_ptr<detail::concurrent_state<T>> state_;
 };
 
 } // namespace asynchio

@@ -3,6 +3,7 @@
 
 // The pool that a loop starts when it is first needed, and ends with itself.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 
@@ -18,7 +19,7 @@ namespace detail {
 class loop_pool : public service {
 public:
     loop_pool(event_loop& loop, std::size_t most, thread_pool_options options)
-        : mailbox_(loop.ref()), core_(std::make_shared<pool_core>(most, options.spin.count())) {}
+        : mailbox_(loop.ref()), core_(new pool_core(most, options.spin.count())) {}
     loop_pool(const loop_pool&) = delete;
     loop_pool& operator=(const loop_pool&) = delete;
     ~loop_pool() override {
@@ -48,25 +49,22 @@ public:
         std::fputs("asynchio: a worker thread did not end in time and is left behind\n", stderr);
     }
 
-    const std::shared_ptr<pool_core>& core() const noexcept { return core_; }
+    const counted_ptr<pool_core>& core() const noexcept { return core_; }
 
 protected:
     bool given_up_ = false;
 
 private:
     loop_ref mailbox_;
-    std::shared_ptr<pool_core> core_;
+    counted_ptr<pool_core> core_;
 };
 
 class default_pool final : public loop_pool {
 public:
     using loop_pool::loop_pool;
+    explicit default_pool(event_loop& loop) : loop_pool(loop, thread_pool::default_size(), thread_pool_options()) {}
 
-    static default_pool& of(event_loop& loop) {
-        return loop.services().get<default_pool>([&loop] {
-            return std::make_unique<default_pool>(loop, thread_pool::default_size(), thread_pool_options());
-        });
-    }
+    static default_pool& of(event_loop& loop) { return loop.services().get<default_pool>(loop); }
 };
 
 } // namespace detail
@@ -78,8 +76,7 @@ inline void set_default_pool(std::size_t most, thread_pool_options options = {})
     if (most == 0) throw std::invalid_argument("set_default_pool: the number of threads must be at least 1");
     if (loop.services().find<detail::default_pool>() != nullptr)
         throw std::logic_error("set_default_pool: the default pool is in use already");
-    loop.services().get<detail::default_pool>(
-        [&] { return std::make_unique<detail::default_pool>(loop, most, options); });
+    loop.services().get<detail::default_pool>(loop, most, options);
 }
 
 } // namespace asynchio

@@ -3,8 +3,10 @@
 
 // One loop per thread: for programs that one thread is not enough for.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/owner_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/signals_blocked.hpp>
+#include <asynchio/loop/native_thread.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/task/task.hpp>
@@ -12,14 +14,12 @@
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -40,7 +40,7 @@ namespace asynchio {
 class loop_group {
 public:
     /// One for each core.
-    static std::size_t default_size() noexcept { return std::max(1U, std::thread::hardware_concurrency()); }
+    static std::size_t default_size() noexcept { return detail::processors(); }
 
     /// Starts `number` loops. @param options of each; handle_sigint is the business of who runs the main loop.
     /// @throws std::invalid_argument for 0; std::system_error when the system has no descriptors or threads left: no
@@ -96,14 +96,18 @@ public:
 private:
     /// A loop, and its thread's program. Made, and destroyed when the thread has ended, by the owner.
     struct member : detail::ready_item {
-        explicit member(const run_options& options)
-            : ready_item(&end), ended_by(options), loop(ended_by.get_loop().ref()) {}
+        member(const run_options& options, std::size_t i)
+            : ready_item(&end), ended_by(options), loop(ended_by.get_loop().ref()), index(i) {}
 
-        void work(std::size_t index) noexcept {
-            detail::name_this_thread(("aio-loop-" + std::to_string(index)).substr(0, 15).c_str());
+        void work() noexcept {
+            detail::name_this_thread("aio-loop", index);
             event_loop& mine = ended_by.get_loop();
             while (!ending) mine.run_forever(); // also when somebody else has stopped it
             ended_by.close();
+        }
+        static void* run(void* what) noexcept {
+            static_cast<member*>(what)->work();
+            return nullptr;
         }
         static void end(ready_item& item) noexcept {
             auto& self = static_cast<member&>(item);
@@ -113,10 +117,11 @@ private:
 
         runner ended_by;
         const loop_ref loop;
+        const std::size_t index;
         bool ending = false; // the loop's
         std::mutex entry;    // what is submitted is posted before the end, or refused
         bool told = false;
-        std::thread thread;
+        detail::native_thread thread;
     };
 
     member& member_at(std::size_t index) const {
@@ -128,16 +133,16 @@ private:
     void stop() noexcept {
         for (const auto& each : members_) {
             const std::lock_guard lock(each->entry);
-            if (!std::exchange(each->told, true) && each->thread.joinable()) each->loop.post(*each);
+            if (!detail::exchange(each->told, true) && each->thread.started()) each->loop.post(*each);
         }
     }
     void join() {
         const std::lock_guard lock(joining_);
         for (const auto& each : members_)
-            if (each->thread.joinable()) each->thread.join();
+            each->thread.join();
     }
 
-    std::vector<std::unique_ptr<member>> members_;
+    detail::owner_vector<member> members_;
     std::atomic<std::size_t> next_ = 0;
     std::mutex joining_;
 };
@@ -145,13 +150,9 @@ private:
 inline loop_group::loop_group(std::size_t number, const run_options& options) {
     if (number == 0) throw std::invalid_argument("loop_group: the number of loops must be at least 1");
     members_.reserve(number);
-    while (members_.size() < number) members_.push_back(std::make_unique<member>(options));
+    while (members_.size() < number) members_.push_back(detail::make_owner<member>(options, members_.size()));
     try {
-        const detail::signals_blocked inherited;
-        for (std::size_t i = 0; i < number; ++i) {
-            member& each = *members_[i];
-            each.thread = std::thread([&each, i] { each.work(i); });
-        }
+        for (member* each : members_) each->thread = detail::native_thread(&member::run, each);
     } catch (...) {
         stop();
         join();

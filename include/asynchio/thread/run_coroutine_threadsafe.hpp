@@ -3,48 +3,64 @@
 
 // Starting a task on a loop from another thread.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 
 #include <exception>
-#include <memory>
 #include <utility>
 
 namespace asynchio {
 
 namespace detail {
 
-/// Ends the future when it is destroyed: the loop was closed before the task came to its end, or began.
+/// The loop's side of a future. Destroyed with it still open, it cancels it: the loop was closed before the task came to
+/// its end, or began.
 template<class T>
-struct settle_at_end {
-    explicit settle_at_end(std::shared_ptr<concurrent_state<T>> s) noexcept : state(std::move(s)) {}
+class settle_at_end {
+public:
+    explicit settle_at_end(counted_ptr<concurrent_state<T>> state) noexcept : state_(std::move(state)) {}
     settle_at_end(settle_at_end&& other) noexcept = default;
     settle_at_end& operator=(settle_at_end&&) = delete;
     ~settle_at_end() {
-        if (state == nullptr) return;
-        state->cancel_on_loop = nullptr;
-        state->settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); });
+        if (!state_) return;
+        settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); });
     }
 
-    /// The task is done.
-    void operator()(task_handle<T> handle) {
-        state->settle([&](outcome<T>& result) {
-            try {
-                if constexpr (std::is_void_v<T>) {
-                    handle.result();
-                    result.emplace();
-                } else {
-                    result.emplace(take_result<T, true>(*handle.completion()));
+    concurrent_state<T>& state() const noexcept { return *state_; }
+
+    /// The task is done. What it ended with is the future's alone when a thread hears of it: an exception's own count is
+    /// no ordering that a race detector sees, so this thread shall not be the one that ends it.
+    void operator()(const task_handle<T>& handle) {
+        completion& task = *handle.completion();
+        const bool cancelled = task.outcome_base::cancelled();
+        std::exception_ptr error = take_error(task);
+        settle([&](outcome<T>& result) {
+            if (!error) {
+                try {
+                    if constexpr (std::is_void_v<T>)
+                        result.emplace();
+                    else
+                        result.emplace(take_result<T, true>(task));
+                    return;
+                } catch (...) {
+                    error = std::current_exception();
                 }
-            } catch (const cancelled_error&) {
-                result.set_error(std::current_exception(), true);
-            } catch (...) {
-                result.set_error(std::current_exception(), false);
             }
+            result.set_error(error, cancelled);
+            error = nullptr; // not moved: libc++ copies
         });
     }
 
-    std::shared_ptr<concurrent_state<T>> state;
+private:
+    template<class Set>
+    void settle(Set set) noexcept {
+        const counted_ptr<concurrent_state<T>> state = std::move(state_);
+        state->task = any_task_handle();
+        state->settle(set);
+    }
+
+    counted_ptr<concurrent_state<T>> state_;
 };
 
 } // namespace detail
@@ -54,23 +70,24 @@ struct settle_at_end {
 /// `x` is a task, another awaitable, or a callable without arguments, which is called on the loop.
 /// @throws std::logic_error when the loop is closed.
 /// Cancellation: of the future cancels the task; a cancelled task makes the future cancelled.
-/// Threads: any; the task sees the context variables of the thread or task that calls this. What is given is moved to the loop's thread, and dropped by whoever closes the loop if that is first.
+/// Threads: any; the task sees the context variables of the thread or task that calls this. What is given is moved to the
+/// loop's thread, and dropped by whoever closes the loop if that is first.
 /// Cost: three allocations and a wake-up if the loop sleeps.
 template<class X>
 auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
     auto started = detail::as_task(std::forward<X>(x));
     using T = typename decltype(started)::value_type;
-    auto state = std::make_shared<detail::concurrent_state<T>>(loop);
+    detail::counted_ptr<detail::concurrent_state<T>> state(new detail::concurrent_state<T>(loop));
     loop.call_soon_threadsafe(
         [](task<T> coroutine, detail::settle_at_end<T> end) {
-            if (end.state->cancelled()) return; // before it began
-            auto* const shared = end.state.get();
+            detail::concurrent_state<T>& shared = end.state();
+            if (shared.cancelled()) return; // before it began
             try {
                 const task_handle<T> handle = create_task(std::move(coroutine));
-                shared->cancel_on_loop = [handle] { handle.cancel(); };
+                shared.task = handle;
                 handle.add_done_callback(std::move(end));
             } catch (...) {
-                shared->settle([](outcome<T>& result) { result.set_error(std::current_exception(), false); });
+                shared.settle([](outcome<T>& result) { result.set_error(std::current_exception(), false); });
                 throw; // the loop's exception handler hears of it too
             }
         },

@@ -3,7 +3,11 @@
 
 // A blocking call in a thread of a given pool, as a future.
 
+#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/functional.hpp>
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/task.hpp>
@@ -13,9 +17,7 @@
 
 #include <atomic>
 #include <exception>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -67,9 +69,9 @@ public:
         try {
             const auto call = [this](Args&... args) -> result {
                 if constexpr (stoppable)
-                    return std::invoke(std::move(f_), stop_.get_token(), std::move(args)...);
+                    return detail::invoke(std::move(f_), stop_.get_token(), std::move(args)...);
                 else
-                    return std::invoke(std::move(f_), std::move(args)...);
+                    return detail::invoke(std::move(f_), std::move(args)...);
             };
             if constexpr (std::is_void_v<result>) {
                 std::apply(call, args_);
@@ -96,7 +98,7 @@ class executor_jobs;
 class executor_job : public pool_job, private ready_item, private watcher {
 public:
     /// @throws what the pool throws; the job is the caller's then.
-    void submit(event_loop& loop, completion& result, std::shared_ptr<pool_core> core);
+    void submit(event_loop& loop, completion& result, counted_ptr<pool_core> core);
 
     /// The loop is gone: the result has nowhere to go.
     void orphan() noexcept {
@@ -159,7 +161,7 @@ private:
     place place_{*this};
     executor_jobs* registry_ = nullptr;
     completion* future_ = nullptr;
-    std::shared_ptr<pool_core> core_;
+    counted_ptr<pool_core> core_;
     loop_ref box_;
     std::atomic<phase> phase_ = phase::out;
 };
@@ -178,13 +180,13 @@ public:
     bool closed() const noexcept override { return true; }
 
     static executor_jobs& of(event_loop& loop) {
-        return loop.services().get<executor_jobs>([] { return std::make_unique<executor_jobs>(); });
+        return loop.services().get<executor_jobs>();
     }
 
     intrusive_list<executor_job::place> out;
 };
 
-inline void executor_job::submit(event_loop& loop, completion& result, std::shared_ptr<pool_core> core) {
+inline void executor_job::submit(event_loop& loop, completion& result, counted_ptr<pool_core> core) {
     registry_ = &executor_jobs::of(loop);
     box_ = loop.ref();
     core_ = std::move(core);
@@ -235,19 +237,19 @@ public:
     explicit executor_call(G&& f, Given&&... args) : call_(std::forward<G>(f), std::forward<Given>(args)...) {}
 
     /// The call runs in the worker's context, as in asyncio.
-    static future<result> start(event_loop& loop, const std::shared_ptr<pool_core>& core, F f, Args... args) {
-        return submitted(loop, core, std::make_unique<executor_call>(std::move(f), std::move(args)...));
+    static future<result> start(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
+        return submitted(loop, core, make_owner<executor_call>(std::move(f), std::move(args)...));
     }
     /// The call runs in a copy of the caller's context.
-    static future<result> start_in_context(event_loop& loop, const std::shared_ptr<pool_core>& core, F f, Args... args) {
-        auto job = std::make_unique<executor_call>(std::move(f), std::move(args)...);
+    static future<result> start_in_context(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
+        auto job = make_owner<executor_call>(std::move(f), std::move(args)...);
         job->context_.emplace(inherited_context());
         return submitted(loop, core, std::move(job));
     }
 
 private:
-    static future<result> submitted(event_loop& loop, const std::shared_ptr<pool_core>& core,
-                                    std::unique_ptr<executor_call> job) {
+    static future<result> submitted(event_loop& loop, const counted_ptr<pool_core>& core,
+                                    owner<executor_call> job) {
         future<result> made(loop);
         job->submit(loop, *made.completion(), core);
         static_cast<void>(job.release());
@@ -263,7 +265,7 @@ private:
 
     kept_call call_;
     outcome<result> outcome_;
-    std::optional<context_slot> context_;
+    late_value<context_slot> context_;
 };
 
 /// to_thread(abandon_on_cancel, ...): given to the pool when it is awaited.
@@ -286,7 +288,7 @@ public:
 
 private:
     static void arrived(ready_item& item) noexcept {
-        const std::unique_ptr<pool_end> self(&static_cast<pool_end&>(item));
+        const owner<pool_end> self(&static_cast<pool_end&>(item));
         self->box_.get()->post_arrived();
         if (!self->waiting_.target.done()) self->waiting_.target.set_result();
         self->waiting_.let_go();
@@ -297,10 +299,10 @@ private:
 };
 
 template<class = void>
-task<> close_pool(std::shared_ptr<pool_core> core) {
+task<> close_pool(counted_ptr<pool_core> core) {
     event_loop& loop = get_running_loop();
     const future<> ended;
-    auto watcher = std::make_unique<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
+    auto watcher = make_owner<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
     loop.expect_post();
     core->close(watcher.release());
     co_await ended;

@@ -3,12 +3,14 @@
 
 // A small pool of threads for blocking calls.
 
+#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
-#include <asynchio/loop/signals_blocked.hpp>
+#include <asynchio/loop/native_thread.hpp>
 #include <asynchio/thread/worker_count.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -17,9 +19,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
-#include <vector>
 
 namespace asynchio {
 
@@ -57,18 +57,23 @@ protected:
 };
 
 /// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
-class pool_core {
+class pool_core : public counted_object<pool_core> {
 public:
     pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) {}
 
     /// @throws std::logic_error after close(), std::system_error when not even one thread can be started.
-    void submit(pool_job& job, const std::shared_ptr<pool_core>& self) {
-        const std::unique_lock lock(mutex_);
-        if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
-        if (idle_ <= queued_.load(std::memory_order_relaxed) && threads_.size() < most_) start_thread(self);
-        jobs_.push_back(job);
-        queued_.fetch_add(1, std::memory_order_release);
-        if (sleeping_ > 0) work_.notify_one();
+    void submit(pool_job& job, const counted_ptr<pool_core>& self) {
+        const counted_ptr<pool_core> alive = self; // the job may end, and who gave it, before the thread is woken
+        bool wake = false;
+        {
+            const std::unique_lock lock(mutex_);
+            if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
+            if (idle_ <= queued_.load(std::memory_order_relaxed) && threads_.size() < most_) add_thread(self);
+            jobs_.push_back(job);
+            queued_.fetch_add(1, std::memory_order_release);
+            wake = sleeping_ > 0;
+        }
+        if (wake) work_.notify_one(); // under the lock the thread would wake only to wait for it
     }
 
     /// Takes `job` back if no thread has begun it. @return whether it will never run.
@@ -98,12 +103,12 @@ public:
 
     /// Waits for the threads; after close().
     void join() noexcept {
-        for (std::thread& each : threads_) each.join();
+        for (native_thread& each : threads_) each.join();
         threads_.clear();
     }
     /// Gives up on threads that are in a call that does not end.
     void abandon() noexcept {
-        for (std::thread& each : threads_) each.detach();
+        for (native_thread& each : threads_) each.detach();
         threads_.clear();
     }
 
@@ -113,15 +118,33 @@ public:
         return threads_.size();
     }
 
+    /// Whether a thread is in a job.
+    bool busy() noexcept {
+        const std::unique_lock lock(mutex_);
+        return idle_ != running_;
+    }
+
     /// For whoever waits outside of a loop until a job has ended; see job_thread_wait.
     std::mutex& mutex() noexcept { return mutex_; }
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
 private:
-    void start_thread(const std::shared_ptr<pool_core>& self) {
-        const signals_blocked inherited;
+    /// What a thread is started with: it keeps the core alive.
+    struct start {
+        counted_ptr<pool_core> core;
+        std::size_t index;
+    };
+    static void* run(void* what) noexcept {
+        const owner<start> self(static_cast<start*>(what));
+        self->core->work(self->index);
+        return nullptr;
+    }
+    void add_thread(const counted_ptr<pool_core>& self) {
         try {
-            threads_.emplace_back([self, index = threads_.size()] { self->work(index); });
+            auto what = make_owner<start>(start{self, threads_.size()});
+            threads_.reserve(threads_.size() + 1);
+            threads_.push_back(native_thread(&run, what.get()));
+            static_cast<void>(what.release());
             ++running_;
             ++idle_;
             workers_alive.fetch_add(1, std::memory_order_relaxed);
@@ -131,7 +154,8 @@ private:
     }
 
     void work(std::size_t index) noexcept {
-        name_this_thread(("asynchio-" + std::to_string(index)).substr(0, 15).c_str());
+        count_worker_until_its_end();
+        name_this_thread("asynchio", index);
         std::unique_lock lock(mutex_);
         for (;;) {
             if (pool_job* job = jobs_.pop_front()) {
@@ -154,7 +178,6 @@ private:
         intrusive_list<pool_watcher> told;
         if (last) std::swap(told, watchers_);
         lock.unlock();
-        workers_alive.fetch_sub(1, std::memory_order_relaxed);
         while (pool_watcher* each = told.pop_front()) each->ended();
     }
 
@@ -182,7 +205,7 @@ private:
     const nanoseconds_count spin_;
     bool closing_ = false;
     intrusive_list<pool_watcher> watchers_;
-    std::vector<std::thread> threads_;
+    trivial_vector<native_thread> threads_;
 };
 
 } // namespace detail
@@ -206,7 +229,8 @@ class thread_pool {
 public:
     /// `min(32, cores + 4)`, as in Python.
     static std::size_t default_size() noexcept {
-        return std::min<std::size_t>(32, std::max(1U, std::thread::hardware_concurrency()) + 4);
+        const std::size_t cores = detail::processors();
+        return cores < 28 ? cores + 4 : 32;
     }
 
     /// @throws std::invalid_argument for no threads at all.
@@ -228,14 +252,14 @@ public:
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<void> aclose();   // thread/run_in_executor.hpp
 
-    const std::shared_ptr<detail::pool_core>& core() const noexcept { return core_; }
+    const detail::counted_ptr<detail::pool_core>& core() const noexcept { return core_; }
 
 private:
-    static std::shared_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options) {
+    static detail::counted_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options) {
         if (most == 0) throw std::invalid_argument("thread_pool: the number of threads must be at least 1");
-        return std::make_shared<detail::pool_core>(most, options.spin.count());
+        return detail::counted_ptr<detail::pool_core>(new detail::pool_core(most, options.spin.count()));
     }
-    std::shared_ptr<detail::pool_core> core_;
+    detail::counted_ptr<detail::pool_core> core_;
 };
 
 } // namespace asynchio

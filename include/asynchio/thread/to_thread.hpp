@@ -4,6 +4,7 @@
 // A blocking call in a worker thread, awaited.
 
 #include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -13,7 +14,6 @@
 
 #include <coroutine>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <source_location>
 #include <tuple>
@@ -96,7 +96,7 @@ private:
         }
         // Once posted, the loop may resume and destroy all this at any moment.
         const loop_ref box = box_;
-        const std::shared_ptr<pool_core> core = core_;
+        const counted_ptr<pool_core> core = core_;
         if (box.post(*this)) return;
         const std::unique_lock lock(core->mutex());
         refused_ = true;
@@ -123,7 +123,7 @@ private:
     outcome<result> outcome_;
     context_slot context_; // a copy of the awaiting task's
     shared_text message_;
-    std::shared_ptr<pool_core> core_;
+    counted_ptr<pool_core> core_;
     loop_ref box_;
     state state_ = state::idle;
     bool cancelled_ = false;

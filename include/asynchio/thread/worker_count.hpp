@@ -9,4 +9,17 @@ namespace asynchio::detail {
 
 inline std::atomic<int> workers_alive = 0;
 
+/// Counts the calling thread, added to workers_alive by whoever started it, until its very end: as the first of its
+/// thread_local objects it goes last, when its frame_pool has given back what it held.
+inline void count_worker_until_its_end() noexcept {
+    struct counted {
+        counted() = default;
+        counted(const counted&) = delete;
+        counted& operator=(const counted&) = delete;
+        ~counted() { workers_alive.fetch_sub(1, std::memory_order_release); }
+    };
+    static thread_local const counted self;
+    static_cast<void>(&self);
+}
+
 } // namespace asynchio::detail

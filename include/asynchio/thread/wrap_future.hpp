@@ -4,6 +4,7 @@
 // Futures that other threads complete, as futures of the running loop.
 
 #include <asynchio/core/outcome.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>
@@ -13,7 +14,6 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
-#include <future>
 #include <memory>
 #include <stdexcept>
 #include <type_traits>
@@ -23,20 +23,29 @@ namespace asynchio {
 
 namespace detail {
 
-/// A worker's wait for a std::future or std::shared_future. The source ends on the worker, whatever happens: that of
+/// A std::future, or what is used as one; without <future>, which who has one has included.
+template<class Source>
+concept blocking_future = requires(Source& source) {
+    static_cast<bool>(source.valid());
+    source.get();
+    source.wait_for(std::chrono::seconds(0)) == decltype(source.wait_for(std::chrono::seconds(0)))::ready;
+};
+
+/// A worker's wait for one. The source ends on the worker, whatever happens: that of
 /// std::async waits for its thread there.
 template<class Source, class T>
-class std_future_wait final : public executor_job {
+class blocking_future_wait final : public executor_job {
 public:
-    explicit std_future_wait(Source&& source) noexcept : source_(std::move(source)) {}
+    explicit blocking_future_wait(Source&& source) noexcept : source_(std::move(source)) {}
 
     static future<T> start(event_loop& loop, Source&& source) {
         if (!source.valid())
             throw std::logic_error(
                 "wrap_future: the std::future is empty: default-constructed, moved from, or asked before");
         future<T> made(loop);
-        const bool ready = source.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-        auto job = std::make_unique<std_future_wait>(std::move(source));
+        const auto status = source.wait_for(std::chrono::seconds(0));
+        const bool ready = status == decltype(source.wait_for(std::chrono::seconds(0)))::ready;
+        auto job = make_owner<blocking_future_wait>(std::move(source));
         if (ready) {
             job->call();
             job->deliver(*made.completion());
@@ -107,8 +116,9 @@ future<T> wrap_future(const concurrent_future<T>& source) {
     return followed;
 }
 
-/// A future of the running loop for what a std::future will give. A thread of the loop's default pool waits for it,
-/// unless it is ready: each one that is pending holds a thread. A deferred one runs there.
+/// A future of the running loop for what a std::future will give, or a std::shared_future, whose value is copied, or
+/// another template that is used as they are, by valid(), wait_for() and get(). A thread of the loop's default pool
+/// waits for it, unless it is ready: each one that is pending holds a thread. A deferred one runs there.
 ///
 /// Cancellation: of the future: at once. The wait itself cannot be interrupted, so the thread stays until the
 /// std::future is ready, and the result is dropped; a wait that was still queued is not begun. To have a cancellation
@@ -117,17 +127,13 @@ future<T> wrap_future(const concurrent_future<T>& source) {
 /// Lifetime: at its end the loop waits for the thread as for every job (run_options::shutdown_timeout).
 /// @throws std::logic_error without a running loop, or for a std::future that is empty.
 /// Cost: two allocations. See also: to_thread.
-template<class T>
-future<T> wrap_future(std::future<T> source) {
-    return detail::std_future_wait<std::future<T>, T>::start(get_running_loop(), std::move(source));
-}
-
-/// The same for a shared one, whose value is copied.
-template<class T>
-future<T> wrap_future(std::shared_future<T> source) {
-    static_assert(std::is_void_v<T> || std::is_reference_v<T> || std::is_copy_constructible_v<T>,
+template<template<class> class Source, class T>
+    requires detail::blocking_future<Source<T>>
+future<T> wrap_future(Source<T> source) {
+    static_assert(!std::is_copy_constructible_v<Source<T>> || std::is_void_v<T> || std::is_reference_v<T> ||
+                      std::is_copy_constructible_v<T>,
                   "wrap_future copies the value of a std::shared_future");
-    return detail::std_future_wait<std::shared_future<T>, T>::start(get_running_loop(), std::move(source));
+    return detail::blocking_future_wait<Source<T>, T>::start(get_running_loop(), std::move(source));
 }
 
 } // namespace asynchio

@@ -3,9 +3,11 @@
 
 // Waiting for several children until enough of them have ended: the common part of gather and race.
 
+#include <asynchio/combine/detail/owned_tasks.hpp>
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/task/child_set.hpp>
 
-#include <iterator>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -44,7 +46,7 @@ public:
 
 protected:
     explicit joint_state(joint_end end) noexcept : end_(end) {}
-    joint_state(joint_state&& other) noexcept : child_set(std::move(other)), end_(other.end_) {}
+    joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // only before begin()
 
     void ended(completion& child) noexcept {
         --running_;
@@ -79,7 +81,7 @@ protected:
     }
 
     void stop_others() noexcept {
-        if (std::exchange(stopped_, true) || !owned_run()) return;
+        if (detail::exchange(stopped_, true) || !owned_run()) return;
         cancel_children(shared_text(), true);
     }
 
@@ -107,16 +109,15 @@ protected:
     bool cancelled_late_ = false;
 };
 
-/// What is known of the children when the code is compiled.
+/// What is known of the children when the code is compiled: of a vector or owned_tasks, and of a tuple.
 template<class Children>
-struct children_kinds;
-template<class Child>
-struct children_kinds<std::vector<Child>> {
-    static constexpr bool all_owned = Child::owned;
-    static constexpr bool any_owned = Child::owned;
+struct children_kinds {
+    using child = typename Children::value_type;
+    static constexpr bool all_owned = child::owned;
+    static constexpr bool any_owned = child::owned;
     static constexpr bool only_tasks_of_tuple = false;
-    static std::size_t count(const std::vector<Child>& c) noexcept { return c.size(); }
-    static std::size_t count_owned(const std::vector<Child>& c) noexcept { return Child::owned ? c.size() : 0; }
+    static std::size_t count(const Children& c) noexcept { return c.size(); }
+    static std::size_t count_owned(const Children& c) noexcept { return child::owned ? c.size() : 0; }
 };
 template<class... Each>
 struct children_kinds<std::tuple<Each...>> {
@@ -129,7 +130,7 @@ struct children_kinds<std::tuple<Each...>> {
     }
 };
 
-/// With the children: a tuple or a vector of owned_child and watched_child.
+/// With the children: a tuple or a vector of owned_child and watched_child, or owned_tasks.
 template<class Children>
 class joint : public joint_state {
 public:
@@ -195,6 +196,14 @@ protected:
         finish();
     }
 
+    template<class F>
+    void each_child(F f) {
+        if constexpr (requires { children_.size(); })
+            for (auto&& child : children_) f(child);
+        else
+            std::apply([&](auto&... child) { (f(child), ...); }, children_);
+    }
+
     Children children_;
 
 private:
@@ -224,39 +233,31 @@ private:
     static constexpr bool any_owned = kinds::any_owned;
     std::size_t count() const noexcept { return kinds::count(children_); }
     std::size_t count_owned() const noexcept { return kinds::count_owned(children_); }
-
-    template<class F>
-    void each_child(F f) {
-        if constexpr (requires { children_.size(); })
-            for (auto& child : children_) f(child);
-        else
-            std::apply([&](auto&... child) { (f(child), ...); }, children_);
-    }
 };
 
 /// A range whose elements can be children: handles, futures, tasks or other awaitables.
 template<class R>
-concept child_range = requires(R& r) {
-    std::begin(r);
-    std::end(r);
-} && (!awaitable<R>);
+concept child_range = range<R> && !awaitable<R>;
 
 template<class R>
 using range_element_t =
     std::conditional_t<std::is_lvalue_reference_v<R> &&
-                           std::is_base_of_v<handle_base, std::remove_cvref_t<decltype(*std::begin(std::declval<R&>()))>>,
-                       decltype(*std::begin(std::declval<R&>())),
-                       std::remove_cvref_t<decltype(*std::begin(std::declval<R&>()))>&&>;
+                           std::is_base_of_v<handle_base, range_value_t<R>>,
+                       range_reference_t<R>, range_value_t<R>&&>;
 
+/// The children of a range: a vector of tasks that is given up keeps them.
+template<class T>
+owned_tasks<T> make_children(std::vector<task<T>>&& tasks) {
+    return owned_tasks<T>(std::move(tasks));
+}
 template<class R>
-using range_child_t = child_t<range_element_t<R>>;
-
-template<class R>
-std::vector<range_child_t<R>> make_children(R&& range) {
-    std::vector<range_child_t<R>> children;
+auto make_children(R&& range) {
+    std::vector<child_t<range_element_t<R>>> children;
     if constexpr (requires { range.size(); }) children.reserve(range.size());
     for (auto&& each : range) children.push_back(make_child(static_cast<range_element_t<R>>(each)));
     return children;
 }
+template<class R>
+using range_children_t = decltype(make_children(std::declval<R>()));
 
 } // namespace asynchio::detail

@@ -3,12 +3,12 @@
 
 // Handles that are watched for their end alone: by wait and as_completed.
 
+#include <asynchio/core/pointer_set.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/task/handle_base.hpp>
 
-#include <iterator>
 #include <optional>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -52,37 +52,39 @@ template<class Owner, class H>
 std::vector<observed<H, Owner>> observe(std::vector<H> handles, const char* who) {
     std::vector<observed<H, Owner>> list;
     list.reserve(handles.size());
-    std::set<const completion*> seen;
+    pointer_set seen(handles.size());
     for (H& each : handles) {
         if (!each) throw std::logic_error(std::string(who) + ": a handle is empty");
         require_own_loop(*each.completion(), who);
-        if (seen.insert(each.completion()).second) list.emplace_back(std::move(each));
+        if (seen.insert(each.completion())) list.emplace_back(std::move(each));
     }
     return list;
 }
 
 template<class R>
-concept handle_range = requires(R& r) {
-    requires std::is_base_of_v<handle_base, std::remove_cvref_t<decltype(*std::begin(r))>>;
-    std::end(r);
-};
+concept handle_range = range<R> && std::is_base_of_v<handle_base, range_value_t<R>>;
 
 template<handle_range R>
 auto handles_of(R&& range) {
-    using H = std::remove_cvref_t<decltype(*std::begin(range))>;
-    std::vector<H> handles;
+    std::vector<range_value_t<R>> handles;
+    if constexpr (requires { range.size(); }) handles.reserve(range.size());
     for (auto&& each : range) handles.push_back(each);
     return handles;
 }
 
+inline constexpr nanoseconds_count no_timeout = -1;
+
+/// Of a duration, of which one below 0 counts as 0, or an optional one.
 template<class D>
-std::optional<nanoseconds_count> optional_timeout(const D& timeout) {
-    if constexpr (std::is_same_v<D, std::nullopt_t>)
-        return std::nullopt;
-    else if constexpr (requires { timeout.has_value(); })
-        return timeout ? std::optional<nanoseconds_count>(to_nanoseconds(*timeout)) : std::nullopt;
-    else
-        return to_nanoseconds(timeout);
+nanoseconds_count timeout_of(const D& timeout) {
+    if constexpr (std::is_same_v<D, std::nullopt_t>) {
+        return no_timeout;
+    } else if constexpr (requires { timeout.has_value(); }) {
+        return timeout ? timeout_of(*timeout) : no_timeout;
+    } else {
+        const nanoseconds_count count = to_nanoseconds(timeout);
+        return count < 0 ? 0 : count;
+    }
 }
 
 } // namespace asynchio::detail

@@ -3,6 +3,7 @@
 
 // Where several tasks put results and one async_generator takes them: under merge and map.
 
+#include <asynchio/core/owner.hpp>
 #include <asynchio/task/crew.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/ring_buffer.hpp>
@@ -149,7 +150,7 @@ private:
 
 /// What `State`, an outlet with its tasks, gives, until its end or until it is closed; then no task is left.
 template<class State>
-async_generator<typename State::item_type> stream_of(std::unique_ptr<State> state) {
+async_generator<typename State::item_type> stream_of(owner<State> state) {
     std::exception_ptr error;
     bool closed = false;
     try {

@@ -3,9 +3,10 @@
 
 // Bytes that were read and not asked for yet.
 
+#include <asynchio/core/exchange.hpp>
+
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -17,9 +18,9 @@ public:
     byte_buffer() noexcept = default;
     byte_buffer(const byte_buffer&) = delete;
     byte_buffer& operator=(const byte_buffer&) = delete;
-    ~byte_buffer() = default;
+    ~byte_buffer() { delete[] data_; }
 
-    std::string_view view() const noexcept { return {data_.get() + begin_, end_ - begin_}; }
+    std::string_view view() const noexcept { return {data_ + begin_, end_ - begin_}; }
     std::size_t size() const noexcept { return end_ - begin_; }
     bool empty() const noexcept { return begin_ == end_; }
 
@@ -31,7 +32,7 @@ public:
     /// Room for at least `count` bytes behind the last one, until the next call. @throws std::bad_alloc without memory.
     char* prepare(std::size_t count) {
         if (capacity_ - end_ < count) make_room(count);
-        return data_.get() + end_;
+        return data_ + end_;
     }
     /// How much room there is behind the last byte.
     std::size_t room() const noexcept { return capacity_ - end_; }
@@ -43,18 +44,18 @@ public:
         if (begin_ < bytes.size()) {
             const std::size_t size = this->size();
             prepare(bytes.size());
-            std::memmove(data_.get() + begin_ + bytes.size(), data_.get() + begin_, size);
+            std::memmove(data_ + begin_ + bytes.size(), data_ + begin_, size);
             end_ += bytes.size();
         } else {
             begin_ -= bytes.size();
         }
-        std::memcpy(data_.get() + begin_, bytes.data(), bytes.size());
+        std::memcpy(data_ + begin_, bytes.data(), bytes.size());
     }
 
     /// Gives memory back that holds nothing.
     void release() noexcept {
         if (!empty()) return;
-        data_.reset();
+        delete[] detail::exchange(data_, nullptr);
         capacity_ = begin_ = end_ = 0;
     }
 
@@ -62,20 +63,20 @@ private:
     void make_room(std::size_t count) {
         const std::size_t size = this->size();
         if (capacity_ - size >= count && size <= capacity_ / 2) {
-            std::memmove(data_.get(), data_.get() + begin_, size);
+            std::memmove(data_, data_ + begin_, size);
         } else {
             std::size_t wanted = size + count;
             if (wanted < capacity_ * 2) wanted = capacity_ * 2;
-            std::unique_ptr<char[]> larger(new char[wanted]);
-            if (size != 0) std::memcpy(larger.get(), data_.get() + begin_, size);
-            data_ = std::move(larger);
+            char* const larger = new char[wanted];
+            if (size != 0) std::memcpy(larger, data_ + begin_, size);
+            delete[] detail::exchange(data_, larger);
             capacity_ = wanted;
         }
         begin_ = 0;
         end_ = size;
     }
 
-    std::unique_ptr<char[]> data_;
+    char* data_ = nullptr;
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;

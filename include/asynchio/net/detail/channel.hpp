@@ -3,6 +3,8 @@
 
 // What is behind a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/byte_buffer.hpp>
@@ -12,9 +14,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <sys/uio.h>
+#include <utility>
 
 namespace asynchio::detail {
 
@@ -76,7 +80,8 @@ public:
     /// No more will come: the end, or an error.
     bool ended() const noexcept { return at_end() || error_ != 0; }
 
-    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended(). @throws std::bad_alloc without memory.
+    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended().
+    /// @throws std::bad_alloc without memory.
     std::size_t fill() {
         char* to = buffer_.prepare(chunk_);
         const std::size_t room = buffer_.room();
@@ -175,7 +180,7 @@ public:
 
 private:
     void release() noexcept {
-        if (channel_owner* owner = std::exchange(owner_, nullptr)) owner->released(*this);
+        if (channel_owner* owner = detail::exchange(owner_, nullptr)) owner->released(*this);
     }
 
     byte_buffer buffer_;
@@ -189,5 +194,11 @@ private:
     bool closed_ = false;
     bool hung_up_ = false; // closed by a server
 };
+
+/// A `C`, known by its base from the start.
+template<class C, class... Args>
+owner<channel> make_channel(Args&&... args) {
+    return owner<channel>(new C(std::forward<Args>(args)...));
+}
 
 } // namespace asynchio::detail

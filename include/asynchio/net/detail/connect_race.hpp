@@ -3,6 +3,8 @@
 
 // Several attempts to connect, of which the first that succeeds counts: RFC 8305, Happy Eyeballs.
 
+#include <asynchio/core/owner_vector.hpp>
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/descriptor.hpp>
@@ -63,7 +65,7 @@ public:
         return std::move(winner_);
     }
 
-    const std::vector<failed_attempt>& failures() const noexcept { return failures_; }
+    const trivial_vector<failed_attempt>& failures() const noexcept { return failures_; }
 
     const char* waiting_for() const noexcept override { return "connect"; }
     cancel_reply cancel(const shared_text&) noexcept override {
@@ -123,7 +125,7 @@ private:
     int begin(const address& peer) noexcept {
         int error = ENOMEM;
         try {
-            auto each = std::make_unique<attempt>(*this, peer);
+            auto each = make_owner<attempt>(*this, peer);
             each->socket = descriptor(calls.socket(peer.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
             if (!each->socket) return failed(peer, errno);
             each->fd = each->socket.get();
@@ -188,7 +190,7 @@ private:
     void end() noexcept {
         if (next_timer_.pending) loop_->remove_timer(next_timer_);
         if (limit_.pending) loop_->remove_timer(limit_);
-        for (const auto& each : attempts_) {
+        for (attempt* each : attempts_) {
             loop_->outside().descriptors.detach(*each);
             each->socket = descriptor();
         }
@@ -198,8 +200,8 @@ private:
     nanoseconds_count stagger_;
     nanoseconds_count deadline_;
     event_loop* loop_ = nullptr;
-    std::vector<std::unique_ptr<attempt>> attempts_;
-    std::vector<failed_attempt> failures_;
+    owner_vector<attempt> attempts_;
+    trivial_vector<failed_attempt> failures_;
     std::size_t next_ = 0;
     std::size_t under_way_ = 0;
     bool over_ = false;

@@ -3,6 +3,7 @@
 
 // A file descriptor that is closed when its owner ends.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/net/system_calls.hpp>
 
 #include <cerrno>
@@ -23,10 +24,10 @@ public:
     explicit descriptor(int fd) noexcept : fd_(fd) {
         if (fd >= 0) ++descriptors_alive;
     }
-    descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    descriptor(descriptor&& other) noexcept : fd_(detail::exchange(other.fd_, -1)) {}
     descriptor& operator=(descriptor&& other) noexcept {
         const descriptor old(std::move(*this));
-        fd_ = std::exchange(other.fd_, -1);
+        fd_ = detail::exchange(other.fd_, -1);
         return *this;
     }
     ~descriptor() {

@@ -3,13 +3,13 @@
 
 // Sockets that servers listen on: made, bound, and taken away again.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/descriptor.hpp>
 #include <asynchio/net/detail/socket_address.hpp>
 
 #include <cerrno>
 #include <netinet/in.h>
-#include <optional>
 #include <string>
 #include <sys/stat.h>
 #include <system_error>
@@ -39,11 +39,12 @@ public:
             remember_file();
     }
     listening_socket(listening_socket&& other) noexcept
-        : socket_(std::move(other.socket_)), where_(other.where_), file_(std::exchange(other.file_, std::nullopt)) {}
+        : socket_(std::move(other.socket_)), where_(other.where_), file_(detail::exchange(other.file_, file_id())) {}
     listening_socket& operator=(listening_socket&&) = delete;
     ~listening_socket() {
         struct stat now {};
-        if (file_ && ::stat(where_.path().c_str(), &now) == 0 && *file_ == id_of(now)) ::unlink(where_.path().c_str());
+        if (file_.number != 0 && ::stat(where_.path().c_str(), &now) == 0 && file_ == id_of(now))
+            ::unlink(where_.path().c_str());
     }
 
     int get() const noexcept { return socket_.get(); }
@@ -53,7 +54,11 @@ public:
     }
 
 private:
-    using file_id = std::pair<dev_t, ino_t>;
+    struct file_id {
+        dev_t device = 0;
+        ino_t number = 0; // 0: no file
+        friend bool operator==(const file_id&, const file_id&) = default;
+    };
     static file_id id_of(const struct stat& file) noexcept { return {file.st_dev, file.st_ino}; }
 
     void switch_on(int level, int option, const char* name) const {
@@ -84,7 +89,7 @@ private:
 
     descriptor socket_;
     address where_;
-    std::optional<file_id> file_; // that is ours
+    file_id file_; // that is ours
 };
 
 /// One socket for each address that this machine has; port 0 becomes one port for all of them.

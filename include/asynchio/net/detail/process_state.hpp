@@ -3,23 +3,22 @@
 
 // A child of this process, from its start until it is reaped.
 
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/ready_queue.hpp>
 #include <asynchio/loop/services.hpp>
-#include <asynchio/loop/signals_blocked.hpp>
+#include <asynchio/loop/native_thread.hpp>
 #include <asynchio/net/detail/spawn.hpp>
 #include <asynchio/net/stream.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
 #include <cerrno>
 #include <csignal>
-#include <exception>
-#include <memory>
 #include <optional>
 #include <string>
 #include <sys/wait.h>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 namespace asynchio::detail {
@@ -32,13 +31,13 @@ public:
     explicit child_processes(event_loop& loop) noexcept : loop_(loop) {}
     child_processes(const child_processes&) = delete;
     child_processes& operator=(const child_processes&) = delete;
-    ~child_processes() override;
+    inline ~child_processes() override;
 
-    void close() noexcept override;
+    inline void close() noexcept override;
     bool closed() const noexcept override { return running_ == 0; }
 
     static child_processes& of(event_loop& loop) {
-        return loop.services().get<child_processes>([&loop] { return std::make_unique<child_processes>(loop); });
+        return loop.services().get<child_processes>(loop);
     }
     event_loop& loop() const noexcept { return loop_; }
 
@@ -73,9 +72,9 @@ public:
 
     pid_t pid() const noexcept { return pid_; }
     std::optional<int> returncode() const noexcept { return returncode_; }
-    std::optional<stream>& in() noexcept { return in_; }
-    std::optional<stream>& out() noexcept { return out_; }
-    std::optional<stream>& err() noexcept { return err_; }
+    late_value<stream>& in() noexcept { return in_; }
+    late_value<stream>& out() noexcept { return out_; }
+    late_value<stream>& err() noexcept { return err_; }
 
     /// Nothing once it has ended: its number may be somebody else's then.
     void send_signal(int number) const {
@@ -105,8 +104,17 @@ private:
         descriptor pidfd;
     };
 
-    static void keep(std::optional<stream>& place, descriptor fd, std::string name) {
-        if (fd) place.emplace(std::make_unique<pipe_channel>(std::move(fd), std::move(name), true));
+    struct exit_note : ready_item {
+        explicit exit_note(process_state& s) noexcept : ready_item(&run), state(s) {}
+        static void run(ready_item& item) noexcept {
+            process_state& self = static_cast<exit_note&>(item).state;
+            if (!self.children_->loop().closing()) self.reap();
+        }
+        process_state& state;
+    };
+
+    static void keep(late_value<stream>& place, descriptor fd, std::string name) {
+        if (fd) place.emplace(make_channel<pipe_channel>(std::move(fd), std::move(name), true));
     }
 
     /// By a descriptor of the process, Linux 5.3; else a thread waits.
@@ -121,18 +129,14 @@ private:
         }
         if (errno != ENOSYS && errno != EPERM) fail(errno, "watch process " + std::to_string(pid_));
 #endif
-        self_ = std::make_shared<process_state*>(this);
-        const signals_blocked inherited; // they are the business of the threads that handle them
-        std::thread([pid = pid_, box = children_->loop().ref(), alive = std::weak_ptr<process_state*>(self_)] {
-            siginfo_t info{};
-            uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT); });
-            try {
-                box.call_soon_threadsafe([alive] {
-                    if (const auto state = alive.lock()) (*state)->reap();
-                });
-            } catch (const std::exception&) { // the loop is closed, and has reaped it
-            }
-        }).detach();
+        waiter_ = native_thread(&wait_for_exit, this);
+    }
+    static void* wait_for_exit(void* child) noexcept {
+        auto& self = *static_cast<process_state*>(child);
+        siginfo_t info{};
+        uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(self.pid_), &info, WEXITED | WNOWAIT); });
+        self.children_->loop().ref().post(self.exit_note_); // a closed loop reaps its children itself
+        return nullptr;
     }
 
     void reap() noexcept {
@@ -152,6 +156,7 @@ private:
     }
     void ended(int code) noexcept {
         returncode_ = code;
+        waiter_.join();
         children_->loop().outside().descriptors.detach(exit_);
         exit_.pidfd = descriptor();
         children_->all_.remove(*this);
@@ -168,6 +173,7 @@ private:
     /// Kills it and waits: a killed process does not take long.
     void end_now() noexcept {
         calls.kill(pid_, SIGKILL);
+        waiter_.join(); // before it is reaped: then its number may be another child's
         returncode_ = exit_code(0);
         children_->loop().outside().descriptors.detach(exit_);
         exit_.pidfd = descriptor();
@@ -182,13 +188,14 @@ private:
     child_processes* children_;
     pid_t pid_;
     std::optional<int> returncode_;
-    std::optional<stream> in_;
-    std::optional<stream> out_;
-    std::optional<stream> err_;
+    late_value<stream> in_;
+    late_value<stream> out_;
+    late_value<stream> err_;
     wait_queue line_;
     exit_watch exit_;
     unsigned holders_ = 0;
-    std::shared_ptr<process_state*> self_; // for the thread that waits, if there is one
+    exit_note exit_note_{*this};
+    native_thread waiter_; // where there is no pidfd: it ends with the child
 };
 
 inline child_processes::~child_processes() {

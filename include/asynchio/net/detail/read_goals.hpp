@@ -6,7 +6,6 @@
 #include <asynchio/core/read_errors.hpp>
 #include <asynchio/net/detail/channel.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
@@ -81,8 +80,9 @@ public:
     up_to(std::vector<std::string> delimiters, std::size_t limit) : delimiters_(std::move(delimiters)), limit_(limit) {
         require_limit(limit, name);
         if (delimiters_.empty()) throw std::invalid_argument("read_until: there is no delimiter");
-        std::sort(delimiters_.begin(), delimiters_.end(),
-                  [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
+        for (std::size_t i = 1; i < delimiters_.size(); ++i) // the shortest first; they are few
+            for (std::size_t j = i; j > 0 && delimiters_[j].size() < delimiters_[j - 1].size(); --j)
+                delimiters_[j].swap(delimiters_[j - 1]);
         if (delimiters_.front().empty()) throw std::invalid_argument("read_until: a delimiter is empty");
     }
 

@@ -3,6 +3,7 @@
 
 // The one operation under this room: try the call, else wait for readiness, then try again.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 #include <asynchio/loop/watches.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -41,7 +42,7 @@ public:
     bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
 
 protected:
-    virtual ~readiness();
+    virtual inline ~readiness();
     /// Sees to it that notify() is called. @throws std::system_error when it cannot; not while somebody waits already.
     virtual void arm(direction d) = 0;
 
@@ -100,6 +101,7 @@ protected:
         if (!over_) on_->arm(direction_);
         readiness::lane& lane = on_->lane_of(direction_);
         lane.waiting = this;
+        known_ = true;
         if (over_) return give_way(awaiting, where);
         lane.streak = 0;
         park(awaiting, where);
@@ -123,13 +125,14 @@ private:
         throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
     }
     void leave() noexcept {
-        if (gone()) return;
-        if (readiness::lane& lane = on_->lane_of(direction_); lane.waiting == this) lane.waiting = nullptr;
-        if (std::exchange(queued_, false)) task()->loop->unschedule(*this);
+        if (!detail::exchange(known_, false)) return; // never awaited, it may outlive what it is for
+        on_->lane_of(direction_).waiting = nullptr;
+        if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
     }
     void orphaned() noexcept {
         on_ = nullptr;
-        if (std::exchange(queued_, false)) task()->loop->unschedule(*this);
+        known_ = false;
+        if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
         if (parked()) wake();
     }
     void try_now() noexcept {
@@ -143,7 +146,7 @@ private:
         }
     }
     void try_later() noexcept {
-        if (std::exchange(queued_, true)) return;
+        if (detail::exchange(queued_, true)) return;
         task()->loop->schedule(*this);
     }
     static void retry(ready_item& item) noexcept {
@@ -157,6 +160,7 @@ private:
     direction direction_;
     bool over_ = false;
     bool queued_ = false;
+    bool known_ = false; // the lane refers to it
 };
 
 inline readiness::~readiness() {

@@ -6,7 +6,6 @@
 #include <asynchio/net/detail/channel.hpp>
 #include <asynchio/net/detail/stream_operations.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +53,7 @@ private:
     }
 
     std::size_t send() noexcept {
-        const io_result r = channel_->send_file(file_, offset_, std::min(left_, chunk));
+        const io_result r = channel_->send_file(file_, offset_, left_ < chunk ? left_ : chunk);
         if (is_of_the_file(r.error)) {
             copies_ = true; // which works, or tells what is wrong with the file
             return 0;
@@ -68,10 +67,10 @@ private:
         return false;
     }
     std::size_t copy() {
-        if (buffer_.empty()) buffer_.resize(std::min(left_, channel::largest_chunk));
-        const io_result r = io_result::of(uninterrupted([&] {
-            return calls.pread(file_, buffer_.data(), std::min(left_, buffer_.size()), static_cast<off_t>(offset_));
-        }));
+        if (buffer_.empty()) buffer_.resize(left_ < channel::largest_chunk ? left_ : channel::largest_chunk);
+        const std::size_t most = left_ < buffer_.size() ? left_ : buffer_.size();
+        const io_result r = io_result::of(
+            uninterrupted([&] { return calls.pread(file_, buffer_.data(), most, static_cast<off_t>(offset_)); }));
         if (r.error != 0) fail(r.error, "read the file that is sent to " + channel_->name());
         at_end_ = r.count == 0;
         if (at_end_) return 0;

@@ -3,6 +3,8 @@
 
 // What a server consists of: listening sockets, connections, and the tasks of their handlers.
 
+#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/services.hpp>
@@ -39,7 +41,7 @@ public:
     open_servers() = default;
     open_servers(const open_servers&) = delete;
     open_servers& operator=(const open_servers&) = delete;
-    ~open_servers() override;
+    inline ~open_servers() override;
 
     void close() noexcept override {}
     bool closed() const noexcept override { return true; }
@@ -73,7 +75,7 @@ public:
 
     /// Stops listening; connections stay.
     void close() noexcept {
-        if (std::exchange(closed_, true)) return;
+        if (detail::exchange(closed_, true)) return;
         stop_watching();
         listeners_.clear();
         changed();
@@ -108,7 +110,7 @@ protected:
     server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
         for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
         begin();
-        servers_ = &loop().services().get<open_servers>([] { return std::make_unique<open_servers>(); });
+        servers_ = &loop().services().get<open_servers>();
         servers_->all.push_back(*this);
     }
     ~server_state() override { leave_loop(); }
@@ -148,7 +150,7 @@ private:
         if (servers_ == nullptr) return;
         close();
         while (channel* each = connections_.pop_front()) each->disown();
-        std::exchange(servers_, nullptr)->all.remove(*this);
+        detail::exchange(servers_, nullptr)->all.remove(*this);
     }
     /// Who still refers to it may ask it.
     void loop_ended() noexcept {
@@ -206,7 +208,7 @@ private:
         retry_later(); // if that fails, the next attempt is at once
         loop().remove_reader(l.socket.get());
         l.paused = true;
-        if (std::exchange(l.failing, true)) return;
+        if (detail::exchange(l.failing, true)) return;
         report("Cannot accept connections, trying again every 100 ms",
                std::make_exception_ptr(
                    std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
@@ -233,7 +235,7 @@ private:
                 const int on = 1;
                 calls.setsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             }
-            auto connection = std::make_unique<socket_channel>(std::move(made), peer);
+            owner<channel> connection = make_channel<socket_channel>(std::move(made), peer);
             connections_.push_back(*connection);
             connection->own(*this);
             handle(stream(std::move(connection)));
@@ -268,7 +270,7 @@ private:
         free_if_idle();
     }
     void free_if_idle() noexcept {
-        if (holders_ != 0 || running() != 0 || !connections_.empty() || std::exchange(doomed_, true)) return;
+        if (holders_ != 0 || running() != 0 || !connections_.empty() || detail::exchange(doomed_, true)) return;
         loop().schedule(reaper_); // not here: it may be in use further up
     }
 

@@ -3,6 +3,7 @@
 
 // A program started, with pipes to it: posix_spawn(3), which tells when the program cannot be run.
 
+#include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/net/detail/descriptor.hpp>
 #include <asynchio/net/process_options.hpp>
 #include <asynchio/net/system_calls.hpp>
@@ -13,11 +14,12 @@
 #include <spawn.h>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 #include <utility>
 #include <vector>
 
-extern char** environ;
+extern char** environ; // not every unistd.h has it
 
 namespace asynchio::detail {
 
@@ -102,10 +104,13 @@ public:
 
     /// @throws std::system_error naming the program.
     pid_t start(const std::vector<std::string>& command, const process_options& options) {
-        const std::vector<char*> arguments = pointers(command);
+        trivial_vector<char*> arguments;
+        point_to(command, arguments);
         const bool inherited = !options.env && options.add_env.empty();
-        const std::vector<std::string> variables = inherited ? std::vector<std::string>() : environment_of(options);
-        const std::vector<char*> environment = pointers(variables);
+        std::vector<std::string> variables;
+        if (!inherited) variables = environment_of(options);
+        trivial_vector<char*> environment;
+        point_to(variables, environment);
         pid_t pid = 0;
         const int error = calls.posix_spawnp(&pid, arguments[0], &actions_, &attributes_, arguments.data(),
                                              inherited ? ::environ : environment.data());
@@ -126,33 +131,34 @@ private:
     }
     void give(descriptor theirs, int standard) {
         check(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
-        theirs_.push_back(std::move(theirs));
+        theirs_[standard] = std::move(theirs);
     }
-    static std::vector<char*> pointers(const std::vector<std::string>& texts) {
-        std::vector<char*> all;
+    static void point_to(const std::vector<std::string>& texts, trivial_vector<char*>& all) {
         for (const std::string& each : texts) all.push_back(const_cast<char*>(each.c_str()));
         all.push_back(nullptr);
-        return all;
     }
 
-    /// With what is added in place of what has the same name.
+    /// What is added replaces what has the same name; of two that are added, the later one.
     static std::vector<std::string> environment_of(const process_options& options) {
+        const std::vector<std::string>& added = options.add_env;
         std::vector<std::string> all;
+        const auto add = [&](std::string_view variable, std::size_t first_to_replace_it) {
+            const std::string_view name = variable.substr(0, variable.find('=') + 1);
+            for (std::size_t i = first_to_replace_it; i < added.size(); ++i)
+                if (added[i].starts_with(name)) return;
+            all.emplace_back(variable);
+        };
         if (options.env)
-            all = *options.env;
+            for (const std::string& each : *options.env) add(each, 0);
         else
-            for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) all.emplace_back(*each);
-        for (const std::string& added : options.add_env) {
-            const std::string name = added.substr(0, added.find('=') + 1);
-            std::erase_if(all, [&](const std::string& each) { return each.starts_with(name); });
-            all.push_back(added);
-        }
+            for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) add(*each, 0);
+        for (std::size_t i = 0; i < added.size(); ++i) add(added[i], i + 1);
         return all;
     }
 
     posix_spawn_file_actions_t actions_;
     posix_spawnattr_t attributes_;
-    std::vector<descriptor> theirs_; // the child's ends, open until it has them
+    descriptor theirs_[3]; // the child's ends, open until it has them
 };
 
 /// @throws std::invalid_argument for what a program cannot be given.
@@ -167,7 +173,7 @@ inline void require_valid(const std::vector<std::string>& command, const process
         for (const std::string& each : all) {
             const std::string name = each.substr(0, each.find('='));
             if (each.find('\0') != std::string::npos) // which would end the message, too
-                throw std::invalid_argument(std::string("create_subprocess: variable '") + name.c_str() +
+                throw std::invalid_argument("create_subprocess: variable '" + name.substr(0, name.find('\0')) +
                                             "' has a zero byte");
             if (name.empty() || name.size() == each.size())
                 throw std::invalid_argument("create_subprocess: '" + each + "' is no \"NAME=value\"");

@@ -7,13 +7,11 @@
 #include <asynchio/net/detail/channel.hpp>
 #include <asynchio/net/detail/readiness.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <exception>
 #include <iterator>
 #include <new>
-#include <ranges>
 #include <source_location>
 #include <string_view>
 #include <sys/uio.h>
@@ -102,7 +100,7 @@ private:
     bool attempt() noexcept override {
         byte_buffer& buffer = channel_->buffer();
         if (!buffer.empty()) {
-            count_ = std::min(buffer.size(), into_.size());
+            count_ = buffer.size() < into_.size() ? buffer.size() : into_.size();
             std::memcpy(into_.data(), buffer.view().data(), count_);
             buffer.consume(count_);
             return true;
@@ -140,17 +138,18 @@ private:
     std::string_view data_;
 };
 
-template<class View>
+/// @tparam Parts a reference, or the range itself, kept here.
+template<class Parts>
 class several_parts {
 public:
     static constexpr std::size_t most = 64;
-    explicit several_parts(View parts) : parts_(std::move(parts)) {}
+    explicit several_parts(Parts&& parts) : parts_(std::forward<Parts>(parts)) {}
 
     std::size_t fill(iovec* to) {
         std::size_t count = 0;
         std::size_t skip = offset_;
-        auto each = std::ranges::next(parts_.begin(), static_cast<std::ptrdiff_t>(done_), parts_.end());
-        for (; each != parts_.end() && count < most; ++each) {
+        auto each = std::next(std::begin(parts_), static_cast<std::ptrdiff_t>(done_));
+        for (; each != std::end(parts_) && count < most; ++each) {
             const bytes part(*each);
             if (part.size() > skip)
                 to[count++] = {const_cast<char*>(static_cast<const char*>(part.data())) + skip, part.size() - skip};
@@ -162,7 +161,7 @@ public:
         return count;
     }
     void advance(std::size_t count) {
-        auto each = std::ranges::next(parts_.begin(), static_cast<std::ptrdiff_t>(done_), parts_.end());
+        auto each = std::next(std::begin(parts_), static_cast<std::ptrdiff_t>(done_));
         while (count != 0) {
             const std::size_t left = bytes(*each).size() - offset_;
             if (count < left) {
@@ -177,7 +176,7 @@ public:
     }
 
 private:
-    View parts_;
+    Parts parts_;
     std::size_t done_ = 0;   // parts
     std::size_t offset_ = 0; // bytes of the part behind them
 };

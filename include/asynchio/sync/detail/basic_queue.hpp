@@ -84,7 +84,7 @@ public:
         if (shut_down_) throw queue_shut_down();
         if (full()) throw queue_full();
         if constexpr (std::is_same_v<U, T>)
-            add(std::move(value));
+            add(std::forward<U>(value));
         else
             add(T(std::forward<U>(value)));
     }
@@ -195,7 +195,7 @@ public:
                        std::source_location where = std::source_location::current()) {
         waiter_.enter(awaiting, where, queue_->putters_, "queue, put", *queue_);
     }
-    void await_resume() {
+    [[gnu::always_inline]] void await_resume() {
         if (waiter_.entered()) [[unlikely]]
             return put_after_waiting();
         if (queue_->shut_down_) [[unlikely]]

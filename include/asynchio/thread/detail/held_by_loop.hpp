@@ -3,6 +3,7 @@
 
 // What belongs to a loop's thread while another thread holds its address, to give it back.
 
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/task/future.hpp>
@@ -21,8 +22,8 @@ public:
 
     template<class T, class... Args>
     static T& make(event_loop& loop, Args&&... args) {
-        registry& all = loop.services().get<registry>([] { return std::make_unique<registry>(); });
-        auto held = std::make_unique<T>(std::forward<Args>(args)...);
+        registry& all = loop.services().get<registry>();
+        auto held = make_owner<T>(std::forward<Args>(args)...);
         held->registry_ = &all;
         all.held.push_back(*held);
         return *held.release();

@@ -4,6 +4,7 @@
 // What co_await does with a threadsafe_queue.
 
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 #include <asynchio/thread/detail/threadsafe_queue_core.hpp>
 
@@ -107,10 +108,13 @@ public:
         return true;
     }
     result await_resume() {
-        if constexpr (!core::boxed)
-            if (item_.has_value()) return result(std::move(*item_));
+        if constexpr (!core::boxed && EmptyAtEnd) {
+            if (item_.has_value()) return std::move(item_);
+        } else if constexpr (!core::boxed) {
+            if (item_.has_value()) return std::move(*item_);
+        }
         if (interrupted()) { // a claim passes on before the exception leaves
-            std::exchange(kept_, nullptr)->give_up_get(*this);
+            detail::exchange(kept_, nullptr)->give_up_get(*this);
             throw_cancelled(*task());
         }
         if (standing == detail::standing::served) {

@@ -4,6 +4,7 @@
 // What a threadsafe_queue shares with those who wait in it.
 
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
@@ -27,7 +28,7 @@ class threadsafe_queue_core {
 public:
     /// A type whose move may throw is moved once when it comes and once when it goes, and travels behind a pointer.
     static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
-    using stored = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+    using stored = std::conditional_t<boxed, owner<T>, T>;
 
     explicit threadsafe_queue_core(std::size_t most) noexcept : capacity(most) {}
     threadsafe_queue_core(const threadsafe_queue_core&) = delete;
@@ -37,7 +38,7 @@ public:
     template<class U>
     static stored store(U&& item) {
         if constexpr (boxed)
-            return std::make_unique<T>(std::forward<U>(item));
+            return make_owner<T>(std::forward<U>(item));
         else
             return T(std::forward<U>(item));
     }
@@ -57,7 +58,7 @@ public:
     template<class U>
     void insert_from(U&& item) {
         if constexpr (std::is_same_v<U, stored>)
-            insert(std::move(item));
+            insert(std::forward<U>(item));
         else
             insert(store(std::forward<U>(item)));
     }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The tasks of a vector as the children of a set, in the memory that they came in.
+
+#include <asynchio/task/child_set.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace asynchio::detail {
+
+template<class T>
+class owned_tasks {
+public:
+    using value_type = owned_child<T, false, task_state<T>*&>;
+
+    class iterator {
+    public:
+        explicit iterator(task<T>* at) noexcept : at_(at) {}
+        value_type operator*() const noexcept { return value_type(at_->place()); }
+        iterator& operator++() noexcept {
+            ++at_;
+            return *this;
+        }
+        bool operator==(const iterator&) const noexcept = default;
+
+    private:
+        task<T>* at_;
+    };
+
+    /// @throws std::logic_error for an empty task.
+    explicit owned_tasks(std::vector<task<T>>&& tasks) : tasks_(std::move(tasks)) {
+        for (task<T>& each : tasks_) value_type::require(each.place());
+    }
+    owned_tasks(owned_tasks&& other) noexcept : tasks_(std::move(other.tasks_)) {}
+    owned_tasks& operator=(owned_tasks&&) = delete;
+    ~owned_tasks() {
+        for (task<T>& each : tasks_)
+            if (each) value_type::give_up(*each.release());
+    }
+
+    std::size_t size() const noexcept { return tasks_.size(); }
+    bool empty() const noexcept { return tasks_.empty(); }
+    value_type operator[](std::size_t i) noexcept { return value_type(tasks_[i].place()); }
+    /// When all were taken.
+    void clear() noexcept { tasks_.clear(); }
+    iterator begin() noexcept { return iterator(tasks_.data()); }
+    iterator end() noexcept { return iterator(tasks_.data() + tasks_.size()); }
+
+private:
+    std::vector<task<T>> tasks_;
+};
+
+} // namespace asynchio::detail

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A vector of what memcpy can move: pointers, numbers, structures of the system. Another std::vector takes g++ 1.5 MB to
+// read (see tests/compile_cost), this 0.15; the loop needs a dozen.
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <type_traits>
+
+namespace asynchio::detail {
+
+/// What does not depend on the type.
+class trivial_storage {
+public:
+    trivial_storage(const trivial_storage&) = delete;
+    trivial_storage& operator=(const trivial_storage&) = delete;
+
+protected:
+    trivial_storage() noexcept = default;
+    ~trivial_storage() { ::operator delete(items_); }
+
+    /// Room for `capacity` items. @throws std::bad_alloc; nothing has changed then.
+    [[gnu::noinline]] void move_to(std::size_t capacity, std::size_t item) {
+        const std::size_t bytes = capacity * item;
+        void* larger = ::operator new(bytes);
+        if (size_ != 0) std::memcpy(larger, items_, size_ * item);
+        ::operator delete(items_);
+        items_ = larger;
+        capacity_ = capacity;
+    }
+
+    void* items_ = nullptr;
+    std::size_t size_ = 0;
+    std::size_t capacity_ = 0;
+};
+
+/// Members as std::vector's. What resize adds is zero.
+template<class T>
+class trivial_vector : private trivial_storage {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+public:
+    bool empty() const noexcept { return size_ == 0; }
+    std::size_t size() const noexcept { return size_; }
+    T* data() noexcept { return static_cast<T*>(items_); }
+    const T* data() const noexcept { return static_cast<const T*>(items_); }
+    T* begin() noexcept { return data(); }
+    T* end() noexcept { return data() + size_; }
+    const T* begin() const noexcept { return data(); }
+    const T* end() const noexcept { return data() + size_; }
+    T& operator[](std::size_t i) noexcept { return data()[i]; }
+    const T& operator[](std::size_t i) const noexcept { return data()[i]; }
+    T& front() noexcept { return data()[0]; }
+    const T& front() const noexcept { return data()[0]; }
+    T& back() noexcept { return data()[size_ - 1]; }
+    const T& back() const noexcept { return data()[size_ - 1]; }
+
+    /// @throws std::bad_alloc without memory.
+    void reserve(std::size_t count) {
+        if (count > capacity_) move_to(count, item_size);
+    }
+    /// @throws std::bad_alloc without memory.
+    void push_back(T item) {
+        if (size_ == capacity_) [[unlikely]]
+            move_to(capacity_ == 0 ? 4 : 2 * capacity_, item_size);
+        add(item);
+    }
+    void pop_back() noexcept { --size_; }
+    void pop_front() noexcept { std::memmove(items_, data() + 1, --size_ * item_size); }
+    /// @throws std::bad_alloc without memory.
+    void resize(std::size_t count) {
+        if (count > capacity_) move_to(count < 2 * capacity_ ? 2 * capacity_ : count, item_size);
+        while (size_ < count) add(T());
+        size_ = count;
+    }
+    /// Drops all but the first `count`.
+    void shrink(std::size_t count) noexcept { size_ = count; }
+    void clear() noexcept { size_ = 0; }
+
+private:
+    struct slot {
+        T item;
+    };
+    static constexpr std::size_t item_size = sizeof(slot);
+
+    void add(T item) noexcept { new (static_cast<void*>(data() + size_++)) T(item); }
+};
+
+} // namespace asynchio::detail
