@@ -80,6 +80,17 @@ aio::async_generator<int> fails_in_cleanup() {
     throw boom("the cleanup failed");
 }
 
+aio::async_generator<int> waits_and_fails_in_cleanup() {
+    const std::array<aio::duration, 2> times = {1h, 1ms};
+    for (const aio::duration time : times) {
+        try {
+            co_await aio::sleep(time);
+        } catch (const aio::cancelled_error&) {}
+    }
+    throw boom("the cleanup failed");
+    co_yield 0;
+}
+
 aio::task<std::vector<int>> all_of(aio::async_generator<int> stream) {
     std::vector<int> found;
     while (auto item = co_await stream.next()) found.push_back(*item);
@@ -438,4 +449,29 @@ TEST_CASE("merge: what the cleanup of a source throws comes out of aclose()") {
         }
         CHECK(said == "the cleanup failed");
     });
+}
+
+TEST_CASE("merge: what the cleanup of a source throws comes out of next(), before the cancellation that began it") {
+    for (const bool twice : {false, true}) {
+        virtual_run([twice]() -> aio::task<> {
+            std::string said;
+            const auto consumer = aio::create_task([&said]() -> aio::task<> {
+                auto all = aio::merge(waits_and_fails_in_cleanup(), ticks(10, 5, 1h));
+                try {
+                    static_cast<void>(co_await all.next());
+                } catch (const boom& e) {
+                    said = e.what();
+                }
+                co_await aio::sleep(1s);
+                said += ", and it went on";
+            });
+            co_await aio::sleep(1ms);
+            CHECK(consumer.cancel());
+            co_await aio::yield(); // the cleanup has begun, and sleeps
+            if (twice) CHECK(consumer.cancel());
+            const auto ended = co_await aio::nothrow(consumer);
+            CHECK(ended.cancelled() == twice);
+            CHECK(said == (twice ? "the cleanup failed" : "the cleanup failed, and it went on"));
+        });
+    }
 }

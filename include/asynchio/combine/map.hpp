@@ -141,8 +141,8 @@ auto map(Source&& source, F&& f, std::size_t limit) {
 /// holds them up. The first failure, of the source or of a call, cancels all others; results that were there and in
 /// turn are still given, then next() throws it.
 /// Cancellation: of a task that waits in next() ends it: source and calls are cancelled and waited for. So does aclose():
-/// leave it through `with`, and nothing of it runs any more. It throws a failure that next() has not thrown, also of the
-/// source's cleanup.
+/// leave it through `with`, and nothing of it runs any more. Either throws a failure that next() has not thrown, also of
+/// the source's cleanup; it takes the place of the cancellation, as in a task_group.
 /// Lifetime: owns source and function. What they refer to must live until it has ended.
 /// Cost: a task for the source, and one for each item with a block of 64 bytes, all recycled.
 /// Differs from Python: not in asyncio; multiprocessing has it as imap and imap_unordered.

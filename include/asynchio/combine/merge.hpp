@@ -58,8 +58,8 @@ concept generator_range = range<R> && is_async_generator<range_value_t<R>>;
 /// while fewer than `buffer` items wait. It ends when all have ended. The first failure of a source cancels the others;
 /// what came before it is still given, then next() throws it.
 /// Cancellation: of a task that waits in next() ends it: the sources are cancelled, closed and waited for. So does
-/// aclose(): leave it through `with`, and nothing of it runs any more. It throws a failure that next() has not thrown,
-/// also of a source's cleanup.
+/// aclose(): leave it through `with`, and nothing of it runs any more. Either throws a failure that next() has not
+/// thrown, also of a source's cleanup; it takes the place of the cancellation, as in a task_group.
 /// Lifetime: owns the sources. What their bodies refer to must live until it has ended.
 /// Cost: a task for each source, an item passes a queue. Items of sources of references are copied.
 /// Differs from Python: not in asyncio; in the literature of streams it is called merge everywhere.

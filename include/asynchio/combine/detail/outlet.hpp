@@ -3,12 +3,12 @@
 
 // Where several tasks put results and one async_generator takes them: under merge and map.
 
-#include <asynchio/core/owner.hpp>
-#include <asynchio/task/crew.hpp>
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/core/ring_buffer.hpp>
 #include <asynchio/core/steady.hpp>
 #include <asynchio/task/async_generator.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/wait_queue.hpp>
 
@@ -172,7 +172,8 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
     const bool some_run = state->stop(); // allocates nothing
     if (some_run) co_await state->stopped();
     if (!error) co_return;
-    if (closed && state->failure()) error = state->failure();           // as when the cleanup of one stream fails
+    // What a cleanup throws takes the place of why it ran, as in one stream.
+    if ((closed || is_cancellation(error)) && state->failure()) error = state->failure();
     if (is_cancellation(error)) current_root().clear(flag_must_cancel); // it delivers the later request as well
     std::rethrow_exception(error);
 }
