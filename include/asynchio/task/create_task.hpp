@@ -123,7 +123,7 @@ auto make_task_from(event_loop& loop, task_options options, bool is_eager, std::
 /// Cost: for a task nothing beyond its frame; for a callable one frame more.
 /// Differs from Python: any awaitable and any callable will do.
 template<class X>
-auto create_task(X&& x, std::source_location created = std::source_location::current()) {
+[[gnu::always_inline]] inline auto create_task(X&& x, std::source_location created = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x));
 }
 template<class X, class A>
