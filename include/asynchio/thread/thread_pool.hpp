@@ -124,7 +124,7 @@ public:
         return idle_ != running_;
     }
 
-    /// For whoever waits outside of a loop until a job has ended; see job_thread_wait.
+    /// For whoever waits outside of a loop until a job has ended.
     std::mutex& mutex() noexcept { return mutex_; }
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
