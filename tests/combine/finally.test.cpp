@@ -140,6 +140,16 @@ TEST_CASE("finally: lvalues are referenced, taken ones moved in and freed at the
     CHECK(counted::alive == 0);
 }
 
+TEST_CASE("finally: awaitables that are lvalues are awaited where they are") {
+    virtual_run([]() -> aio::task<> {
+        fixed body, cleanup;
+        const int result = co_await aio::finally(body, cleanup);
+        CHECK(result == 1);
+        CHECK(body.times == 1);
+        CHECK(cleanup.times == 1);
+    });
+}
+
 TEST_CASE("finally: move-only, reference and void results, and one whose move throws") {
     int value = 1;
     fragile::alive = 0;

@@ -279,6 +279,20 @@ TEST_CASE("with: an lvalue body is referenced, a temporary kept, a taken one mov
     CHECK(counted::alive == 0);
 }
 
+TEST_CASE("with: an awaitable that is an lvalue is awaited where it is") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        fixed body;
+        for (int i = 1; i <= 2; ++i) {
+            const int result = co_await aio::with(plain(log), body);
+            CHECK(result == i);
+        }
+        const int inside_two = co_await aio::with(plain(log), plain(log), body);
+        CHECK(inside_two == 3);
+        CHECK(body.times == 3);
+    });
+}
+
 TEST_CASE("with: a temporary resource lives until the end, a taken one too") {
     counted::reset();
     class holder {

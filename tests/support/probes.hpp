@@ -11,6 +11,7 @@
 #include <asynchio/task/yield.hpp>
 
 #include <chrono>
+#include <coroutine>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -145,6 +146,18 @@ inline asynchio::task<int> swallows(int value) {
     }
     co_return value;
 }
+
+/// An awaiter that can only be awaited where it is; it is ready, and counts.
+class fixed {
+public:
+    fixed() = default;
+    fixed(const fixed&) = delete;
+    fixed& operator=(const fixed&) = delete;
+    static bool await_ready() noexcept { return true; }
+    static void await_suspend(std::coroutine_handle<>) noexcept {}
+    int await_resume() noexcept { return ++times; }
+    int times = 0;
+};
 
 /// What `error` says.
 inline std::string text_of(const std::exception_ptr& error) {

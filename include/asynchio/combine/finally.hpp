@@ -29,14 +29,6 @@ task<> clean_up(std::remove_reference_t<C>& cleanup) {
     }
 }
 
-template<class B>
-using body_result_t = typename kept_result<await_result_t<decltype(call_body<B>(std::declval<B&>()))>>::type;
-
-template<class B>
-task<body_result_t<B>> run_body(std::remove_reference_t<B>& body) {
-    co_return co_await call_body<B>(body);
-}
-
 template<class B, class C>
 task<body_result_t<B>> run_finally(B body, C cleanup) {
     auto ended = co_await capture(run_body<B>(body));

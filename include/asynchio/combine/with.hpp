@@ -47,8 +47,8 @@ struct entered<R> {
     using type = typename eventual<decltype(std::declval<R&>().async_enter())>::type;
 };
 
-/// The body: called with what entering gave, or with nothing if it takes nothing; or awaited if it is awaitable. `B` is
-/// a reference type if the body is referenced.
+/// The body is called with what entering gave, or with nothing if it takes nothing; or it is awaited if it is awaitable.
+/// `B` is a reference type if the body is referenced.
 template<class B, class... Entered>
 decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
     using callable = std::remove_reference_t<B>;
@@ -64,6 +64,17 @@ decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
                                       "gives, or with nothing, and returns an awaitable");
         return static_cast<B&&>(body);
     }
+}
+template<class B, class... Entered>
+using body_result_t = typename kept_result<
+    await_result_t<decltype(call_body<B>(std::declval<B&>(), std::declval<Entered&>()...))>>::type;
+
+template<class B, class... Entered>
+task<body_result_t<B, Entered...>> run_body(std::remove_reference_t<B>& body, Entered&... given) {
+    if constexpr (std::is_same_v<decltype(call_body<B>(body, given...)), B> && std::is_lvalue_reference_v<B>)
+        co_return co_await body; // g++ 12 copies what a call refers to
+    else
+        co_return co_await call_body<B>(body, given...);
 }
 
 /// A resource that may end its block quietly says so: with() then gives an optional, or whether it ran to its end.
@@ -95,8 +106,7 @@ struct level_result {
 template<std::size_t I, class Resources, class B, class... Entered>
     requires(I == std::tuple_size_v<Resources>)
 struct level_result<I, Resources, B, Entered...> {
-    using type = typename kept_result<
-        await_result_t<decltype(call_body<B>(std::declval<B&>(), std::declval<Entered&>()...))>>::type;
+    using type = body_result_t<B, Entered...>;
 };
 
 /// @return whether the exception is suppressed.
@@ -131,7 +141,10 @@ task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resour
 
 template<std::size_t I, class Resources, class B, class... Entered>
 auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... given) {
-    return with_level<I + 1, Resources, B, Entered...>(resources, body, given...);
+    if constexpr (I + 1 == std::tuple_size_v<Resources>)
+        return run_body<B, Entered...>(body, given...);
+    else
+        return with_level<I + 1, Resources, B, Entered...>(resources, body, given...);
 }
 
 /// Enters, and runs what is inside. Entering that throws leaves nothing to be left.
@@ -139,51 +152,47 @@ template<std::size_t I, class Resources, class B, class... Entered>
 task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
                                                                           std::remove_reference_t<B>& body,
                                                                           Entered&... given) {
-    if constexpr (I == std::tuple_size_v<Resources>) {
-        co_return co_await call_body<B>(body, given...);
+    using level = level_result<I, Resources, B, Entered...>;
+    using inner = typename level::template next<typename level::given>::type;
+    auto& resource = std::get<I>(resources);
+    using R = std::remove_reference_t<decltype(resource)>;
+    outcome<inner> ended;
+    if constexpr (!enters<R>) {
+        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
+    } else if constexpr (std::is_void_v<typename level::given>) {
+        if constexpr (awaitable<decltype(resource.async_enter())>)
+            co_await resource.async_enter();
+        else
+            resource.async_enter();
+        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
+    } else if constexpr (awaitable<decltype(resource.async_enter())>) {
+        auto&& it = co_await resource.async_enter();
+        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
     } else {
-        using level = level_result<I, Resources, B, Entered...>;
-        using inner = typename level::template next<typename level::given>::type;
-        auto& resource = std::get<I>(resources);
-        using R = std::remove_reference_t<decltype(resource)>;
-        outcome<inner> ended;
-        if constexpr (!enters<R>) {
-            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
-        } else if constexpr (std::is_void_v<typename level::given>) {
-            if constexpr (awaitable<decltype(resource.async_enter())>)
-                co_await resource.async_enter();
+        auto&& it = resource.async_enter();
+        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
+    }
+    const bool suppressed = co_await leave(resource, ended.error());
+    if constexpr (ends_quietly<R>) {
+        if (suppressed) {
+            if constexpr (std::is_void_v<inner>)
+                co_return false;
             else
-                resource.async_enter();
-            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
-        } else if constexpr (awaitable<decltype(resource.async_enter())>) {
-            auto&& it = co_await resource.async_enter();
-            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
-        } else {
-            auto&& it = resource.async_enter();
-            co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
+                co_return std::nullopt;
         }
-        const bool suppressed = co_await leave(resource, ended.error());
-        if constexpr (ends_quietly<R>) {
-            if (suppressed) {
-                if constexpr (std::is_void_v<inner>)
-                    co_return false;
-                else
-                    co_return std::nullopt;
-            }
-            if constexpr (std::is_void_v<inner>) {
-                ended.rethrow();
-                co_return true;
-            } else {
-                co_return std::move(ended).value();
-            }
-        } else if constexpr (std::is_void_v<inner>) {
-            if (!suppressed) ended.rethrow();
+        if constexpr (std::is_void_v<inner>) {
+            ended.rethrow();
+            co_return true;
         } else {
-            if (suppressed && ended.error())
-                throw std::logic_error("with: the resource suppressed the exception of a body that gives a result; a "
-                                       "resource with `static constexpr bool ends_quietly = true` gives an optional");
             co_return std::move(ended).value();
         }
+    } else if constexpr (std::is_void_v<inner>) {
+        if (!suppressed) ended.rethrow();
+    } else {
+        if (suppressed && ended.error())
+            throw std::logic_error("with: the resource suppressed the exception of a body that gives a result; a "
+                                   "resource with `static constexpr bool ends_quietly = true` gives an optional");
+        co_return std::move(ended).value();
     }
 }
 

@@ -75,6 +75,8 @@ decltype(auto) as_task(X&& x, Args&&... args) {
         static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
                                             "passed as rvalues; std::ref passes a reference)");
         static_assert(awaitable<kept>, "this takes a task, another awaitable, or a callable that returns one");
+        static_assert(std::is_constructible_v<kept, X>,
+                      "the task keeps the awaitable, which cannot be copied: write std::move(x)");
         if constexpr (std::is_lvalue_reference_v<X> && awaitable<kept&>)
             return await_kept<kept&>(x);
         else
