@@ -12,7 +12,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -168,9 +167,9 @@ public:
     }
 
 private:
-    static std::shared_ptr<core> make(std::size_t capacity) {
+    static detail::counted_ptr<core> make(std::size_t capacity) {
         if (capacity == 0) throw std::invalid_argument("threadsafe_queue: the capacity must be at least 1");
-        return std::make_shared<core>(capacity);
+        return detail::counted_ptr<core>(new core(capacity));
     }
     static void require_no_loop(const char* call, const char* instead) {
         if (detail::this_thread.running == nullptr) return;
@@ -191,7 +190,7 @@ private:
         return true;
     }
 
-    std::shared_ptr<core> core_;
+    detail::counted_ptr<core> core_;
 };
 
 } // namespace asynchio

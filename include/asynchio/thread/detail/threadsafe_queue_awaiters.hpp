@@ -3,13 +3,13 @@
 
 // What co_await does with a threadsafe_queue.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 #include <asynchio/thread/detail/threadsafe_queue_core.hpp>
 
 #include <coroutine>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <source_location>
@@ -24,12 +24,12 @@ class [[nodiscard("put does nothing until it is awaited")]] threadsafe_put final
     using core = threadsafe_queue_core<T>;
 
 public:
-    threadsafe_put(const std::shared_ptr<core>& queue, typename core::stored item) noexcept
+    threadsafe_put(const counted_ptr<core>& queue, typename core::stored item) noexcept
         : queue_(&queue), item_(std::move(item)) {}
     threadsafe_put(threadsafe_put&& other) noexcept : threadsafe_put(*other.queue_, std::move(other.item_)) {}
     threadsafe_put& operator=(threadsafe_put&&) = delete;
     ~threadsafe_put() override {
-        if (kept_ != nullptr) kept_->leave_putters(*this);
+        if (kept_) kept_->leave_putters(*this);
     }
 
     bool await_ready() {
@@ -51,7 +51,7 @@ public:
         return true;
     }
     void await_resume() {
-        kept_ = nullptr;
+        kept_ = {};
         resumed();
         if (standing == detail::standing::refused) throw queue_shut_down();
     }
@@ -72,8 +72,8 @@ private:
         return true;
     }
 
-    const std::shared_ptr<core>* queue_;
-    std::shared_ptr<core> kept_; // while it may stand in the line
+    const counted_ptr<core>* queue_;
+    counted_ptr<core> kept_; // while it may stand in the line
     typename core::stored item_;
 };
 
@@ -83,11 +83,11 @@ class [[nodiscard("get does nothing until it is awaited")]] threadsafe_get final
     using result = std::conditional_t<EmptyAtEnd, std::optional<T>, T>;
 
 public:
-    explicit threadsafe_get(const std::shared_ptr<core>& queue) noexcept : queue_(&queue) {}
+    explicit threadsafe_get(const counted_ptr<core>& queue) noexcept : queue_(&queue) {}
     threadsafe_get(threadsafe_get&& other) noexcept : threadsafe_get(*other.queue_) {}
     threadsafe_get& operator=(threadsafe_get&&) = delete;
     ~threadsafe_get() override {
-        if (kept_ != nullptr) kept_->give_up_get(*this);
+        if (kept_) kept_->give_up_get(*this);
     }
 
     bool await_ready() {
@@ -114,15 +114,15 @@ public:
             if (item_.has_value()) return std::move(*item_);
         }
         if (interrupted()) { // a claim passes on before the exception leaves
-            detail::exchange(kept_, nullptr)->give_up_get(*this);
+            detail::exchange(kept_, {})->give_up_get(*this);
             throw_cancelled(*task());
         }
         if (standing == detail::standing::served) {
-            const std::shared_ptr<core> queue = std::move(kept_);
+            const counted_ptr<core> queue = std::move(kept_);
             const std::lock_guard lock(queue->mutex);
             return queue->template take_claimed<result>();
         }
-        kept_ = nullptr;
+        kept_ = {};
         if constexpr (EmptyAtEnd)
             return std::nullopt;
         else
@@ -151,8 +151,8 @@ private:
         return true;
     }
 
-    const std::shared_ptr<core>* queue_;
-    std::shared_ptr<core> kept_; // while it may stand in the line or have a claim
+    const counted_ptr<core>* queue_;
+    counted_ptr<core> kept_; // while it may stand in the line or have a claim
     std::conditional_t<core::boxed, std::monostate, std::optional<T>> item_;
 };
 

@@ -3,6 +3,7 @@
 
 // What a threadsafe_queue shares with those who wait in it.
 
+#include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/owner.hpp>
 #include <asynchio/core/ring_buffer.hpp>
@@ -10,7 +11,6 @@
 #include <asynchio/thread/detail/mixed_line.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <type_traits>
 #include <utility>
@@ -24,7 +24,7 @@ namespace asynchio::detail {
 /// the next in line. Who waits for room leaves its item in its place: whoever makes room takes it in, and wakes it.
 /// In between: getters wait only while every item is claimed, and putters only while there is no room.
 template<class T>
-class threadsafe_queue_core {
+class threadsafe_queue_core : public counted_object<threadsafe_queue_core<T>> {
 public:
     /// A type whose move may throw is moved once when it comes and once when it goes, and travels behind a pointer.
     static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
@@ -98,9 +98,9 @@ public:
     }
 
     /// Blocks the calling thread until `item` was taken in. @return false when the time is up.
-    static bool put_until(const std::shared_ptr<threadsafe_queue_core>& self, stored& item,
+    static bool put_until(const counted_ptr<threadsafe_queue_core>& self, stored& item,
                           nanoseconds_count deadline) {
-        std::shared_ptr<threadsafe_queue_core> kept;
+        counted_ptr<threadsafe_queue_core> kept;
         std::unique_lock lock(self->mutex);
         if (self->closed_) throw queue_shut_down();
         if (self->has_room()) {
@@ -116,8 +116,8 @@ public:
     }
     /// The same for an item. At the end, or when the time is up, gives an empty `Result`, or throws.
     template<class Result, bool EmptyAtEnd>
-    static Result get_until(const std::shared_ptr<threadsafe_queue_core>& self, nanoseconds_count deadline) {
-        std::shared_ptr<threadsafe_queue_core> kept;
+    static Result get_until(const counted_ptr<threadsafe_queue_core>& self, nanoseconds_count deadline) {
+        counted_ptr<threadsafe_queue_core> kept;
         std::unique_lock lock(self->mutex);
         if (self->has_item()) return self->template take<Result>();
         standing how = standing::refused;
