@@ -29,8 +29,11 @@ public:
     /// Whether an exception in it can be caught as `E`.
     template<class E>
     bool contains() const {
-        for (const std::exception_ptr& each : exceptions_)
-            if (is<E>(each) || (nested(each) != nullptr && nested(each)->contains<E>())) return true;
+        for (const std::exception_ptr& each : exceptions_) {
+            if (is<E>(each)) return true;
+            const exception_group* const inner = nested(each);
+            if (inner != nullptr && inner->contains<E>()) return true;
+        }
         return false;
     }
 

@@ -175,6 +175,7 @@ namespace detail {
 template<class = void>
 task<process> start_process(std::vector<std::string> command, process_options options) {
     child_processes& children = child_processes::of(get_running_loop());
+    require_valid(command, options);
     auto* state = new process_state(children, spawn(command, options), command[0]);
     co_return process(*state);
 }

@@ -183,9 +183,8 @@ inline void require_valid(const std::vector<std::string>& command, const process
     require_variables(options.add_env);
 }
 
-/// @throws std::system_error naming the program, std::invalid_argument for no program or one with a zero byte.
+/// Starts what is valid. @throws std::system_error naming the program.
 inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
-    require_valid(command, options);
     spawn_plan plan;
     spawned child{};
     child.in = plan.connect(STDIN_FILENO, options.in);
