@@ -196,7 +196,7 @@ inline void executor_job::submit(event_loop& loop, completion& result, counted_p
     registry_->out.push_back(place_);
     loop.expect_post();
     try {
-        core_->submit(*this, core_);
+        core_->submit(*this);
     } catch (...) {
         leave_loop();
         drop_future();

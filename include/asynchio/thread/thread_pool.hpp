@@ -62,8 +62,8 @@ public:
     pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) {}
 
     /// @throws std::logic_error after close(), std::system_error when not even one thread can be started.
-    void submit(pool_job& job, const counted_ptr<pool_core>& self) {
-        const counted_ptr<pool_core> alive = self; // the job may end, and who gave it, before the thread is woken
+    void submit(pool_job& job) {
+        const counted_ptr<pool_core> self = share(); // the job may end, and who gave it, before the thread is woken
         bool wake = false;
         {
             const std::unique_lock lock(mutex_);

@@ -57,7 +57,7 @@ public:
         core_ = default_pool::of(loop).core();
         box_ = loop.ref();
         context_ = inherited_context();
-        core_->submit(*this, core_);
+        core_->submit(*this);
         state_ = state::given;
         loop.expect_post();
         park(awaiting, where);
