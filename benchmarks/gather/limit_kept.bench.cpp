@@ -49,8 +49,7 @@ struct joined {
     }
     [[gnu::noinline]] void cancel_others(limit::kept::task_base& first) noexcept {
         failed = &first;
-        for (auto* each = limit::kept::the_loop.first; each != nullptr;
-             each = each->after) // the row has no other tasks
+        for (auto* each = limit::kept::the_loop.first; each != nullptr; each = each->after) // all are children
             if (static_cast<child::promise_type*>(each)->all == this) each->cancel_requested = true;
     }
     bool await_ready() const noexcept { return running == 0; }

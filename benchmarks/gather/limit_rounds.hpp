@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The problem for hand-written children. `Joined::child(int)` makes a coroutine, start() queues it and counts it as
+// The problem for hand-written children. `Joined::make(int)` makes a coroutine, start() queues it and counts it as
 // running, `co_await` of a Joined waits for all, and a child's take() gives its result and frees it.
 
 #include "gather/problem.hpp"
