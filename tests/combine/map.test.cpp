@@ -505,3 +505,24 @@ TEST_CASE("map: what the cleanup of the source throws comes out of aclose()") {
         CHECK(said == "the cleanup failed");
     });
 }
+
+TEST_CASE("map: what the cleanup of the source throws comes out of next(), before the cancellation that began it") {
+    virtual_run([]() -> aio::task<> {
+        auto body = []() -> aio::async_generator<int> {
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {}
+            throw boom("the cleanup failed");
+            co_yield 0;
+        };
+        auto same = [](int item) -> aio::task<int> { co_return item; };
+        auto all = aio::map_ordered(body(), same, 2);
+        auto consume = [&all]() -> aio::task<> { static_cast<void>(co_await all.next()); };
+        const auto consumer = aio::create_task(consume());
+        co_await aio::sleep(1ms);
+        CHECK(consumer.cancel());
+        const auto ended = co_await aio::nothrow(consumer);
+        CHECK_FALSE(ended.cancelled());
+        CHECK(text_of(ended.error()) == "the cleanup failed");
+    });
+}
