@@ -43,7 +43,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        begin(where);
+        begin(awaiting, where);
         {
             asynchio::detail::starting_children all(*this);
             std::apply([&all](auto&... each) { (each.start(all), ...); }, children_);

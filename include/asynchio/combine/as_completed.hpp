@@ -6,11 +6,9 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/exchange.hpp>
 #include <asynchio/core/late_value.hpp>
 #include <asynchio/core/range.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/hop.hpp>
 #include <asynchio/task/settled.hpp>
 
 #include <coroutine>
@@ -30,63 +28,42 @@ namespace asynchio {
 /// Cancellation: of a waiting next() loses nothing and leaves the children alone; so does leaving early.
 /// Lifetime: watches the handles while it lives.
 template<class H>
-class [[nodiscard]] as_completed_iterator final : private detail::hop {
-    using child = detail::observed<H, as_completed_iterator>;
+class [[nodiscard]] as_completed_iterator final {
+    class child;
 
 public:
     class next_awaiter;
 
     as_completed_iterator(std::vector<H> handles, detail::nanoseconds_count timeout)
-        : children_(detail::observe<as_completed_iterator>(std::move(handles), "as_completed")),
+        : loop_(get_running_loop()), children_(detail::observe<child>(std::move(handles), "as_completed")),
           left_(children_.size()), running_(left_) {
-        get_running_loop();
-        begin();
-        if (timeout != detail::no_timeout)
-            deadline_.emplace(loop(), detail::later(loop().now(), timeout), *this);
+        if (timeout != detail::no_timeout && left_ != 0)
+            deadline_.emplace(loop_, detail::later(loop_.now(), timeout), *this);
         for (child& each : children_) each.start(*this);
     }
     as_completed_iterator(as_completed_iterator&&) = delete;
     as_completed_iterator& operator=(as_completed_iterator&&) = delete;
-    ~as_completed_iterator() override = default;
+    inline ~as_completed_iterator();
 
     /// Awaitable: the next handle that is done, nothing at the end. @throws timeout_error after the deadline.
     next_awaiter next() noexcept { return next_awaiter(*this); }
 
 private:
-    friend child;
+    friend detail::observed<H, as_completed_iterator>;
     friend detail::deadline<as_completed_iterator>;
 
-    /// Children that are done, linked through them.
-    struct done_queue {
-        child* first = nullptr;
-        child* last = nullptr;
-
-        void append(const done_queue& other) noexcept {
-            (first == nullptr ? first : last->next_done) = other.first;
-            if (other.last != nullptr) last = other.last;
-        }
-    };
-
-    void ended(child& each) noexcept {
-        fresh_.append({&each, &each});
-        if (--running_ == 0) deadline_.reset();
-        hop_soon();
-    }
-    void decide() noexcept override {
-        done_.append(detail::exchange(fresh_, done_queue()));
-        wake_waiter();
-    }
+    void ended(detail::observed<H, as_completed_iterator>& each) noexcept;
+    void announce(child& each) noexcept;
     void on_deadline() noexcept {
         for (child& each : children_) each.stop();
-        fresh_ = {};
         expired_ = true;
         wake_waiter();
     }
     void wake_waiter() noexcept;
 
     std::optional<H> take() {
-        if (child* next = done_.first) {
-            done_.first = next->next_done;
+        if (child* next = first_done_) {
+            first_done_ = next->next_done;
             --left_;
             return std::move(next->handle);
         }
@@ -95,15 +72,58 @@ private:
         throw timeout_error();
     }
 
+    event_loop& loop_;
     std::vector<child> children_;
     std::size_t left_;
-    std::size_t running_;
-    done_queue fresh_; // ended in this iteration
-    done_queue done_;
+    std::size_t running_;     // have not been announced
+    std::size_t on_way_ = 0;  // have ended and will be announced
+    child* first_done_ = nullptr;
+    child* last_done_ = nullptr;
     detail::late_value<detail::deadline<as_completed_iterator>> deadline_;
     next_awaiter* waiter_ = nullptr;
     bool expired_ = false;
 };
+
+/// Announced in the iteration after its end, in its turn among the calls of that iteration.
+template<class H>
+class as_completed_iterator<H>::child : public detail::observed<H, as_completed_iterator>, public detail::ready_item {
+public:
+    explicit child(H h) : detail::observed<H, as_completed_iterator>(std::move(h)), ready_item(&run) {}
+    child(child&& other) noexcept : child(std::move(other.handle)) {}
+    child& operator=(child&&) = delete;
+    ~child() = default;
+
+    static void run(ready_item& item) noexcept {
+        auto& self = static_cast<child&>(item);
+        self.owner->announce(self);
+    }
+
+    child* next_done = nullptr; // of those that were announced and not taken
+};
+
+template<class H>
+as_completed_iterator<H>::~as_completed_iterator() {
+    if (on_way_ == 0) return;
+    loop_.unschedule_if([this](detail::ready_item& item) {
+        return item.run == &child::run && static_cast<child&>(item).owner == this;
+    });
+}
+
+template<class H>
+void as_completed_iterator<H>::ended(detail::observed<H, as_completed_iterator>& each) noexcept {
+    ++on_way_;
+    loop_.schedule(static_cast<child&>(each));
+}
+
+template<class H>
+void as_completed_iterator<H>::announce(child& each) noexcept {
+    --on_way_;
+    if (expired_ || loop_.closing()) return;
+    (first_done_ == nullptr ? first_done_ : last_done_->next_done) = &each;
+    last_done_ = &each;
+    if (--running_ == 0) deadline_.reset();
+    wake_waiter();
+}
 
 template<class H>
 class [[nodiscard]] as_completed_iterator<H>::next_awaiter final : public suspension {
@@ -115,7 +135,9 @@ public:
         if (from_->waiter_ == this) from_->waiter_ = nullptr;
     }
 
-    bool await_ready() const noexcept { return from_->done_.first != nullptr || from_->left_ == 0 || from_->expired_; }
+    bool await_ready() const noexcept {
+        return from_->first_done_ != nullptr || from_->left_ == 0 || from_->expired_;
+    }
 
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,

@@ -16,7 +16,7 @@ namespace asynchio {
 namespace detail {
 
 template<class Child>
-class [[nodiscard("shield does nothing until it is awaited")]] shield_awaiter final : public child_set {
+class [[nodiscard("shield does nothing until it is awaited")]] shield_awaiter final : public child_set, private fork {
 public:
     explicit shield_awaiter(Child child) : child_(std::move(child)) {}
     shield_awaiter(shield_awaiter&& other) noexcept : child_set(std::move(other)), child_(std::move(other.child_)) {}
@@ -32,8 +32,7 @@ public:
     template<class Promise>
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        begin(where);
-        coroutine_is(awaiting, where);
+        begin(awaiting, where);
         starting_ = true;
         {
             starting_children alone(*this);
@@ -47,6 +46,8 @@ public:
 
     decltype(auto) await_resume() {
         child_.stop_watching();
+        if (!Child::owned && ended_ && child_.get()->outcome_base::cancelled() && interrupted() && !task()->has(flag_left))
+            deliver_with_result();
         resumed();
         if constexpr (Child::owned)
             if (cancelled_) throw cancelled_error(std::move(message_));
@@ -63,10 +64,20 @@ public:
             hop_soon();
     }
 
+    fork* forks() noexcept override { return this; }
+    bool stop() noexcept override {
+        if constexpr (Child::owned) cancelled_ = true;
+        return !Child::owned;
+    }
+    const char* waiting_for() const noexcept override { return "shield"; }
+    completion* awaited() const noexcept override { return child_.get(); }
+
+private:
+    completion* next_asked(bool) noexcept override { return nullptr; }
     /// A watched child runs on without us; an owned one ends first, and the request is delivered then.
-    cancel_reply cancel(const shared_text& message) noexcept override {
-        if (ended_) return cancel_reply::refused;
+    cancel_reply all_asked(const shared_text& message, bool) noexcept override {
         if constexpr (Child::owned) {
+            if (ended_) return cancel_reply::refused;
             cancelled_ = true;
             message_ = message;
             return cancel_reply::forwarded;
@@ -75,18 +86,10 @@ public:
             return cancel_reply::left;
         }
     }
-    const char* waiting_for() const noexcept override { return "shield"; }
-    completion* awaited() const noexcept override { return child_.get(); }
 
-private:
     void decide() noexcept override {
         if (parked()) wake();
     }
-    template<class Promise>
-    static void coroutine_is(std::coroutine_handle<Promise> awaiting, const std::source_location& where) noexcept {
-        awaiting.promise().state().where = where;
-    }
-
     Child child_;
     shared_text message_;
     bool starting_ = false;

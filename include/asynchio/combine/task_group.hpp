@@ -64,7 +64,7 @@ public:
     /// the second time or at the end; before the block it takes effect as soon as that is entered.
     void cancel() {
         if (detail::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running() == 0)) return;
-        abort_with_parent();
+        if (!parent_cancelled_) abort_with_parent();
     }
 
     // The resource; called by with.
@@ -73,7 +73,6 @@ public:
         if (entered_) throw std::logic_error("task_group: has already been entered");
         parent_ = current_task();
         if (!parent_) throw std::logic_error("task_group: must be used inside a task");
-        begin();
         entered_ = true;
         if (group_cancelled_) abort_with_parent();
         return *this;
@@ -84,21 +83,28 @@ public:
     task<bool> async_exit(std::exception_ptr error) {
         exiting_ = true;
         std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;
+        std::exception_ptr late; // of a request that came while the group was ending already
         if (error && !aborting_) abort();
         while (running() != 0) {
             try {
                 co_await all_ended(*this, "task_group", false);
             } catch (const cancelled_error&) {
-                if (!aborting_) {
+                if (aborting_) {
+                    late = std::current_exception();
+                } else {
                     cancellation = std::current_exception();
                     abort();
                 }
             }
         }
         bool quiet = false;
-        if (parent_cancelled_ && parent_.uncancel() == 0) {
-            quiet = group_cancelled_ && cancellation;
-            cancellation = nullptr;
+        if (parent_cancelled_) {
+            if (parent_.uncancel() == 0) {
+                quiet = group_cancelled_ && cancellation;
+                cancellation = nullptr;
+            } else if (group_cancelled_ && late) { // somebody else asked for it
+                cancellation = std::move(late);
+            }
         }
         if (error && !detail::is_cancellation(error)) errors_.push_back(std::move(error));
         if (!errors_.empty()) {

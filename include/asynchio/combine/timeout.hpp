@@ -61,7 +61,12 @@ public:
                                              : "timeout: reschedule after the block has ended");
         alarm_.reset();
         when_ = when;
-        if (when_) alarm_.emplace(get_running_loop(), when_->time_since_epoch().count(), *this);
+        if (!when_) return;
+        event_loop& loop = get_running_loop();
+        if (*when_ <= loop.time())
+            alarm_.emplace(loop, detail::deadline<timeout>::passed(), *this);
+        else
+            alarm_.emplace(loop, when_->time_since_epoch().count(), *this);
     }
 
     // The resource; called by with.

@@ -41,7 +41,7 @@ class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final 
 
 public:
     wait_awaiter(std::vector<H> handles, wait_until when, nanoseconds_count timeout)
-        : handles_(observe<wait_awaiter>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
+        : handles_(observe<child>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
         if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
     }
     wait_awaiter(wait_awaiter&& other) noexcept

@@ -5,8 +5,8 @@
 
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/wait.hpp>
 #include <asynchio/task/co_invoke.hpp>
-#include <asynchio/task/settled.hpp>
 
 #include <chrono>
 #include <optional>
@@ -17,21 +17,38 @@ namespace asynchio {
 
 namespace detail {
 
+/// Suspends for as many iterations as asyncio takes to cancel what `Awaiter` waits for: a future, which gather and shield
+/// are there, or else a task that has not begun.
+template<class Awaiter>
+task<> cancelled_at_once() {
+    if constexpr (std::is_base_of_v<fork, Awaiter>) {
+        const future<> pending;
+        pending.cancel();
+        co_await wait(pending);
+    } else {
+        const task_handle<> unstarted = create_task([]() -> task<> { co_return; });
+        unstarted.cancel();
+        co_await wait(unstarted);
+    }
+}
+
 /// No time at all: what is done already counts, a task that has started is cancelled, anything else never starts.
 template<class B>
 task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
     if constexpr (std::is_base_of_v<handle_base, std::remove_cvref_t<B>>) {
         if (!body.done()) {
             body.cancel();
-            co_await settled(*body.completion());
+            co_await wait(body);
+            if (body.cancelled()) throw timeout_error();
         }
-        if (body.cancelled()) throw timeout_error();
         co_return co_await static_cast<B&&>(body);
     } else if constexpr (!is_task<std::remove_cvref_t<B>> && !std::is_invocable_v<std::remove_reference_t<B>&>) {
         auto&& waiting = get_awaiter(static_cast<B&&>(body));
         if (waiting.await_ready()) co_return waiting.await_resume();
+        co_await cancelled_at_once<std::remove_cvref_t<decltype(waiting)>>();
         throw timeout_error();
     } else {
+        co_await cancelled_at_once<void>();
         throw timeout_error();
     }
 }

@@ -30,7 +30,7 @@ inline void print_frames(std::ostream& out, frame& task, bool suspended) {
     chain.push_back(&task);
     for (std::size_t i = chain.size(); i-- > 0;) {
         out << "    ";
-        print_location(out, chain[i]->where);
+        print_location(out, chain[i]->where());
         out << '\n';
     }
 }

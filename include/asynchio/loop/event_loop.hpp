@@ -196,6 +196,9 @@ public:
     /// One iteration; sleeps first if nothing is ready and `may_sleep`. Only inside a running_scope.
     /// @return whether anything ran.
     bool run_once(bool may_sleep = true) noexcept;
+    /// Iterates while `more()` says so, whoever calls stop(). Only inside a running_scope.
+    template<class More>
+    void run_while(More more) noexcept { for (; more(); stopping_ = false) run_once(); }
     /// As run_once, but sleeps at most `real` nanoseconds, also in virtual time.
     void run_for(detail::nanoseconds_count real) noexcept {
         if (!has_ready()) outside_.sleep_at_most(real);
@@ -209,7 +212,7 @@ public:
     bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
     /// Tells `o` after every step and call; null ends that.
     void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
-    /// Tasks that are not done, in order of creation.
+    /// Not done, in order of creation.
     detail::intrusive_list<detail::frame>& tasks() noexcept { return tasks_; }
     /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
     detail::intrusive_list<detail::completion>& kept() noexcept { return kept_; }
@@ -223,7 +226,6 @@ public:
     [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
     inline void callback_failed() noexcept override;
     inline void never_awaited(const std::source_location& function) noexcept override;
-
     /// Makes this loop the running one of the thread while it lives.
     class running_scope {
     public:
@@ -308,8 +310,8 @@ inline void callback_handle::cancel() noexcept {
     callback_->release();
 }
 
-inline event_loop::event_loop(run_options options)
-    : debug_(options.debug.value_or(detail::debug_from_environment())), outside_(options), order_(options.order_seed) {}
+inline event_loop::event_loop(run_options o)
+    : debug_(o.debug.value_or(detail::debug_from_environment())), outside_(o), order_(o.order_seed) {}
 
 inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
     loop.require_usable("run");
@@ -336,11 +338,9 @@ inline bool event_loop::run_once(bool may_sleep) noexcept {
     batch_.append(ready_);
     if (order_.active()) order_.shuffle(batch_);
     const bool ran = !batch_.empty();
-    if (debug_ || observer_ != nullptr) {
+    if (debug_ || observer_ != nullptr)
         while (detail::ready_item* item = batch_.pop()) run_watched(*item);
-    } else {
-        while (detail::ready_item* item = batch_.pop()) run(*item);
-    }
+    while (detail::ready_item* item = batch_.pop()) run(*item);
     current_ = nullptr;
     return ran;
 }

@@ -37,6 +37,27 @@ public:
         }
     }
 
+    /// The element before `item`, null before the first.
+    T* before(const T& item) const noexcept {
+        const list_link& link = item;
+        return first_ == &link ? nullptr : static_cast<T*>(link.prev);
+    }
+    /// Puts `item` behind `place`, or to the front if that is null.
+    void insert_after(T* place, T& item) noexcept {
+        if (place == nullptr || after(*place) == nullptr) {
+            list_link* const old_first = first_;
+            push_back(item); // in a ring, the back is the place in front of the first
+            if (place == nullptr && old_first != nullptr) first_ = &static_cast<list_link&>(item);
+            return;
+        }
+        list_link& link = item;
+        list_link& left = *place;
+        link.prev = &left;
+        link.next = left.next;
+        left.next->prev = &link;
+        left.next = &link;
+    }
+
     /// All of `other`'s, in their order; it is empty afterwards.
     void append(intrusive_list& other) noexcept {
         if (other.first_ == nullptr) return;

@@ -69,6 +69,19 @@ public:
         return false;
     }
 
+    /// Takes out all calls of which `which(item)` is true. Cost: linear.
+    template<class F>
+    void remove_if(F which) noexcept {
+        for (ready_item** link = &first_; ready_item* item = *link;) {
+            if (item->what != ready_item::kind::call || !which(*item)) {
+                link = &item->next;
+                continue;
+            }
+            *link = item->next;
+            if (last_ == &item->next) last_ = link;
+        }
+    }
+
     std::size_t size() const noexcept {
         std::size_t count = 0;
         for (const ready_item* each = first_; each != nullptr; each = each->next) ++count;

@@ -105,6 +105,13 @@ public:
         if (!batch_.remove(item)) ready_.remove(item);
     }
 
+    /// Takes back all calls of which `which(item)` is true. Linear.
+    template<class F>
+    void unschedule_if(F which) noexcept {
+        batch_.remove_if(which);
+        ready_.remove_if(which);
+    }
+
     /// The task whose step runs now; null in a plain call and outside.
     ready_item* current() const noexcept { return current_; }
     ready_item* exchange_current(ready_item* task) noexcept { return detail::exchange(current_, task); }

@@ -93,10 +93,9 @@ private:
     /// Those who read and write; the first error cancels the others.
     class conversation final : public detail::crew {
     public:
-        conversation() noexcept { begin(); }
         void add(task<> part) {
             make_room();
-            const auto started = detail::make_task(loop(), std::move(part), {}, false, {});
+            const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
             adopt(*started.completion());
         }
         template<class = void>

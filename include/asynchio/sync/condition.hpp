@@ -79,7 +79,6 @@ private:
 
     template<class Predicate>
     task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(Predicate predicate) {
-        require_locked("wait_for");
         for (;;) {
             auto value = detail::invoke(predicate);
             if (value) co_return value;

@@ -95,7 +95,7 @@ class async_generator<T>::promise_type : public detail::promise_base {
         std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> body,
                                               std::source_location line = std::source_location::current()) noexcept {
             body_ = &body.promise().state();
-            body_->where = line;
+            body_->stand_at(line);
             return body_->leave(detail::generator_stage::yielded);
         }
         void await_resume() const {
@@ -138,7 +138,7 @@ public:
     }
 
     async_generator get_return_object(std::source_location function = std::source_location::current()) noexcept {
-        state().where = function;
+        state().stand_at(function);
         return async_generator(state());
     }
     static std::suspend_always initial_suspend() noexcept { return {}; }

@@ -39,9 +39,12 @@ protected:
     child_set(child_set&&) noexcept : child_set() {} // only before begin()
 
     /// Once, before the first child starts.
-    void begin(const std::source_location& where) noexcept {
+    template<class Promise>
+    void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) noexcept {
         hop::begin();
-        origin_ = current_task_frame();
+        frame& running = awaiting.promise().state();
+        running.stand_at(where);
+        origin_ = identity_of(&root_of(running));
         where_ = where;
     }
 
@@ -52,6 +55,17 @@ private:
     frame* origin_ = nullptr;
     std::source_location where_;
 };
+
+/// Stops a branch whose result nobody wants. One that only waits for what others own ends here and now, in the iteration
+/// in which asyncio's future of an inner gather is left pending.
+inline void stop_branch(frame& branch) noexcept {
+    suspension* const hook = &branch.innermost() == &branch ? hook_of(branch) : nullptr;
+    fork* const inner = hook != nullptr ? hook->forks() : nullptr;
+    if (inner == nullptr)
+        cancel_completion(branch, shared_text());
+    else if (inner->stop())
+        destroy_branch(branch);
+}
 
 /// The children of a set while they start. Those that become tasks enter the loop together, in their order.
 class starting_children {
@@ -157,6 +171,8 @@ public:
             all.add(*state_);
     }
     void stop_watching() noexcept {}
+    /// Drops it: it will not be started.
+    void leave_out() noexcept { discard_frame(*detail::exchange(state_, nullptr)); }
 
     /// The result, moved out; the frame is freed. @throws what the child ended with.
     T take() {

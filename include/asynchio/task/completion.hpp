@@ -123,7 +123,10 @@ public:
     union {
         intrusive_list<watcher> watchers;
     };
-    scheduler* loop; // null once the loop is gone
+    union {
+        scheduler* loop;                 // null once the loop is gone
+        std::source_location awaited_at; // of a frame that is awaited inline: the line that awaits it
+    };
     union {
         task_extra_ptr extra;
     };

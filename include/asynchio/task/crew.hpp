@@ -5,7 +5,6 @@
 
 #include <asynchio/core/owner.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/hop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
@@ -16,12 +15,16 @@
 
 namespace asynchio::detail {
 
-/// The children tell it of their end; what follows from that is decided one iteration later, in child_ended.
+/// The children tell it of their end; what follows from that is decided one iteration later, in child_ended, for each
+/// of them in its turn among the calls of that iteration.
 ///
 /// Cost: one recycled block of 64 bytes a child, freed when the child has ended.
-class crew : public hop {
+class crew {
 public:
     class all_ended;
+
+    crew(const crew&) = delete;
+    crew& operator=(const crew&) = delete;
 
     /// How many have not ended yet.
     std::size_t running() const noexcept { return running_; }
@@ -34,9 +37,8 @@ public:
 
 protected:
     crew() = default;
-    ~crew() override {
-        while (member* each = children_.pop_front()) delete each;
-        while (member* each = ended_.pop_front()) delete each;
+    virtual ~crew() {
+        while (member* each = children_.pop_front()) each->leave();
     }
 
     /// What child_ended is told is over, or was cancelled, or failed.
@@ -53,7 +55,7 @@ protected:
         ++running_;
         children_.push_back(child);
         if (task.done())
-            ended(child);
+            child.child_done(task);
         else
             child.own();
     }
@@ -65,48 +67,52 @@ protected:
     }
 
 private:
-    /// A child: listed in order of creation while it runs, in order of its end afterwards.
-    class member final : public child_owner, public list_link {
+    /// A child, listed in order of creation until child_ended was told of it.
+    class member final : public child_owner, public list_link, private ready_item {
     public:
         static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
         static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
 
-        explicit member(crew& c) noexcept : list_link(), all(c) {}
+        explicit member(crew& c) noexcept : list_link(), ready_item(&decide), all_(&c) {}
         member(const member&) = delete;
         member& operator=(const member&) = delete;
         ~member() override {
-            if (task == nullptr) return;
-            task->disown();
-            release(*task);
+            if (task != nullptr) release(*task);
         }
         void own() noexcept {
-            created = task->created();
+            waiting_for = __builtin_bit_cast(void*, task->created());
             task->own(*this);
         }
-        void child_done(completion&) noexcept override { all.ended(*this); }
-        std::source_location child_created() const noexcept override { return created; }
+        void child_done(completion&) noexcept override { task->loop->schedule(*this); }
+        /// It stands in no queue before the child has ended, so the line is in the place of the link.
+        std::source_location child_created() const noexcept override {
+            return __builtin_bit_cast(std::source_location, waiting_for);
+        }
+        /// The crew goes away first; a call that is under way frees this.
+        void leave() noexcept {
+            all_ = nullptr;
+            if (task->done() && !loop_is_gone()) return;
+            task->disown();
+            delete this;
+        }
 
-        crew& all;
         frame* task = nullptr;
-        std::source_location created;
+
+    private:
+        static inline void decide(ready_item& item) noexcept;
+        bool loop_is_gone() const noexcept { return task->loop == nullptr || task->loop->closing(); }
+
+        crew* all_;
     };
 
-    void ended(member& child) noexcept {
-        children_.remove(child);
-        ended_.push_back(child);
-        hop_soon();
-    }
-    inline void decide() noexcept final;
-
     intrusive_list<member> children_;
-    intrusive_list<member> ended_;
     owner<member> spare_;
     std::size_t running_ = 0;
     all_ended* waiting_ = nullptr;
 };
 
 /// Suspended until the last child has ended. Only while one runs.
-class [[nodiscard]] crew::all_ended final : public suspension {
+class [[nodiscard]] crew::all_ended final : public suspension, private fork {
 public:
     /// `passes_on`: a request to cancel goes to the children, and stays pending for the awaiting task until it has waited
     /// for them; else the wait ends.
@@ -129,25 +135,32 @@ public:
     }
 
     const char* waiting_for() const noexcept override { return what_; }
-    cancel_reply cancel(const shared_text& message) noexcept override {
-        if (!passes_on_) return cancel_reply::left;
-        crew_.cancel_all(message);
-        return cancel_reply::refused;
-    }
+    fork* forks() noexcept override { return passes_on_ ? this : nullptr; }
+    cancel_reply cancel(const shared_text&) noexcept override { return cancel_reply::left; }
 
 private:
+    completion* next_asked(bool first) noexcept override {
+        asked_ = first ? crew_.children_.front() : crew_.children_.after(*asked_);
+        return asked_ != nullptr ? asked_->task : nullptr;
+    }
+    cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
+
     crew& crew_;
+    const member* asked_ = nullptr;
     const char* what_;
     bool passes_on_;
 };
 
-inline void crew::decide() noexcept {
-    while (member* first = ended_.pop_front()) {
-        const owner<member> child(first);
-        --running_;
-        if (running_ == 0 && waiting_ != nullptr && waiting_->parked()) waiting_->wake();
-        child_ended(*child->task);
-    }
+inline void crew::member::decide(ready_item& item) noexcept {
+    auto& self = static_cast<member&>(item);
+    crew* const all = self.all_;
+    if (all == nullptr) return delete &self;
+    if (self.loop_is_gone()) return;
+    all->children_.remove(self);
+    const owner<member> child(&self);
+    --all->running_;
+    if (all->running_ == 0 && all->waiting_ != nullptr && all->waiting_->parked()) all->waiting_->wake();
+    all->child_ended(*child->task);
 }
 
 } // namespace asynchio::detail

@@ -26,24 +26,55 @@ struct promise_base {
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
-    std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
+    unsigned short cancels : 15; // of a root: requests to cancel that nobody has taken back: cancelling()
+    unsigned short leftover : 1; // of a root: it is asked to end because its run ends
+    std::uint32_t id;            // of a root: "Task-<id>" unless it has a name
     union {
         frame* parent;                 // who awaits this frame inline
         child_owner* owner;            // of a root with flag_owned: who is told first when it is done
         std::source_location made_at;  // of another root: the call that made it a task
     };
-    union {
-        std::source_location where; // the line it is suspended at; at first its function
-    };
+
+    static constexpr unsigned most_cancels = 0x7fff;
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
+
+    /// The line that it is suspended at; at first its function.
+    std::source_location where() const noexcept {
+        const frame* const inner = awaited_frame();
+        return inner != nullptr ? inner->awaited_at : __builtin_bit_cast(std::source_location, place_);
+    }
+    void stand_at(const std::source_location& line) noexcept { place_ = __builtin_bit_cast(std::uintptr_t, line); }
+
+    /// The frame that it awaits inline, null if there is none.
+    frame* awaited_frame() const noexcept {
+        return (place_ & inner_tag) != 0 ? reinterpret_cast<frame*>(place_ & ~inner_tag) : nullptr;
+    }
+    /// Awaits `inner` inline, at `line`.
+    void enter(frame& inner, const std::source_location& line) noexcept {
+        inner.parent = this;
+        inner.awaited_at = line;
+        place_ = reinterpret_cast<std::uintptr_t>(&inner) | inner_tag;
+    }
+    /// This frame goes back to the one that awaits it inline. @return that one.
+    frame& leave() noexcept {
+        frame& outer = *parent;
+        outer.stand_at(awaited_at);
+        return outer;
+    }
+    /// The frame of its chain that is suspended, or runs.
+    frame& innermost() noexcept {
+        frame* each = this;
+        while (frame* inner = each->awaited_frame()) each = inner;
+        return *each;
+    }
 
     /// Makes it a root of `of_loop`.
     void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
         begin(of_loop, count);
         set(flag_root);
         cancels = 0;
+        leftover = 0;
         id = number;
         resume_point = handle().address();
         what = ready_item::kind::step;
@@ -70,6 +101,12 @@ struct frame : completion, ready_item {
     std::coroutine_handle<> handle() noexcept {
         return std::coroutine_handle<promise_base>::from_promise(*reinterpret_cast<promise_base*>(this));
     }
+
+private:
+    static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t) && alignof(completion) > 1);
+    static constexpr std::uintptr_t inner_tag = 1;
+
+    std::uintptr_t place_; // the line, or the frame that it awaits inline, which keeps the line, and the tag
 };
 
 /// Destroys a frame that has not run to its end, with its state.
@@ -105,7 +142,7 @@ inline void drop_frame(frame& dead) noexcept {
         thread.gone = nullptr;
         return;
     }
-    if (thread.running != nullptr) thread.running->never_awaited(dead.where);
+    if (thread.running != nullptr) thread.running->never_awaited(dead.where());
     discard_frame(dead);
 }
 
@@ -141,7 +178,7 @@ struct final_awaiter {
     static std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> ended) noexcept {
         frame& self = ended.promise().state();
         if (!self.has(flag_root)) [[likely]]
-            return transfer(self.parent->handle());
+            return transfer(self.leave().handle());
         self.run = Complete;
         self.loop->finished(self);
         return std::noop_coroutine();

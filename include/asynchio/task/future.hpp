@@ -53,8 +53,7 @@ public:
     void set_exception(std::exception_ptr error) const {
         state& s = pending("set_exception");
         if (!error) throw std::invalid_argument("set_exception: the exception_ptr is null");
-        const bool is_cancellation = detail::is_cancellation(error);
-        s.set_error(std::move(error), is_cancellation);
+        s.set_error(std::move(error), false);
         s.complete();
     }
     template<class E>

@@ -222,7 +222,7 @@ public:
     decltype(auto) await_resume() {
         completion& target = *target_.completion();
         if (target.done() && target.outcome_base::cancelled() && interrupted())
-            request_delivered(); // by what was awaited: of several messages the first one is seen
+            deliver_with_result();
         resumed();
         return take_result<T, Move>(target);
     }
@@ -242,11 +242,6 @@ private:
         auto& awaiter = static_cast<handle_awaiter&>(self);
         if (awaiter.parked()) awaiter.wake();
     }
-    void request_delivered() noexcept {
-        task()->clear(flag_must_cancel);
-        if (task()->extra != nullptr) task()->extra->message = {};
-    }
-
     handle_base target_;
 };
 

@@ -51,16 +51,14 @@ struct generator_state : frame {
                       "task<>");
         if (registry == nullptr) [[unlikely]]
             enlist();
-        frame& outer = asking.promise().state();
-        outer.where = line;
-        parent = &outer;
+        static_cast<frame&>(asking.promise().state()).enter(*this, line);
         stage = generator_stage::running;
         return transfer(handle());
     }
     /// Back to whoever asked.
     std::coroutine_handle<> leave(generator_stage now) noexcept {
         stage = now;
-        return transfer(parent->handle());
+        return transfer(frame::leave().handle());
     }
     /// The exception that ended it, once.
     void rethrow_error() {
@@ -83,7 +81,8 @@ struct generator_state : frame {
         if (busy()) throw std::logic_error(std::string(request) + ": " + description() + " is already running");
     }
     std::string description() const {
-        return std::string("the asynchronous generator at ") + where.file_name() + ":" + std::to_string(where.line());
+        const std::source_location line = where();
+        return std::string("the asynchronous generator at ") + line.file_name() + ":" + std::to_string(line.line());
     }
 
     template<class = void>
@@ -204,7 +203,7 @@ private:
     /// Gives the count that `body` has for it to the task. @return false, the count given up, without memory for one.
     bool start_closing(generator_state& body) noexcept {
         job counted(*this, body);
-        const std::source_location created = body.where;
+        const std::source_location created = body.where();
         try {
             loop_.create_task(closes_(std::move(counted), loop_), created);
             return true;

@@ -6,14 +6,13 @@
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/core/late_value.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/current_task.hpp>
+#include <asynchio/task/leftovers.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 
 #include <csignal>
 #include <source_location>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 namespace asynchio {
 
@@ -103,8 +102,10 @@ private:
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
         services.close(true);
-        while (!services.closed(true)) loop_->run_once();
+        loop_->run_while([&] { return !services.closed(true); });
+        make_iterations(2); // as long as asyncio's shutdown_asyncgens takes
         services.close();
+        make_iterations(2); // and its shutdown_default_executor
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
         while (!services.closed()) {
             const detail::nanoseconds_count left = end - detail::steady_now();
@@ -113,27 +114,21 @@ private:
         }
     }
 
-    /// All are asked first, in order of creation, and then waited for together.
+    /// All are asked first, in order of creation, and then waited for together. Allocates nothing.
     void cancel_all() {
-        const std::vector<any_task_handle> left = all_tasks(*loop_);
-        std::size_t running = left.size();
-        if (running == 0) return;
-        for (const any_task_handle& each : left) {
-            each.cancel();
-            each.add_done_callback([&running, this] {
-                if (--running == 0) loop_->stop();
-            });
-        }
-        while (running > 0) loop_->run_forever();
-        for (const any_task_handle& each : left) {
-            if (each.cancelled() || !each.exception()) continue;
-            exception_context context;
-            context.message = "unhandled exception during asyncio.run() shutdown";
-            context.exception = each.exception();
-            context.source = each.name();
-            context.object = each.completion();
-            loop_->call_exception_handler(context);
-        }
+        if (loop_->tasks().empty()) return;
+        detail::late_value<event_loop::running_scope> scope;
+        scope.emplace(*loop_);
+        detail::leftovers left(*loop_);
+        loop_->run_while([&] { return left.running(); });
+        make_iterations(2); // in which asyncio's gather of them ends, and the loop is stopped
+        scope.reset();
+        left.report();
+    }
+
+    /// The iterations that asyncio makes for something that has nothing to wait for: what was called soon still runs.
+    void make_iterations(int number) noexcept {
+        for (; number > 0; --number) loop_->run_once(false);
     }
 
     run_options options_;

@@ -12,7 +12,7 @@ namespace asynchio::detail {
 
 /// Gives nothing and throws nothing. A request to cancel that comes meanwhile is passed on, so that a slow cleanup is
 /// interrupted, and stays pending for the awaiting task: it is delivered at its next suspension point.
-class [[nodiscard]] settled final : public suspension, private watcher {
+class [[nodiscard]] settled final : public suspension, private watcher, private fork {
 public:
     explicit settled(completion& what) noexcept : watcher(&fire), what_(what) {}
     settled(settled&& other) noexcept : settled(other.what_) {}
@@ -30,12 +30,11 @@ public:
 
     const char* waiting_for() const noexcept override { return "the end of a task"; }
     completion* awaited() const noexcept override { return &what_; }
-    cancel_reply cancel(const shared_text& message) noexcept override {
-        cancel_completion(what_, message);
-        return cancel_reply::refused;
-    }
+    fork* forks() noexcept override { return this; }
 
 private:
+    completion* next_asked(bool first) noexcept override { return first ? &what_ : nullptr; }
+    cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
     static void fire(watcher& self, completion&) noexcept {
         auto& waiting = static_cast<settled&>(self);
         if (waiting.parked()) waiting.wake();

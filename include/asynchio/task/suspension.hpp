@@ -50,6 +50,15 @@ inline context_word& task_extra_ptr::context() noexcept {
 
 inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.running->current()); }
 
+/// The root of the chain in which `running` runs, also where a foreign awaiter has resumed it from a plain call.
+inline frame& root_of(frame& running) noexcept {
+    if (ready_item* const current = this_thread.running->current()) [[likely]]
+        return static_cast<frame&>(*current);
+    frame* each = &running;
+    while (!each->has(flag_root)) each = each->parent;
+    return *each;
+}
+
 /// The task in whose name a root runs: that of a branch is the one that armed it, null if that is gone.
 inline frame* identity_of(frame* root) noexcept {
     while (root != nullptr && root->has(flag_branch)) {
@@ -75,6 +84,8 @@ inline bool is_current(const ready_item& task) noexcept {
     task.clear(flag_left);
     throw cancelled_error(task.extra != nullptr ? detail::exchange(task.extra->message, shared_text()) : shared_text());
 }
+
+class fork;
 
 } // namespace detail
 
@@ -108,6 +119,8 @@ public:
     virtual detail::completion* awaited() const noexcept { return nullptr; }
     /// Whether a request to cancel goes to awaited() instead of to cancel().
     virtual bool forwards() const noexcept { return false; }
+    /// Whether a request to cancel goes to several others first; cancel() is not asked then.
+    virtual detail::fork* forks() noexcept { return nullptr; }
     /// Asks to give up. See cancel_reply.
     virtual cancel_reply cancel(const detail::shared_text& message) noexcept {
         (void)message;
@@ -124,8 +137,9 @@ protected:
     void park(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
                       "this can be awaited only in a coroutine of this library, such as one that returns task<>");
-        coroutine.promise().state().where = where;
-        detail::frame& root = detail::current_root();
+        detail::frame& running = coroutine.promise().state();
+        running.stand_at(where);
+        detail::frame& root = detail::root_of(running);
         task_ = &root;
         root.resume_point = coroutine.address();
         root.waiting_for = this;
@@ -149,6 +163,10 @@ protected:
             detail::throw_cancelled(*task_);
     }
 
+    /// What was awaited ended cancelled, and that is what the task gets: a request that came after the wake-up is
+    /// delivered with it, and of several messages the first one is seen.
+    void deliver_with_result() noexcept;
+
     /// Instead of wake(), in a call that the loop makes: runs the task's next step in it.
     void run_now() noexcept {
         task_->clear(detail::flag_waiting);
@@ -171,8 +189,9 @@ template<class Promise>
 frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
     static_assert(std::is_base_of_v<promise_base, Promise>,
                   "this can be awaited only in a coroutine of this library, such as one that returns task<>");
-    coroutine.promise().state().where = where;
-    frame& root = current_root();
+    frame& running = coroutine.promise().state();
+    running.stand_at(where);
+    frame& root = root_of(running);
     root.resume_point = coroutine.address();
     root.set(flag_started);
     root.loop->schedule(root);
@@ -190,55 +209,158 @@ inline void keep_message(frame& task, const shared_text& message, bool replace) 
     if (task.extra != nullptr && (replace || task.extra->message.view().empty())) task.extra->message = message;
 }
 
-/// Asks the hook of a parked task. @return false if it refused.
-inline bool interrupt(frame& task, suspension& hook, const shared_text& message) noexcept {
-    switch (hook.cancel(message)) {
-    case cancel_reply::left:
-        keep_message(task, message, true);
-        task.set(flag_left);
-        hook.wake();
-        return true;
-    case cancel_reply::forwarded: return true;
-    case cancel_reply::refused: break;
-    }
-    return false;
-}
-
 /// Completes a task that was cancelled before its first step, without entering its body.
 void end_unstarted(ready_item& item) noexcept;
 bool cancel_future(completion& future, const shared_text& message) noexcept;
 
-/// One request to cancel: Task.cancel(). Follows a chain of tasks that await each other in a loop, not by recursion;
-/// tasks that wait for each other in a circle (Brent's detection) are left out of it, so that the circle breaks.
-/// @return false if it is done already.
-inline bool cancel_completion(completion& first, const shared_text& message) noexcept {
-    completion* each = &first;
-    const completion* seen = nullptr;
-    for (std::size_t steps = 0, next_mark = 1;; ++steps) {
-        if (each->done() || each->loop == nullptr) return false;
-        if (each->has(flag_future)) return cancel_future(*each, message);
-        frame& task = static_cast<frame&>(*each);
-        if (task.cancels != 0xffff) ++task.cancels;
-        if (suspension* hook = hook_of(task)) {
-            completion* next = hook->forwards() ? hook->awaited() : nullptr;
-            if (next != nullptr && next != seen && next != &first && !next->done() && next->loop != nullptr) {
-                if (steps == next_mark) {
-                    seen = each;
-                    next_mark *= 2;
-                }
-                each = next;
-                continue;
+/// A wait that passes a request to cancel on to several others, one after the other. The walk through them keeps its
+/// place in here, so that no depth of them recurses or allocates.
+class fork {
+public:
+    fork(const fork&) = delete;
+    fork& operator=(const fork&) = delete;
+
+    /// The wait has become needless: stops what it owns, and leaves alone what it only watches.
+    /// @return whether the coroutine that waits can be destroyed now; else it ends by itself, cancelled.
+    virtual bool stop() noexcept { return false; }
+
+protected:
+    fork() noexcept = default;
+    virtual ~fork() = default;
+
+    /// The next one to be asked, null behind the last one. @param first whether the walk begins.
+    virtual completion* next_asked(bool first) noexcept = 0;
+    /// All were asked. @param any whether one of them took the request. @return what the wait itself answers.
+    virtual cancel_reply all_asked(const shared_text& message, bool any) noexcept = 0;
+
+private:
+    friend class cancel_walk;
+
+    fork* outer_ = nullptr;      // the one whose walk led here
+    suspension* wait_ = nullptr; // this fork, as what its task waits in; null while no walk is in it
+    frame* task_ = nullptr;
+    bool any_ = false;
+};
+
+/// One request to cancel: Task.cancel(), for the task that it is made to and for all that it reaches.
+///
+/// It follows chains of tasks that await each other and goes through the children of forks in order, depth first, all in
+/// one loop. Where tasks wait for each other in a circle (found by Brent's algorithm in a chain, and by forks that are
+/// being walked), it stops in front of the task that it has passed already, so that the circle breaks there.
+class cancel_walk {
+public:
+    /// @param leftovers at the end of a run: each task passes requests on only once, however many reach it.
+    explicit cancel_walk(const shared_text& message, bool leftovers = false) noexcept
+        : message_(message), leftovers_(leftovers) {}
+
+    /// @return false if `target` is done already or its loop is closed or closing, so that nothing happens.
+    bool request(completion& target) noexcept {
+        const bool asked = ask(target);
+        while (innermost_ != nullptr) go_on();
+        return asked;
+    }
+    /// Asks what `task` waits in. @return false if the request stays pending.
+    bool interrupt(frame& task, suspension& hook) noexcept {
+        put(task, hook);
+        while (innermost_ != nullptr) go_on();
+        return taken_;
+    }
+
+private:
+    /// Asks one, and those that it awaits in a chain. A fork at the end of the chain is entered.
+    bool ask(completion& first) noexcept {
+        completion* each = &first;
+        const completion* seen = nullptr;
+        for (std::size_t steps = 0, next_mark = 1;; ++steps) {
+            if (each->done() || each->loop == nullptr || each->loop->closing()) return false;
+            if (each->has(flag_future)) return cancel_future(*each, message_);
+            frame& task = static_cast<frame&>(*each);
+            if (task.cancels != frame::most_cancels) ++task.cancels;
+            if (leftovers_) {
+                if (task.leftover != 0) return true;
+                task.leftover = 1;
             }
-            if (interrupt(task, *hook, message)) return true;
+            suspension* const hook = hook_of(task);
+            if (hook == nullptr) {
+                pend(task);
+                return true;
+            }
+            completion* const next = hook->forwards() ? hook->awaited() : nullptr;
+            if (next == nullptr || next == seen || next == &first || next->done() || next->loop == nullptr ||
+                (innermost_ != nullptr && walked(*next))) {
+                put(task, *hook);
+                return true;
+            }
+            if (steps == next_mark) {
+                seen = each;
+                next_mark *= 2;
+            }
+            each = next;
         }
-        keep_message(task, message, !task.has(flag_left));
+    }
+
+    /// Puts the request to what `task` waits in: at once, or to its children first.
+    void put(frame& task, suspension& hook) noexcept {
+        fork* const several = hook.forks();
+        if (several == nullptr) return settle(task, hook, hook.cancel(message_));
+        if (several->wait_ != nullptr) return; // it waits for itself
+        several->outer_ = detail::exchange(innermost_, several);
+        several->wait_ = &hook;
+        several->task_ = &task;
+        several->any_ = false;
+        begins_ = true;
+    }
+
+    /// Asks the next child of the innermost fork, or leaves it.
+    void go_on() noexcept {
+        fork& here = *innermost_;
+        if (completion* const next = here.next_asked(detail::exchange(begins_, false))) {
+            if (ask(*next)) here.any_ = true;
+            return;
+        }
+        innermost_ = here.outer_;
+        suspension& hook = *detail::exchange(here.wait_, nullptr);
+        settle(*here.task_, hook, here.all_asked(message_, here.any_));
+    }
+
+    void settle(frame& task, suspension& hook, cancel_reply reply) noexcept {
+        taken_ = reply != cancel_reply::refused;
+        if (reply == cancel_reply::left) {
+            keep_message(task, message_, true);
+            task.set(flag_left);
+            hook.wake();
+        } else if (!taken_) {
+            pend(task);
+        }
+    }
+
+    /// The request is delivered at the next suspension point.
+    void pend(frame& task) noexcept {
+        keep_message(task, message_, !task.has(flag_left));
         task.set(flag_must_cancel);
         if (!task.has(flag_started) && !is_current(task)) {
             task.what = ready_item::kind::call;
             task.run = &end_unstarted;
         }
-        return true;
     }
+
+    static bool walked(const completion& target) noexcept {
+        if (target.has(flag_future)) return false;
+        suspension* const hook = hook_of(static_cast<const frame&>(target));
+        const fork* const several = hook != nullptr ? hook->forks() : nullptr;
+        return several != nullptr && several->wait_ != nullptr;
+    }
+
+    const shared_text& message_;
+    fork* innermost_ = nullptr;
+    bool leftovers_;
+    bool begins_ = false; // the innermost fork was entered and has asked none yet
+    bool taken_ = false;  // what the wait answered that was asked last
+};
+
+/// One request to cancel. @return false if it is done already.
+inline bool cancel_completion(completion& first, const shared_text& message) noexcept {
+    return cancel_walk(message).request(first);
 }
 
 } // namespace detail
@@ -251,8 +373,13 @@ void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::s
 inline void suspension::deliver_pending() noexcept {
     detail::frame& root = *task_;
     const detail::shared_text message = root.extra != nullptr ? root.extra->message : detail::shared_text();
-    if (forwards() ? detail::cancel_completion(*awaited(), message) : detail::interrupt(root, *this, message))
-        root.clear(detail::flag_must_cancel);
+    detail::cancel_walk walk(message);
+    if (forwards() ? walk.request(*awaited()) : walk.interrupt(root, *this)) root.clear(detail::flag_must_cancel);
+}
+
+inline void suspension::deliver_with_result() noexcept {
+    task_->clear(detail::flag_must_cancel);
+    if (task_->extra != nullptr) task_->extra->message = {};
 }
 
 } // namespace asynchio

@@ -148,9 +148,7 @@ public:
                       "a task can be awaited only in a coroutine of this library, such as one that returns task<>");
         if (child_ == nullptr) [[unlikely]]
             detail::this_thread.running->misuse("co_await of an empty task: it was moved from or awaited before");
-        detail::frame& outer = parent.promise().state();
-        outer.where = where;
-        child_->parent = &outer;
+        static_cast<detail::frame&>(parent.promise().state()).enter(*child_, where);
         return detail::transfer(child_->handle());
     }
 
@@ -174,7 +172,7 @@ private:
 
 template<class T>
 task<T> detail::task_promise<T>::get_return_object(std::source_location function) noexcept {
-    state().where = function;
+    state().stand_at(function);
     return task<T>(state());
 }
 

@@ -99,7 +99,7 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
         task.clear(flag_owned);
-        task.made_at = task.where;
+        task.made_at = task.where();
         task.set(flag_done);
         ++counts_that_end_with_loop; // the owner's, which ends before the loop does
         owner->child_done(task);
@@ -151,7 +151,8 @@ template<class T>
 template<class T>
 [[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
     if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
-        task.set_error(std::make_exception_ptr(cancelled_error()), true);
+        task.set_error(
+            std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())), true);
     end_task(task, &dispose_task<T>);
 }
 
@@ -178,16 +179,30 @@ inline void end_unstarted(ready_item& item) noexcept {
     end_task(task, &dispose_task<void>);
 }
 
+/// Ends a suspended branch where it stands, and tells its owner.
+inline void destroy_branch(frame& branch) noexcept {
+    static_cast<event_loop&>(*branch.loop).tasks().remove(branch);
+    branch.clear(flag_waiting);
+    destroy_chain(branch.innermost(), branch);
+    destroy_coroutine(branch);
+    branch.run = &dispose_task<void>;
+    branch.set_cancelled();
+    branch.set(flag_done);
+    child_owner& owner = *branch.owner;
+    branch.disown();
+    owner.child_done(branch);
+    release(branch);
+}
+
 /// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: what a
 /// task started may refer to the frame of that task.
 inline void destroy_tasks(event_loop& loop) noexcept {
     while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
-        const bool suspended = task->what == ready_item::kind::step;
-        destroy_chain(suspended ? frame::of(task->resume_point) : *task, *task);
+        task->clear(flag_waiting);
+        destroy_chain(task->innermost(), *task);
         destroy_coroutine(*task);
         task->run = &dispose_task<void>;
-        task->clear(flag_waiting);
         task->disown();
         if (!task->has(flag_branch)) report(*task, "Task was destroyed but it is pending!", nullptr);
         task->loop = nullptr;
@@ -214,7 +229,7 @@ inline context_word* context_of_task(ready_item&) noexcept {
 inline void describe_step(ready_item& item, char* into, std::size_t size) noexcept {
     const frame* task = identity_of(static_cast<frame*>(&item));
     if (task == nullptr) task = static_cast<frame*>(&item);
-    const std::source_location from = frame::of(item.resume_point).where;
+    const std::source_location from = static_cast<frame&>(item).innermost().where();
     char numbered[20];
     std::snprintf(numbered, sizeof numbered, "Task-%u", static_cast<unsigned>(task->id));
     std::string_view name = task->extra != nullptr ? task->extra->name.view() : std::string_view();
@@ -230,7 +245,7 @@ inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &de
 inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handles,
                         const std::source_location& created) noexcept {
     coroutine.become_root(loop, 1 + handles, loop.next_task_id());
-    coroutine.made_at = created.line() != 0 ? created : coroutine.where;
+    coroutine.made_at = created.line() != 0 ? created : coroutine.where();
     loop.tasks().push_back(coroutine);
     loop.set_task_hooks(hooks_of_tasks);
 }

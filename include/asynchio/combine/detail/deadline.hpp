@@ -12,12 +12,14 @@ namespace asynchio::detail {
 template<class Owner>
 class deadline final : private timer {
 public:
-    /// A point that has passed: in the next iteration, in the order of calls made now.
+    /// A point that has passed: in the next iteration, behind what is ready by then.
     deadline(event_loop& loop, nanoseconds_count when, Owner& owner) : timer(&run), loop_(loop), owner_(owner) {
-        if (when <= loop.now())
-            loop.schedule_timer(*this);
-        else
-            loop.add_timer(*this, when);
+        loop.add_timer(*this, when, when <= loop.now());
+    }
+    struct passed {};
+    /// In the next iteration, in the order of calls made now.
+    deadline(event_loop& loop, passed, Owner& owner) : timer(&run), loop_(loop), owner_(owner) {
+        loop.schedule_timer(*this);
     }
     deadline(const deadline&) = delete;
     deadline& operator=(const deadline&) = delete;

@@ -23,7 +23,7 @@ enum class joint_end : unsigned char {
 };
 
 /// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
-class joint_state : public child_set {
+class joint_state : public child_set, private fork {
 public:
     void child_done(completion& child) noexcept final { ended(child); }
     void watched_done(completion& child) noexcept final {
@@ -31,17 +31,11 @@ public:
         ended(child);
     }
 
-    cancel_reply cancel(const shared_text& message) noexcept final {
-        if (complete()) return cancel_reply::refused;
-        if (!cancel_children(message, false)) return cancel_reply::refused;
-        stopped_ = true; // once is enough: a child that ends now does not interrupt the others' cleanup
-        if (deciding_ == nullptr) {
-            cancelled_ = true;
-            message_ = message;
-        } else {
-            cancelled_late_ = true;
-        }
-        return cancel_reply::forwarded;
+    fork* forks() noexcept final { return this; }
+    bool stop() noexcept final {
+        stop_others();
+        cancelled_ = true;
+        return !owned_run();
     }
 
 protected:
@@ -60,7 +54,10 @@ protected:
                              (end_ == joint_end::first_failure && !child.has_value());
         const bool first = decides && deciding_ == nullptr;
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
-        if (first) deciding_ = &child;
+        if (first) {
+            deciding_ = &child;
+            if (end_ == joint_end::first_done && !starting_) stop_children(children_kind::branches);
+        }
         if (starting_ || (!first && !complete())) return;
         if (child.has(flag_branch)) // a branch's last step comes an iteration after what it waited for: as a callback
             decide();
@@ -68,7 +65,9 @@ protected:
             hop_soon();
     }
 
-    virtual bool cancel_children(const shared_text& message, bool owned_only) noexcept = 0;
+    enum class children_kind : unsigned char { branches, tasks };
+    /// Cancels the owned ones of a kind.
+    virtual void stop_children(children_kind which) noexcept = 0;
 
     bool owned_run() const noexcept { return running_ != running_watched_; }
 
@@ -80,13 +79,17 @@ protected:
         if (complete() && parked()) wake();
     }
 
+    /// Once is enough: a child that ends now does not interrupt the others' cleanup. A race has stopped its branches as
+    /// soon as one child had ended, so that none of them takes anything that nobody gets.
     void stop_others() noexcept {
         if (detail::exchange(stopped_, true) || !owned_run()) return;
-        cancel_children(shared_text(), true);
+        if (end_ != joint_end::first_done || deciding_ == nullptr) stop_children(children_kind::branches);
+        stop_children(children_kind::tasks);
     }
 
     /// In await_resume. @throws what ends it.
     void finish() {
+        if ((deciding_ != nullptr ? deciding_->cancelled() : cancelled_) && interrupted()) deliver_with_result();
         resumed();
         if (deciding_ != nullptr) {
             // A request to cancel that came while it waited for what it stopped is delivered at the next suspension, unless
@@ -96,6 +99,19 @@ protected:
         }
         if (cancelled_ && (deciding_ == nullptr || end_ == joint_end::first_done))
             throw cancelled_error(std::move(message_));
+    }
+
+    cancel_reply all_asked(const shared_text& message, bool any) noexcept final {
+        if (!any) return cancel_reply::refused;
+        if (deciding_ == nullptr) {
+            stopped_ = true;
+            cancelled_ = true;
+            message_ = message;
+        } else if (owned_run()) {
+            stopped_ = true;
+            cancelled_late_ = true;
+        }
+        return cancel_reply::forwarded;
     }
 
     std::size_t running_ = 0;
@@ -168,14 +184,16 @@ public:
     template<class Promise>
     bool await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        begin(where);
-        coroutine.promise().state().where = where;
+        begin(coroutine, where);
         starting_ = true;
         running_ = count();
         running_watched_ = count() - count_owned();
         start_children();
         starting_ = false;
-        if (deciding_ != nullptr) stop_others();
+        if (deciding_ != nullptr) {
+            if (end_ == joint_end::first_done) stop_children(children_kind::branches);
+            stop_others();
+        }
         if (complete()) return false;
         park(coroutine, where);
         return true;
@@ -216,16 +234,53 @@ private:
                 },
                 children_);
         else
-            each_child([&](auto& child) { child.start(all); });
+            each_child([&](auto& child) {
+                if (end_ == joint_end::first_done && deciding_ != nullptr)
+                    leave_out(child);
+                else
+                    child.start(all);
+            });
     }
 
-    bool cancel_children(const shared_text& message, bool owned_only) noexcept final {
-        bool any = false;
+    /// One that does not start, since the race is over.
+    template<class Child>
+    void leave_out(Child& child) noexcept {
+        --running_;
+        if constexpr (Child::owned)
+            child.leave_out();
+        else
+            --running_watched_;
+    }
+
+    void stop_children(children_kind which) noexcept final {
         each_child([&](auto& child) {
-            if (owned_only && !std::remove_reference_t<decltype(child)>::owned) return;
-            if (!child.empty() && cancel_completion(*child.get(), message)) any = true;
+            using one = std::remove_reference_t<decltype(child)>;
+            if constexpr (one::owned) {
+                if (child.empty() || one::is_a_task != (which == children_kind::tasks)) return;
+                if constexpr (one::is_a_task)
+                    cancel_completion(*child.get(), shared_text());
+                else
+                    stop_branch(*child.coroutine());
+            }
         });
-        return any;
+    }
+
+    completion* next_asked(bool first) noexcept final {
+        if (first) asked_ = 0;
+        completion* one = nullptr;
+        while (one == nullptr && asked_ < count()) one = child_at(asked_++);
+        return one;
+    }
+    completion* child_at(std::size_t index) noexcept {
+        if constexpr (requires { children_[index]; }) {
+            return children_[index].get();
+        } else {
+            completion* found = nullptr;
+            each_child([&](auto& child) {
+                if (index-- == 0) found = child.get();
+            });
+            return found;
+        }
     }
 
     using kinds = children_kinds<Children>;
@@ -233,6 +288,8 @@ private:
     static constexpr bool any_owned = kinds::any_owned;
     std::size_t count() const noexcept { return kinds::count(children_); }
     std::size_t count_owned() const noexcept { return kinds::count_owned(children_); }
+
+    std::size_t asked_ = 0; // by the walk of a request to cancel
 };
 
 /// A range whose elements can be children: handles, futures, tasks or other awaitables.

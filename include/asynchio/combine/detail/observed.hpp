@@ -38,7 +38,6 @@ struct observed : watcher {
 
     H handle;
     Owner* owner = nullptr;
-    observed* next_done = nullptr; // for the owner
 
 private:
     static void fire(watcher& self, completion&) noexcept {
@@ -48,9 +47,10 @@ private:
 };
 
 /// Each handle once, in order. @throws std::logic_error for an empty one.
-template<class Owner, class H>
-std::vector<observed<H, Owner>> observe(std::vector<H> handles, const char* who) {
-    std::vector<observed<H, Owner>> list;
+/// @tparam Observed an observed, or derived from one.
+template<class Observed, class H>
+std::vector<Observed> observe(std::vector<H> handles, const char* who) {
+    std::vector<Observed> list;
     list.reserve(handles.size());
     pointer_set seen(handles.size());
     for (H& each : handles) {

@@ -64,7 +64,6 @@ public:
     outlet& operator=(const outlet&) = delete;
     ~outlet() override = default;
 
-    void begin() noexcept { crew::begin(); }
     /// Runs `work` beside the others.
     void launch(task<> work) {
         make_room();
@@ -154,7 +153,6 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
     std::exception_ptr error;
     bool closed = false;
     try {
-        state->begin();
         state->start();
         for (;;) {
             while (!state->settled()) co_await state->change();

@@ -88,6 +88,7 @@ public:
     }
     void cancel_handlers() noexcept { cancel_all(); }
     bool connected() const noexcept { return !connections_.empty(); }
+    event_loop& loop() const noexcept { return *loop_; }
 
     /// Until something has ended: listening, the last connection, the last handler.
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
@@ -109,7 +110,6 @@ public:
 protected:
     server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
         for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
-        begin();
         servers_ = &loop().services().get<open_servers>();
         servers_->all.push_back(*this);
     }
@@ -278,6 +278,7 @@ private:
     intrusive_list<channel> connections_;
     wait_queue line_;
     reaper reaper_{*this};
+    event_loop* loop_ = &get_running_loop();
     open_servers* servers_ = nullptr; // null once the loop has ended
     retry_timer retry_{*this};
     int backlog_;
