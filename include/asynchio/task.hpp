@@ -12,10 +12,12 @@
 #include <asynchio/task/crew.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/done_callback.hpp>
+#include <asynchio/task/foreign.hpp>
 #include <asynchio/task/frame.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/handle_base.hpp>
 #include <asynchio/task/hop.hpp>
+#include <asynchio/task/leftovers.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/open_generators.hpp>
 #include <asynchio/task/run.hpp>

@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
+#include "support/message_of.hpp"
 
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/wait.hpp>
@@ -941,5 +942,98 @@ TEST_CASE("gather: 100,000 times in one task", "[stress]") {
             sum += std::get<0>(both) + std::get<1>(both);
         }
         CHECK(sum == 100'000L + 99'999L * 50'000L);
+    });
+}
+
+TEST_CASE("gather: the failure of one inner gather leaves alone what another one watches") {
+    virtual_run([]() -> aio::task<> {
+        const auto f = aio::create_task(fails_after(1ms, "f"));
+        const auto g = aio::create_task(gives_after(1h, 5));
+        std::string caught;
+        try {
+            co_await aio::gather(aio::gather(f), aio::gather(g), aio::shield(g));
+        } catch (const boom& e) {
+            caught = e.what();
+        }
+        CHECK(caught == "f");
+        CHECK_FALSE(g.done());
+        CHECK(g.cancelling() == 0);
+        g.cancel();
+    });
+}
+
+TEST_CASE("gather: the failure of one inner gather stops and awaits what another one owns, not what that watches") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        const auto g = aio::create_task(gives_after(1h, 5));
+        std::string caught;
+        try {
+            co_await aio::gather(aio::gather(fails_after(1ms, "f")), aio::gather(g, cleans_up(5ms, "owned", log)));
+        } catch (const boom& e) {
+            caught = e.what();
+        }
+        log.push_back(caught);
+        CHECK(g.cancelling() == 0);
+        g.cancel();
+    });
+    CHECK(log == trace{"owned begins", "owned cancelled", "owned cleaned up", "f"});
+}
+
+TEST_CASE("gather: cancelled between the end of a child and the decision about it, it cancels the siblings") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> ends, sibling;
+        const auto all = aio::create_task([&]() -> aio::task<> { co_await aio::gather(ends, sibling); });
+        co_await aio::yield();
+        ends.set_exception(boom("decides"));
+        CHECK(all.cancel()); // the decision comes in the next iteration
+        co_await aio::nothrow(all);
+        CHECK(text_of(all.exception()) == "decides");
+        CHECK(sibling.cancelled());
+    });
+}
+
+TEST_CASE("gather: asked twice, the first message is seen") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> child;
+        const auto all = aio::create_task([&]() -> aio::task<> { co_await aio::gather(child); });
+        co_await aio::yield();
+        all.cancel("first");
+        co_await aio::yield();
+        all.cancel("second");
+        const std::string seen = message_of([&] { static_cast<void>(all.exception()); });
+        co_await aio::nothrow(all);
+        CHECK(contains(message_of([&] { static_cast<void>(all.exception()); }), "first"));
+    });
+}
+
+TEST_CASE("gather: a child that cancels the whole and awaits it breaks the circle") {
+    virtual_run([]() -> aio::task<> {
+        aio::task_handle<> whole;
+        auto child = [&]() -> aio::task<> {
+            whole.cancel();
+            co_await whole;
+        };
+        whole = aio::create_task([&]() -> aio::task<> { co_await aio::gather(child, aio::sleep(1h)); });
+        co_await aio::nothrow(whole);
+        CHECK(whole.cancelled());
+    });
+}
+
+TEST_CASE("gather: circles of tasks that gather each other end when one is cancelled") {
+    virtual_run([]() -> aio::task<> {
+        for (int length = 1; length < 6; ++length) {
+            std::vector<aio::task_handle<>> all(static_cast<std::size_t>(length));
+            for (std::size_t i = 0; i < all.size(); ++i)
+                all[i] = aio::create_task([&all, i]() -> aio::task<> {
+                    co_await aio::yield();
+                    co_await aio::gather(all[(i + 1) % all.size()], aio::sleep(1h));
+                });
+            co_await aio::yield();
+            co_await aio::yield();
+            co_await aio::yield();
+            all[0].cancel();
+            for (const auto& each : all) co_await aio::nothrow(each);
+            CHECK(all[0].cancelled());
+        }
     });
 }

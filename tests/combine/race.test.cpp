@@ -7,6 +7,10 @@
 #include "support/virtual_run.hpp"
 
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/sync/mutex.hpp>
+#include <asynchio/sync/queue.hpp>
+#include <asynchio/sync/semaphore.hpp>
+#include <asynchio/combine/shield.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
@@ -239,5 +243,97 @@ TEST_CASE("race: of 100,000 tasks", "[stress]") {
         CHECK(winner.first == 54'321);
         CHECK(winner.second == 54'321);
         CHECK(aio::all_tasks().size() == 1);
+    });
+}
+
+TEST_CASE("race: once one has ended no further one is started, so that two queues lose one item") {
+    bool entered = false;
+    virtual_run([&]() -> aio::task<> {
+        aio::queue<int> a, b;
+        a.put_nowait(1);
+        b.put_nowait(2);
+        const auto first = co_await aio::race(a.get(), b.get());
+        CHECK(first.index() == 0);
+        CHECK(b.size() == 1);
+        auto enters = [&]() -> aio::task<> {
+            entered = true;
+            co_return;
+        };
+        b.put_nowait(3);
+        const auto second = co_await aio::race(b.get(), enters);
+        CHECK(second.index() == 0);
+        const auto done = aio::create_task(gives_after(0ms, 5));
+        co_await done;
+        const auto third = co_await aio::race(done, b.get());
+        CHECK(third.index() == 0);
+        CHECK(b.size() == 1);
+    });
+    CHECK_FALSE(entered);
+}
+
+TEST_CASE("race: what losers would have taken in the iteration of the first end stays where it was") {
+    virtual_run([]() -> aio::task<> {
+        aio::queue<int> a, b;
+        aio::semaphore permits(0);
+        for (int order = 0; order < 4; ++order) {
+            const auto racing = aio::create_task([&]() -> aio::task<std::size_t> {
+                auto gives = []() -> aio::task<int> {
+                    co_await aio::yield();
+                    co_return 9;
+                };
+                auto r = co_await aio::race(a.get(), b.get(), permits.acquire(), gives);
+                co_return r.index();
+            });
+            co_await aio::yield();
+            co_await aio::yield();
+            if (order != 1) a.put_nowait(1);
+            b.put_nowait(2);
+            permits.release();
+            const std::size_t winner = co_await racing;
+            INFO("order " << order << ", winner " << winner);
+            const std::size_t given = order != 1 ? 3 : 2;
+            CHECK(a.size() + b.size() + (permits.locked() ? 0U : 1U) == given - (winner < 3 ? 1U : 0U));
+            while (!a.empty()) a.get_nowait();
+            while (!b.empty()) b.get_nowait();
+            while (permits.try_acquire()) {}
+        }
+    });
+}
+
+TEST_CASE("race: a task that ends in the iteration in which an item comes leaves the item to others") {
+    virtual_run([]() -> aio::task<> {
+        aio::queue<int> items;
+        aio::future<> go;
+        const auto racing = aio::create_task([&]() -> aio::task<std::size_t> {
+            auto waits = [&]() -> aio::task<> { co_await go; };
+            auto r = co_await aio::race(waits, items.get());
+            co_return r.index();
+        });
+        co_await aio::yield();
+        co_await aio::yield();
+        go.set_result();      // the task ends in the next iteration, before
+        items.put_nowait(1);  // the getter would take the item in it
+        const auto got1 = co_await racing;
+        CHECK(got1 == 0);
+        CHECK(items.size() == 1);
+    });
+}
+
+TEST_CASE("race: a mutex that two sides waited for is held once") {
+    virtual_run([]() -> aio::task<> {
+        aio::mutex one, two;
+        co_await one.lock();
+        co_await two.lock();
+        const auto racing = aio::create_task([&]() -> aio::task<std::size_t> {
+            auto r = co_await aio::race(one.lock(), two.lock());
+            co_return r.index();
+        });
+        co_await aio::yield();
+        one.unlock();
+        two.unlock();
+        const auto got2 = co_await racing;
+        CHECK(got2 == 0);
+        CHECK(one.locked());
+        CHECK_FALSE(two.locked());
     });
 }

@@ -279,3 +279,15 @@ TEST_CASE("shield: of a task, a second request between its end and the wake-up i
         CHECK(delivered == 1);
     });
 }
+
+TEST_CASE("shield: cancelled between the end of a handle and the decision about it, it is cancelled at once") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<int> result;
+        const auto waiting = aio::create_task([&]() -> aio::task<int> { co_return co_await aio::shield(result); });
+        co_await aio::yield();
+        result.set_result(3);
+        CHECK(waiting.cancel());
+        co_await aio::nothrow(waiting);
+        CHECK(waiting.cancelled());
+    });
+}

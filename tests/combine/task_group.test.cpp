@@ -5,11 +5,14 @@
 #include "support/catch.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
+#include "support/message_of.hpp"
 
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
+#include <asynchio/combine/finally.hpp>
+#include <asynchio/combine/timeout.hpp>
 
 #include <memory>
 #include <optional>
@@ -731,5 +734,61 @@ TEST_CASE("task_group: 1,000 deep, cancelled") {
         parent.cancel();
         co_await aio::nothrow(parent);
         CHECK(parent.cancelled());
+    });
+}
+
+TEST_CASE("task_group: cancel() does not swallow a timeout or a request that comes while the group ends") {
+    for (const bool by_timeout : {true, false}) {
+        virtual_run([by_timeout]() -> aio::task<> {
+            auto slow = []() -> aio::task<> {
+                auto body = []() -> aio::task<> { co_await aio::sleep(1h); };
+                auto cleanup = []() -> aio::task<> { co_await aio::sleep(1s); };
+                co_await aio::finally(body, cleanup);
+            };
+            auto block = [&](aio::task_group& g) -> aio::task<> {
+                g.create_task(slow);
+                co_await aio::sleep(100ms);
+                g.cancel();
+            };
+            std::string left;
+            auto body = [&]() -> aio::task<> {
+                co_await aio::with(aio::task_group(), block);
+                left = "quietly";
+            };
+            const auto all = aio::create_task([&]() -> aio::task<> {
+                if (by_timeout)
+                    co_await aio::with(aio::timeout(500ms), body);
+                else
+                    co_await body();
+            });
+            co_await aio::sleep(300ms);
+            if (!by_timeout) all.cancel("from outside");
+            const auto ended = co_await aio::nothrow(all);
+            CHECK(left.empty());
+            if (by_timeout)
+                CHECK_THROWS_AS(ended.rethrow(), aio::timeout_error);
+            else
+                CHECK(contains(message_of([&] { ended.rethrow(); }), "from outside"));
+        });
+    }
+}
+
+TEST_CASE("task_group: cancel() after a child has failed asks the task once") {
+    virtual_run([]() -> aio::task<> {
+        const int before = aio::current_task().cancelling();
+        auto block = [](aio::task_group& g) -> aio::task<> {
+            g.create_task(fails_after(1ms, "child"));
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                g.cancel();
+                throw;
+            }
+        };
+        try {
+            co_await aio::with(aio::task_group(), block);
+        } catch (const aio::exception_group&) {
+        }
+        CHECK(aio::current_task().cancelling() == before);
     });
 }

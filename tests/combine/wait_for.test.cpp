@@ -11,11 +11,13 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
+#include <asynchio/combine/finally.hpp>
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+#include <functional>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -346,5 +348,65 @@ TEST_CASE("wait_for: 100,000 times in one task", "[stress]") {
         for (int i = 0; i < 100'000; ++i) sum += co_await aio::wait_for(gives(i), 1h);
         CHECK(sum == 99'999L * 50'000L);
         CHECK(aio::get_running_loop().pending_timers() == 0);
+    });
+}
+
+namespace {
+
+/// How many iterations `x` takes, counted by calls of the loop.
+template<class X>
+aio::task<int> iterations_of(X x) {
+    int count = 0;
+    aio::callback_handle next;
+    std::function<void()> again = [&] {
+        ++count;
+        next = aio::get_running_loop().call_soon(again);
+    };
+    next = aio::get_running_loop().call_soon(again);
+    co_await aio::nothrow(x());
+    next.cancel();
+    co_return count;
+}
+
+} // namespace
+
+TEST_CASE("wait_for: without time it gives way for as many iterations as asyncio does") {
+    virtual_run([]() -> aio::task<> {
+        auto of_a_task = []() -> aio::task<> { co_await aio::wait_for(ends_after(1ms), 0s); };
+        const aio::future<> pending;
+        auto of_a_shield = [&]() -> aio::task<> { co_await aio::wait_for(aio::shield(pending), 0s); };
+        const auto running = aio::create_task(ends_after(1h));
+        auto of_a_handle = [&]() -> aio::task<> { co_await aio::wait_for(running, -1s); };
+        co_await aio::yield();
+        const auto got1 = co_await iterations_of(of_a_task);
+        CHECK(got1 == 3);
+        const auto got2 = co_await iterations_of(of_a_shield);
+        CHECK(got2 == 2);
+        const auto got3 = co_await iterations_of(of_a_handle);
+        CHECK(got3 == 3);
+        CHECK_FALSE(pending.done());
+        CHECK(running.cancelled());
+    });
+}
+
+TEST_CASE("wait_for: without time, a handle that was cancelled before is no timeout, nor is the caller's cancellation") {
+    virtual_run([]() -> aio::task<> {
+        const auto gone = aio::create_task(ends_after(1h));
+        gone.cancel("before");
+        co_await aio::nothrow(gone);
+        const auto ended = co_await aio::nothrow(aio::wait_for(gone, 0s));
+        CHECK(ended.cancelled());
+
+        const auto slow = aio::create_task([]() -> aio::task<> {
+            auto body = []() -> aio::task<> { co_await aio::sleep(1h); };
+            auto cleanup = []() -> aio::task<> { co_await aio::sleep(1s); };
+            co_await aio::finally(body, cleanup);
+        });
+        co_await aio::yield();
+        const auto waiting = aio::create_task([&]() -> aio::task<> { co_await aio::wait_for(slow, 0s); });
+        co_await aio::sleep(1ms);
+        waiting.cancel();
+        const auto cancelled = co_await aio::nothrow(waiting);
+        CHECK(cancelled.cancelled());
     });
 }

@@ -77,12 +77,15 @@ TEST_CASE("condition: without the mutex, waiting and notifying are misuse", "[CN
             waited = e.what();
         }
         CHECK(waited == "wait: the mutex of the condition is not locked");
+        waited.clear();
         try {
-            co_await c.wait_for([] { return true; });
+            co_await c.wait_for([] { return false; });
         } catch (const std::logic_error& e) {
             waited = e.what();
         }
-        CHECK(waited == "wait_for: the mutex of the condition is not locked");
+        CHECK(waited == "wait: the mutex of the condition is not locked");
+        const auto got1 = co_await c.wait_for([] { return true; });
+        CHECK(got1); // it does not wait, and so needs no mutex
     });
 }
 

@@ -7,6 +7,7 @@
 #include "support/probes.hpp"
 #include "support/reports.hpp"
 #include "support/virtual_run.hpp"
+#include "support/message_of.hpp"
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -14,8 +15,14 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
+#include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/race.hpp>
+#include <asynchio/combine/shield.hpp>
 
 #include <thread>
+#include <functional>
+#include <optional>
+#include <stdexcept>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -817,4 +824,86 @@ TEST_CASE("cancel: at every point of a program of tasks and futures", "[CAN-1][C
     plan.second_after = 1;
     const auto twice = aio::testing::for_each_cancellation(scenario, plan);
     CHECK(twice.cancelled == twice.points);
+}
+
+TEST_CASE("cancel: a task that cancels itself and returns ends cancelled, with the message") {
+    virtual_run([]() -> aio::task<> {
+        const auto self = aio::create_task([]() -> aio::task<int> {
+            aio::current_task().cancel("enough");
+            co_return 1;
+        });
+        co_await aio::nothrow(self);
+        CHECK(self.cancelled());
+        CHECK(contains(message_of([&] { static_cast<void>(self.exception()); }), "enough"));
+    });
+}
+
+namespace {
+
+/// Does at its end what destructors of sessions and guards do.
+struct last_act {
+    std::function<void()> act;
+    ~last_act() { act(); }
+};
+
+} // namespace
+
+TEST_CASE("cancel: destructors cancel, set and wake whatever they like while a loop closes") {
+    reports told;
+    const audited afterwards;
+    aio::task_handle<> child, parent, sibling;
+    {
+        std::optional<aio::event_loop> open(std::in_place);
+        aio::event_loop& loop = *open;
+        collect(told, loop);
+        aio::future<> result(loop);
+        aio::future<> never(loop);
+        const auto everything = [&] {
+            for (const auto* each : {&child, &parent, &sibling}) {
+                if (!*each) continue;
+                each->cancel("at the end");
+                static_cast<void>(each->cancelling());
+                static_cast<void>(each->uncancel());
+                static_cast<void>(each->done());
+            }
+            if (!result.done()) result.set_result();
+            never.cancel();
+            try {
+                loop.call_soon([] {});
+            } catch (const std::logic_error&) {
+            }
+            try {
+                loop.create_task(ends_after(1ms));
+            } catch (const std::logic_error&) {
+            }
+        };
+        auto waits = [&](bool in_a_frame_below) -> aio::task<> {
+            const last_act here{everything};
+            auto below = [&]() -> aio::task<> {
+                const last_act here_too{everything};
+                co_await never;
+            };
+            if (in_a_frame_below)
+                co_await below();
+            else
+                co_await aio::gather(below(), aio::shield(never), aio::race(never, below()));
+        };
+        sibling = loop.create_task([&]() -> aio::task<> {
+            const last_act here{everything};
+            co_await result;
+        });
+        parent = loop.create_task([&]() -> aio::task<> {
+            const last_act here{everything};
+            child = aio::create_task(waits(true));
+            co_await aio::gather(child, waits(false));
+        });
+        for (int i = 0; i < 5; ++i) {
+            loop.stop();
+            loop.run_forever();
+        }
+        open.reset();
+    }
+    CHECK_FALSE(child.done());
+    child = parent = sibling = {};
+    CHECK_FALSE(told.empty());
 }

@@ -9,6 +9,7 @@
 #include "support/virtual_run.hpp"
 
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 
 #include <functional>
 #include <memory>
@@ -586,5 +587,17 @@ TEST_CASE("future: 100,000 of them, one after the other", "[FUT-17]") {
             sum += co_await f;
         }
         CHECK(sum == 4999950000L);
+    });
+}
+
+TEST_CASE("future: a cancelled_error that it is given is an exception, not a cancellation of the future") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> given;
+        given.set_exception(aio::cancelled_error("given"));
+        CHECK_FALSE(given.cancelled());
+        CHECK(given.exception() != nullptr);
+        const auto waits = aio::create_task([&]() -> aio::task<> { co_await given; });
+        co_await aio::nothrow(waits);
+        CHECK(waits.cancelled());
     });
 }

@@ -7,6 +7,8 @@
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/task/co_invoke.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/future.hpp>
 
 #include <chrono>
 #include <optional>

@@ -80,6 +80,7 @@ protected:
             } catch (...) {
                 owner.callback_failed();
             }
+            owner.come_to_rest();
         }
         discard();
         release();

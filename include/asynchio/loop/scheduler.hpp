@@ -54,13 +54,6 @@ inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
     return next;
 }
 
-/// Resumes `next`, and whatever was parked on the way, until the task gives way.
-inline void drive(std::coroutine_handle<> next) noexcept {
-    next.resume();
-    while (this_thread.parked != nullptr) [[unlikely]]
-        std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
-}
-
 /// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
 class stack_base {
 public:
@@ -128,7 +121,14 @@ public:
     /// Resumes a task and completes it if that was its last step.
     void step(ready_item& task) noexcept {
         current_ = &task;
-        drive(std::coroutine_handle<>::from_address(task.resume_point));
+        std::coroutine_handle<>::from_address(task.resume_point).resume();
+        come_to_rest();
+    }
+    /// After a step, and after a plain call of the program, in which a foreign awaiter may have resumed a coroutine: goes
+    /// on with whatever was parked on the way until the task gives way, and completes it if that was its last step.
+    void come_to_rest() noexcept {
+        while (this_thread.parked != nullptr) [[unlikely]]
+            std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
         if (finished_ != nullptr) {
             ready_item& done = *detail::exchange(finished_, nullptr);
             done.run(done);

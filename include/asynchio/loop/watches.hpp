@@ -59,6 +59,7 @@ private:
             } catch (...) {
                 self.loop_.callback_failed();
             }
+            self.loop_.come_to_rest();
         }
         self.queued_ = false;
         if (self.removed_) delete &self;

@@ -61,6 +61,7 @@ private:
             } catch (...) {
                 source.loop->callback_failed();
             }
+            source.loop->come_to_rest();
         }
         delete &self;
         release(source);

@@ -148,6 +148,9 @@ protected:
             deliver_pending();
     }
 
+    /// Takes park() back, in await_suspend: the task does not wait after all.
+    void unpark() noexcept { task_->clear(detail::flag_waiting); }
+
     /// Does not wait: puts the running task to the back of the ready queue.
     template<class Promise>
     void give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept;
