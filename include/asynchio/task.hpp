@@ -23,6 +23,7 @@
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 #include <asynchio/task/runner.hpp>
+#include <asynchio/task/running_root.hpp>
 #include <asynchio/task/settled.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/suspension.hpp>

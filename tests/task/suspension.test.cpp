@@ -16,6 +16,8 @@
 
 #include <sstream>
 
+// covers: task/running_root.hpp
+
 namespace aio = asynchio;
 using namespace asynchio_tests;
 using namespace std::chrono_literals;

@@ -42,19 +42,20 @@ struct frame : completion, ready_item {
     /// The line that it is suspended at; at first its function.
     std::source_location where() const noexcept {
         const frame* const inner = awaited_frame();
-        return inner != nullptr ? inner->awaited_at : __builtin_bit_cast(std::source_location, place_);
+        return inner != nullptr ? inner->awaited_at : place_;
     }
-    void stand_at(const std::source_location& line) noexcept { place_ = __builtin_bit_cast(std::uintptr_t, line); }
+    void stand_at(const std::source_location& line) noexcept { place_ = line; }
 
     /// The frame that it awaits inline, null if there is none.
     frame* awaited_frame() const noexcept {
-        return (place_ & inner_tag) != 0 ? reinterpret_cast<frame*>(place_ & ~inner_tag) : nullptr;
+        const auto bits = __builtin_bit_cast(std::uintptr_t, place_);
+        return (bits & inner_tag) != 0 ? reinterpret_cast<frame*>(bits & ~inner_tag) : nullptr;
     }
     /// Awaits `inner` inline, at `line`.
     void enter(frame& inner, const std::source_location& line) noexcept {
         inner.parent = this;
         inner.awaited_at = line;
-        place_ = reinterpret_cast<std::uintptr_t>(&inner) | inner_tag;
+        place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) | inner_tag);
     }
     /// This frame goes back to the one that awaits it inline. @return that one.
     frame& leave() noexcept {
@@ -106,7 +107,9 @@ private:
     static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t) && alignof(completion) > 1);
     static constexpr std::uintptr_t inner_tag = 1;
 
-    std::uintptr_t place_; // the line, or the frame that it awaits inline, which keeps the line, and the tag
+    union {
+        std::source_location place_; // or the frame that it awaits inline, which keeps the line, with the tag
+    };
 };
 
 /// Destroys a frame that has not run to its end, with its state.

@@ -7,6 +7,7 @@
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/frame.hpp>
+#include <asynchio/task/running_root.hpp>
 
 #include <coroutine>
 #include <source_location>
@@ -46,36 +47,6 @@ inline context_word& task_extra_ptr::context() noexcept {
     if (extra == nullptr) context_word::drop();
     delete extra;
     bits_ = 0;
-}
-
-inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.running->current()); }
-
-/// The root of the chain in which `running` runs, also where a foreign awaiter has resumed it from a plain call.
-inline frame& root_of(frame& running) noexcept {
-    if (ready_item* const current = this_thread.running->current()) [[likely]]
-        return static_cast<frame&>(*current);
-    frame* each = &running;
-    while (!each->has(flag_root)) each = each->parent;
-    return *each;
-}
-
-/// The task in whose name a root runs: that of a branch is the one that armed it, null if that is gone.
-inline frame* identity_of(frame* root) noexcept {
-    while (root != nullptr && root->has(flag_branch)) {
-        const child_owner* owner = root->get_owner();
-        root = owner != nullptr ? owner->identity() : nullptr;
-    }
-    return root;
-}
-
-/// The task that runs on this thread, null outside of one.
-inline frame* current_task_frame() noexcept {
-    if (this_thread.running == nullptr || this_thread.running->current() == nullptr) return nullptr;
-    return identity_of(&current_root());
-}
-
-inline bool is_current(const ready_item& task) noexcept {
-    return this_thread.running != nullptr && this_thread.running->current() == &task;
 }
 
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
@@ -137,15 +108,11 @@ protected:
     void park(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
                       "this can be awaited only in a coroutine of this library, such as one that returns task<>");
-        detail::frame& running = coroutine.promise().state();
-        running.stand_at(where);
-        detail::frame& root = detail::root_of(running);
-        task_ = &root;
-        root.resume_point = coroutine.address();
-        root.waiting_for = this;
-        root.flags |= detail::flag_waiting | detail::flag_started;
-        if (root.has(detail::flag_must_cancel)) [[unlikely]]
-            deliver_pending();
+        coroutine.promise().state().stand_at(where);
+        detail::ready_item* const current = detail::this_thread.running->current();
+        if (current == nullptr) [[unlikely]]
+            return park_in_call(coroutine.address());
+        park(static_cast<detail::frame&>(*current), coroutine.address());
     }
 
     /// Takes park() back, in await_suspend: the task does not wait after all.
@@ -180,6 +147,17 @@ protected:
     detail::frame* task() const noexcept { return task_; }
 
 private:
+    [[gnu::always_inline]] void park(detail::frame& root, void* coroutine) noexcept {
+        task_ = &root;
+        root.resume_point = coroutine;
+        root.waiting_for = this;
+        root.flags |= detail::flag_waiting | detail::flag_started;
+        if (root.has(detail::flag_must_cancel)) [[unlikely]]
+            deliver_pending();
+    }
+    [[gnu::noinline, gnu::cold]] void park_in_call(void* coroutine) noexcept {
+        park(detail::root_above(detail::frame::of(coroutine)), coroutine);
+    }
     void deliver_pending() noexcept;
 
     detail::frame* task_ = nullptr;
@@ -187,18 +165,26 @@ private:
 
 namespace detail {
 
+[[gnu::always_inline]] inline frame& requeue(frame& root, void* coroutine) noexcept {
+    root.resume_point = coroutine;
+    root.set(flag_started);
+    root.loop->schedule(root);
+    return root;
+}
+[[gnu::noinline, gnu::cold]] inline frame& requeue_in_call(void* coroutine) noexcept {
+    return requeue(root_above(frame::of(coroutine)), coroutine);
+}
+
 /// Puts the running task to the back of the ready queue, to go on from `coroutine`.
 template<class Promise>
 frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
     static_assert(std::is_base_of_v<promise_base, Promise>,
                   "this can be awaited only in a coroutine of this library, such as one that returns task<>");
-    frame& running = coroutine.promise().state();
-    running.stand_at(where);
-    frame& root = root_of(running);
-    root.resume_point = coroutine.address();
-    root.set(flag_started);
-    root.loop->schedule(root);
-    return root;
+    coroutine.promise().state().stand_at(where);
+    ready_item* const current = this_thread.running->current();
+    if (current == nullptr) [[unlikely]]
+        return requeue_in_call(coroutine.address());
+    return requeue(static_cast<frame&>(*current), coroutine.address());
 }
 
 inline suspension* hook_of(const frame& task) noexcept {
@@ -318,12 +304,17 @@ private:
     void go_on() noexcept {
         fork& here = *innermost_;
         if (completion* const next = here.next_asked(detail::exchange(begins_, false))) {
-            if (ask(*next)) here.any_ = true;
+            if (ask(*next) && innermost_ == &here) here.any_ = true;
             return;
         }
         innermost_ = here.outer_;
+        frame& task = *here.task_;
         suspension& hook = *detail::exchange(here.wait_, nullptr);
-        settle(*here.task_, hook, here.all_asked(message_, here.any_));
+        const cancel_reply reply = here.all_asked(message_, here.any_);
+        taken_ = false;
+        if (reply == cancel_reply::refused && task.has(flag_branch)) return; // as asyncio's future, which has ended already
+        settle(task, hook, reply);
+        if (innermost_ != nullptr) innermost_->any_ = true;
     }
 
     void settle(frame& task, suspension& hook, cancel_reply reply) noexcept {
