@@ -3,6 +3,7 @@
 #include <asynchio/combine/race.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
@@ -335,5 +336,25 @@ TEST_CASE("race: a mutex that two sides waited for is held once") {
         CHECK(got2 == 0);
         CHECK(one.locked());
         CHECK_FALSE(two.locked());
+    });
+}
+
+TEST_CASE("race: a request that comes when one has ended is delivered at the next suspension; the result is not lost") {
+    virtual_run([]() -> aio::task<> {
+        aio::queue<int> items;
+        int got = 0;
+        const auto racing = aio::create_task([&]() -> aio::task<> {
+            const auto first = co_await aio::race(items.get(), aio::sleep(1h));
+            got = std::get<0>(first);
+            co_await aio::sleep(1h);
+        });
+        co_await aio::yield();
+        items.put_nowait(4);
+        co_await aio::yield(); // the getter has taken it; the task itself runs in the next iteration
+        CHECK(items.empty());
+        racing.cancel("late");
+        const auto ended = co_await aio::nothrow(racing);
+        CHECK(got == 4);
+        CHECK(contains(message_of([&] { ended.rethrow(); }), "late"));
     });
 }

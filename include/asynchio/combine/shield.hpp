@@ -18,6 +18,8 @@ namespace detail {
 template<class Child>
 class [[nodiscard("shield does nothing until it is awaited")]] shield_awaiter final : public child_set, private fork {
 public:
+    static constexpr bool takes_nothing = !Child::owned;
+
     explicit shield_awaiter(Child child) : child_(std::move(child)) {}
     shield_awaiter(shield_awaiter&& other) noexcept : child_set(std::move(other)), child_(std::move(other.child_)) {}
     shield_awaiter& operator=(shield_awaiter&&) = delete;

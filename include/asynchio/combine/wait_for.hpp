@@ -6,12 +6,16 @@
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
+#include <asynchio/task/child_set.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/future.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/yield.hpp>
 
 #include <chrono>
+#include <coroutine>
 #include <optional>
+#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -19,22 +23,42 @@ namespace asynchio {
 
 namespace detail {
 
-/// Suspends for as many iterations as asyncio takes to cancel what `Awaiter` waits for: a future, which gather and shield
-/// are there, or else a task that has not begun.
-template<class Awaiter>
+/// Suspends for as many iterations as asyncio takes to cancel a task that has not begun.
+template<class = void>
 task<> cancelled_at_once() {
-    if constexpr (std::is_base_of_v<fork, Awaiter>) {
-        const future<> pending;
-        pending.cancel();
-        co_await wait(pending);
-    } else {
-        const task_handle<> unstarted = create_task([]() -> task<> { co_return; });
-        unstarted.cancel();
-        co_await wait(unstarted);
-    }
+    const task_handle<> unstarted = create_task([]() -> task<> { co_return; });
+    unstarted.cancel();
+    co_await wait(unstarted);
 }
 
-/// No time at all: what is done already counts, a task that has started is cancelled, anything else never starts.
+/// Awaits a gather or shield, which is asked to end as soon as it is armed; the request is not the task's own.
+template<class A>
+class [[nodiscard]] asked_to_end {
+public:
+    explicit asked_to_end(A& awaiter) noexcept : awaiter_(awaiter) {}
+
+    bool await_ready() { return awaiter_.await_ready(); }
+    template<class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        if (!awaiter_.await_suspend(awaiting, where)) return false;
+        frame& task = root_of(awaiting.promise().state());
+        const bool pending = task.has(flag_must_cancel);
+        const shared_text no_message;
+        if (hook_of(task) != nullptr && !cancel_walk(no_message).interrupt(task, awaiter_) && !pending)
+            task.clear(flag_must_cancel);
+        suspended_ = true;
+        return true;
+    }
+    decltype(auto) await_resume() { return awaiter_.await_resume(); }
+    bool suspended() const noexcept { return suspended_; }
+
+private:
+    A& awaiter_;
+    bool suspended_ = false;
+};
+
+/// No time at all: what is done already counts, what has started is cancelled, anything else never starts.
 template<class B>
 task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
     if constexpr (std::is_base_of_v<handle_base, std::remove_cvref_t<B>>) {
@@ -46,11 +70,22 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
         co_return co_await static_cast<B&&>(body);
     } else if constexpr (!is_task<std::remove_cvref_t<B>> && !std::is_invocable_v<std::remove_reference_t<B>&>) {
         auto&& waiting = get_awaiter(static_cast<B&&>(body));
-        if (waiting.await_ready()) co_return waiting.await_resume();
-        co_await cancelled_at_once<std::remove_cvref_t<decltype(waiting)>>();
-        throw timeout_error();
+        using awaiter = std::remove_cvref_t<decltype(waiting)>;
+        if constexpr (takes_nothing<awaiter>) {
+            asked_to_end<awaiter> asked(waiting);
+            auto ended = co_await nothrow(asked);
+            if (asked.suspended()) {
+                co_await yield(); // asyncio's wait for the end takes one iteration more
+                if (ended.cancelled()) throw timeout_error();
+            }
+            co_return std::move(ended).value();
+        } else {
+            if (waiting.await_ready()) co_return waiting.await_resume();
+            co_await cancelled_at_once();
+            throw timeout_error();
+        }
     } else {
-        co_await cancelled_at_once<void>();
+        co_await cancelled_at_once();
         throw timeout_error();
     }
 }

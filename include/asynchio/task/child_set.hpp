@@ -56,15 +56,15 @@ private:
     std::source_location where_;
 };
 
-/// Stops a branch whose result nobody wants. One that only waits for what others own ends here and now, in the iteration
-/// in which asyncio's future of an inner gather is left pending.
-inline void stop_branch(frame& branch) noexcept {
+/// Leaves a branch whose result nobody wants, if it waits in a fork itself: that stops what it owns. If it only waits for
+/// what others own, the branch ends here and now, in the iteration in which asyncio's future of an inner gather is left
+/// pending. @return false if it waits for something else, and has to be cancelled.
+inline bool leave_branch(frame& branch) noexcept {
     suspension* const hook = &branch.innermost() == &branch ? hook_of(branch) : nullptr;
     fork* const inner = hook != nullptr ? hook->forks() : nullptr;
-    if (inner == nullptr)
-        cancel_completion(branch, shared_text());
-    else if (inner->stop())
-        destroy_branch(branch);
+    if (inner == nullptr) return false;
+    if (inner->stop()) destroy_branch(branch);
+    return true;
 }
 
 /// The children of a set while they start. Those that become tasks enter the loop together, in their order.
@@ -122,12 +122,14 @@ private:
 /// A child that was given as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
 /// in the name of the awaiting task). Eight bytes, so that ranges stay small: the pointer to its coroutine, or, if `Place`
 /// is a reference, where a task of a vector has that, which is freed by who owns the vector.
-template<class T, bool Branch, class Place = task_state<T>*>
+template<class T, bool Branch, class Place = task_state<T>*, bool TakesNothing = !Branch>
 class owned_child {
 public:
     using value_type = T;
     static constexpr bool owned = true;
     static constexpr bool is_a_task = !Branch;
+    /// Whether to be armed takes nothing from anybody: it is no operation.
+    static constexpr bool takes_nothing = TakesNothing;
 
     /// @throws std::logic_error for an empty task.
     explicit owned_child(task<T>&& what)
@@ -195,6 +197,7 @@ public:
     using value_type = T;
     static constexpr bool owned = false;
     static constexpr bool is_a_task = false;
+    static constexpr bool takes_nothing = true;
 
     explicit watched_child(handle_base what) noexcept : watcher(&fire), handle_(std::move(what)) {}
     watched_child(watched_child&& other) noexcept : watcher(&fire), handle_(std::move(other.handle_)) {}
@@ -235,8 +238,15 @@ struct callable_reference {
     decltype(auto) operator()() const { return detail::invoke(*f); }
 };
 
+/// Whether awaiting an `A` is awaiting what is a future in asyncio, a gather or a shield, and no operation.
 template<class A>
-using branch_of = owned_child<await_result_t<A>, true>;
+inline constexpr bool takes_nothing = false;
+template<class A>
+    requires requires { std::remove_cvref_t<A>::takes_nothing; }
+inline constexpr bool takes_nothing<A> = std::remove_cvref_t<A>::takes_nothing;
+
+template<class A>
+using branch_of = owned_child<await_result_t<A>, true, task_state<await_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
 
 template<class A>
 task<await_result_t<A>> await_in_place(kept_t<A> awaitable) {

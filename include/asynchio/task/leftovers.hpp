@@ -44,7 +44,7 @@ public:
             each = kept.after(one);
             if (one.has(flag_future) || static_cast<frame&>(one).leftover == 0) continue;
             static_cast<frame&>(one).leftover = 0;
-            if (one.failed())
+            if (one.failed() && one.error()) // else a future of another thread has it
                 put_in_order(failed, one);
             else
                 release(one);

@@ -68,6 +68,8 @@ protected:
     enum class children_kind : unsigned char { branches, tasks };
     /// Cancels the owned ones of a kind.
     virtual void stop_children(children_kind which) noexcept = 0;
+    /// Ends the branches that only wait for what others own; asyncio leaves an inner gather as it is.
+    virtual void leave_branches() noexcept = 0;
 
     bool owned_run() const noexcept { return running_ != running_watched_; }
 
@@ -75,7 +77,10 @@ protected:
     bool complete() const noexcept { return running_ == 0 || (deciding_ != nullptr && !owned_run()); }
 
     void decide() noexcept final {
-        if (deciding_ != nullptr) stop_others();
+        if (deciding_ != nullptr) {
+            stop_others();
+            if (owned_run()) leave_branches();
+        }
         if (complete() && parked()) wake();
     }
 
@@ -90,10 +95,10 @@ protected:
     /// In await_resume. @throws what ends it.
     void finish() {
         if ((deciding_ != nullptr ? deciding_->cancelled() : cancelled_) && interrupted()) deliver_with_result();
-        resumed();
+        if (end_ != joint_end::first_done || deciding_ == nullptr) resumed();
         if (deciding_ != nullptr) {
-            // A request to cancel that came while it waited for what it stopped is delivered at the next suspension, unless
-            // a cancellation is what it throws now.
+            // A request to cancel that came while it waited for what it stopped, or to a race that has its result, is
+            // delivered at the next suspension, unless a cancellation is what it throws now.
             if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
             deciding_->rethrow();
         }
@@ -102,14 +107,16 @@ protected:
     }
 
     cancel_reply all_asked(const shared_text& message, bool any) noexcept final {
-        if (!any) return cancel_reply::refused;
+        const bool race_is_over = deciding_ != nullptr && end_ == joint_end::first_done;
+        if (!any && !race_is_over) return cancel_reply::refused;
         if (deciding_ == nullptr) {
             stopped_ = true;
             cancelled_ = true;
             message_ = message;
-        } else if (owned_run()) {
-            stopped_ = true;
+        } else if (race_is_over || owned_run()) {
+            stopped_ = stopped_ || owned_run();
             cancelled_late_ = true;
+            keep_message(*task(), message, true);
         }
         return cancel_reply::forwarded;
     }
@@ -131,6 +138,7 @@ struct children_kinds {
     using child = typename Children::value_type;
     static constexpr bool all_owned = child::owned;
     static constexpr bool any_owned = child::owned;
+    static constexpr bool takes_nothing = child::takes_nothing;
     static constexpr bool only_tasks_of_tuple = false;
     static std::size_t count(const Children& c) noexcept { return c.size(); }
     static std::size_t count_owned(const Children& c) noexcept { return child::owned ? c.size() : 0; }
@@ -139,6 +147,7 @@ template<class... Each>
 struct children_kinds<std::tuple<Each...>> {
     static constexpr bool all_owned = (Each::owned && ...);
     static constexpr bool any_owned = (Each::owned || ...);
+    static constexpr bool takes_nothing = (Each::takes_nothing && ...);
     static constexpr bool only_tasks_of_tuple = sizeof...(Each) != 0 && (Each::is_a_task && ...);
     static std::size_t count(const std::tuple<Each...>&) noexcept { return sizeof...(Each); }
     static std::size_t count_owned(const std::tuple<Each...>&) noexcept {
@@ -150,6 +159,9 @@ struct children_kinds<std::tuple<Each...>> {
 template<class Children>
 class joint : public joint_state {
 public:
+    /// Whether to be armed takes nothing from anybody: no child is an operation.
+    static constexpr bool takes_nothing = children_kinds<Children>::takes_nothing;
+
     bool await_ready() {
         if (begun()) throw std::logic_error("gather or race: awaited a second time");
         if constexpr (all_owned) {
@@ -259,9 +271,16 @@ private:
                 if (child.empty() || one::is_a_task != (which == children_kind::tasks)) return;
                 if constexpr (one::is_a_task)
                     cancel_completion(*child.get(), shared_text());
-                else
-                    stop_branch(*child.coroutine());
+                else if (!leave_branch(*child.coroutine()))
+                    cancel_completion(*child.get(), shared_text());
             }
+        });
+    }
+    void leave_branches() noexcept final {
+        each_child([](auto& child) {
+            using one = std::remove_reference_t<decltype(child)>;
+            if constexpr (one::owned && !one::is_a_task)
+                if (!child.empty()) leave_branch(*child.coroutine());
         });
     }
 
