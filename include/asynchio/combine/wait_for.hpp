@@ -32,6 +32,16 @@ task<> cancelled_at_once() {
     }
 }
 
+/// Whether `waiting` is ready. One that is ready but may give way to others, as those of room net, does not: there is no
+/// time to come back to it.
+template<class Awaiter>
+bool ready_at_once(Awaiter& waiting) {
+    if constexpr (requires { waiting.await_ready(false); })
+        return waiting.await_ready(false);
+    else
+        return waiting.await_ready();
+}
+
 /// No time at all: what is done already counts, a task that has started is cancelled, anything else never starts.
 template<class B>
 task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
@@ -44,7 +54,7 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
         co_return co_await static_cast<B&&>(body);
     } else if constexpr (!is_task<std::remove_cvref_t<B>> && !std::is_invocable_v<std::remove_reference_t<B>&>) {
         auto&& waiting = get_awaiter(static_cast<B&&>(body));
-        if (waiting.await_ready()) co_return waiting.await_resume();
+        if (ready_at_once(waiting)) co_return waiting.await_resume();
         co_await cancelled_at_once<std::remove_cvref_t<decltype(waiting)>>();
         throw timeout_error();
     } else {

@@ -354,10 +354,10 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
 
 /// Debug mode reports a step or call that holds up the loop.
 inline void event_loop::run_watched(detail::ready_item& item) noexcept {
-    char what[512] = "a call";
-    if (debug_ && item.what == detail::ready_item::kind::step) hooks_->describe(item, what, sizeof what);
+    char what[most_described] = "a call";
+    const described_in description(*this, debug_ ? what : nullptr);
     const detail::nanoseconds_count begin = detail::steady_now();
-    run(item);
+    item.what == detail::ready_item::kind::step ? step_in_call(item) : run(item);
     const detail::nanoseconds_count took = detail::steady_now() - begin;
     if (observer_ != nullptr) observer_->ran();
     if (!debug_ || took < slow_) return;

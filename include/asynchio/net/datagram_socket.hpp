@@ -52,7 +52,7 @@ public:
                        std::source_location where = std::source_location::current()) {
         suspend(awaiting, where);
     }
-    bool await_ready() { return begin(); }
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
 
 protected:
     datagram_operation(datagram_channel& c, direction d, const char* name, mutable_bytes data,
@@ -138,7 +138,7 @@ public:
 ///
 /// Behaviour: one task may send while another one receives; each datagram is taken by one call. An error is of the call
 /// that it was given to (an earlier datagram that nobody took, for instance): the socket can be used on.
-/// Cancellation: of send: it was not sent. Of receive: a datagram that had been taken is lost, as on the network.
+/// Cancellation: a cancelled send has sent nothing; a cancelled receive leaves the datagram for the next one.
 /// Threads: those of the loop in which it is used first. Lifetime: the destructor closes it.
 /// Cost: one allocation. Differs from Python: no protocol class; calls are awaited.
 /// Example: `aio::datagram_socket s = aio::datagram_socket::bound(aio::address::ip("127.0.0.1", 0));`

@@ -25,9 +25,9 @@ public:
     send_file_operation& operator=(send_file_operation&&) = delete;
     ~send_file_operation() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->require_writable("send_file");
-        return begin();
+        return begin(may_give_way);
     }
     std::size_t await_resume() {
         finish();
@@ -48,7 +48,7 @@ private:
             taken += got;
         }
     } catch (...) {
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 

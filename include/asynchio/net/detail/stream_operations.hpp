@@ -31,13 +31,7 @@ public:
 protected:
     stream_operation(channel& c, direction d, const char* name) noexcept : io_operation(c, d, name), channel_(&c) {}
 
-    void finish() {
-        io_operation::finish();
-        if (failure_ != nullptr) std::rethrow_exception(failure_);
-    }
-
     channel* channel_;
-    std::exception_ptr failure_; // of the library's own: no memory
 };
 
 /// Reads into the channel's buffer until the goal is reached.
@@ -49,9 +43,9 @@ public:
     read_operation& operator=(read_operation&&) = delete;
     ~read_operation() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->rethrow();
-        return begin();
+        return begin(may_give_way);
     }
     auto await_resume() {
         finish();
@@ -66,7 +60,7 @@ private:
             if (!channel_->open(direction::read) || taken >= channel::most_in_a_turn) return false;
         }
     } catch (...) {
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 
@@ -83,14 +77,11 @@ public:
     read_into& operator=(read_into&&) = delete;
     ~read_into() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->rethrow();
-        return begin();
+        return begin(may_give_way);
     }
-    /// Who is cancelled after the bytes have come gives them back to the stream; without memory for that it has them,
-    /// and the request stays pending.
     std::size_t await_resume() {
-        if (count_ != 0 && interrupted() && !gone() && !give_back()) return count_;
         finish();
         if (count_ == 0) channel_->rethrow();
         return count_;
@@ -109,13 +100,6 @@ private:
         if (!channel_->open(direction::read)) return false;
         count_ = channel_->received(channel_->receive(into_.data(), into_.size()), into_.size());
         return count_ != 0 || channel_->ended();
-    }
-    bool give_back() noexcept try {
-        channel_->buffer().put_back(std::string_view(static_cast<const char*>(into_.data()), count_));
-        count_ = 0;
-        return true;
-    } catch (const std::bad_alloc&) {
-        return false;
     }
 
     mutable_bytes into_;
@@ -190,9 +174,9 @@ public:
     write_operation& operator=(write_operation&&) = delete;
     ~write_operation() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->require_writable("write");
-        return begin();
+        return begin(may_give_way);
     }
     void await_resume() {
         finish();
@@ -212,7 +196,7 @@ private:
             sent += taken;
         }
     } catch (...) { // of the range
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 
