@@ -34,8 +34,9 @@ namespace asynchio {
 /// What open_connection gives, and what a server's handler gets.
 ///
 /// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to the others. One task
-/// may read while another one writes. The first error is kept and thrown by every later call. Reading on after
-/// aclose() gives the end; writing then is misuse.
+/// may read while another one writes. Each direction keeps its first error, which every later call throws; what has come
+/// is read before that, and also after a write has failed. Reading on after aclose() gives the end; writing then is
+/// misuse.
 /// Cancellation: a cancelled read loses no byte: what has come stays to be read. A cancelled write has sent
 /// bytes_written() bytes in all.
 /// Threads: those of the loop in which it is used first.

@@ -40,7 +40,7 @@ private:
 
     bool attempt() noexcept override try {
         for (std::size_t taken = 0;;) {
-            if (channel_->closed() || channel_->error() != 0) return true;
+            if (channel_->closed() || channel_->failed(direction::write)) return true;
             if (left_ == 0) return all_ = true;
             if (!channel_->open(direction::write) || taken >= channel::most_in_a_turn) return false;
             const std::size_t got = copies_ ? copy() : send();

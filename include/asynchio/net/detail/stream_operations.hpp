@@ -43,13 +43,10 @@ public:
     read_operation& operator=(read_operation&&) = delete;
     ~read_operation() override = default;
 
-    bool await_ready(bool may_give_way = true) {
-        channel_->rethrow();
-        return begin(may_give_way);
-    }
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
     auto await_resume() {
         finish();
-        if (!reached_) channel_->rethrow();
+        if (!reached_) channel_->rethrow(direction::read);
         return goal_.take(*channel_);
     }
 
@@ -77,13 +74,10 @@ public:
     read_into& operator=(read_into&&) = delete;
     ~read_into() override = default;
 
-    bool await_ready(bool may_give_way = true) {
-        channel_->rethrow();
-        return begin(may_give_way);
-    }
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
     std::size_t await_resume() {
         finish();
-        if (count_ == 0) channel_->rethrow();
+        if (count_ == 0) channel_->rethrow(direction::read);
         return count_;
     }
 
@@ -186,7 +180,7 @@ public:
 private:
     bool attempt() noexcept override try {
         for (std::size_t sent = 0;;) {
-            if (channel_->closed() || channel_->error() != 0) return true;
+            if (channel_->closed() || channel_->failed(direction::write)) return true;
             iovec parts[Parts::most];
             const std::size_t count = parts_.fill(parts);
             if (count == 0) return all_ = true;
