@@ -36,8 +36,8 @@ public:
         t.pending = true;
         if (due) busy_.end();
     }
-    void watch(int fd, unsigned char direction, repeated_call_ptr call) {
-        descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
+    std::uint64_t watch(int fd, unsigned char direction, repeated_call_ptr call) {
+        return descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
     }
 
     void attach(edge_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }

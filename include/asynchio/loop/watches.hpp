@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <fcntl.h>
 #include <stdexcept>
 #include <string>
@@ -158,11 +159,16 @@ public:
         }
     }
 
+    /// @return what remove() may be told, so that it removes nothing that came later.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
-    void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
+    std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
         if (poller_ == nullptr) start(kind, box);
         watch& place = open(fd);
+        if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
+            poller_->update(place, detail::exchange(place.wanted, static_cast<unsigned char>(0)));
+            for (const unsigned char each : {fd_watch::readable, fd_watch::writable}) place.of(each) = {};
+        }
         const unsigned char before = place.wanted;
         place.wanted = static_cast<unsigned char>(before | direction);
         try {
@@ -172,24 +178,27 @@ public:
             if (before == 0) close(fd);
             throw;
         }
-        place.call(direction) = std::move(call);
+        place.of(direction) = {std::move(call), ++calls_};
+        return calls_;
     }
 
+    /// Not of a descriptor that was closed under this number.
     bool has(int fd, unsigned char direction) const noexcept {
         const watch* found = find(fd);
-        return found != nullptr && (found->wanted & direction) != 0;
+        return found != nullptr && (found->wanted & direction) != 0 && !poller_->stale(*found);
     }
-    /// @return whether there was one.
-    bool remove(int fd, unsigned char direction) noexcept {
+    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    bool remove(int fd, unsigned char direction, std::uint64_t only = 0) noexcept {
         watch* const found = find(fd);
         if (found == nullptr || !(found->wanted & direction)) return false;
         watch& each = *found;
+        if (only != 0 && each.of(direction).number != only) return false;
         const unsigned char before = each.wanted;
         each.wanted = static_cast<unsigned char>(before & ~direction);
-        each.call(direction).reset();
+        each.of(direction) = {};
         try {
             poller_->update(each, before);
-        } catch (const std::system_error&) { // closed before it was removed: the kernel has forgotten it
+        } catch (const std::system_error&) { // closed before: the kernel has forgotten it, and what is left of it
         }
         if (each.wanted == 0) close(fd);
         return true;
@@ -216,13 +225,17 @@ private:
             fd = descriptor;
             ready = [](fd_watch& self, unsigned char what) noexcept {
                 auto& each = static_cast<watch&>(self);
-                if ((what & readable) && each.reader) each.reader->schedule();
-                if ((what & writable) && each.writer) each.writer->schedule();
+                if ((what & readable) && each.reader.call) each.reader.call->schedule();
+                if ((what & writable) && each.writer.call) each.writer.call->schedule();
             };
         }
-        repeated_call_ptr& call(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
-        repeated_call_ptr reader;
-        repeated_call_ptr writer;
+        struct registered {
+            repeated_call_ptr call;
+            std::uint64_t number = 0;
+        };
+        registered& of(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
+        registered reader;
+        registered writer;
     };
 
     watch* find(int fd) const noexcept {
@@ -265,6 +278,7 @@ private:
     owner<poller> poller_;
     owner_vector<watch> watches_; // by descriptor, which is the least number that is free
     std::size_t watched_ = 0;
+    std::uint64_t calls_ = 0; // that were ever set
     intrusive_list<edge_watch> edges_;
     std::size_t attached_ = 0;
 };
