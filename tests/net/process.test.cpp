@@ -22,6 +22,7 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,16 @@ namespace {
 bool childless() {
     errno = 0;
     return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+}
+
+/// Until the process has stopped itself, and what it wrote before has come.
+aio::task<> until_stopped(int pid) {
+    for (char state = '?'; state != 'T'; co_await aio::yield()) {
+        std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+        status.ignore(1'000, ')');
+        status >> state;
+    }
+    co_await settle();
 }
 
 /// On each poller, with a descriptor of the process and with a thread that waits for it.
@@ -264,6 +275,88 @@ TEST_CASE("process: a cancelled wait or communicate lets it live", "[net][SUB-12
         CHECK_FALSE(p.returncode());
         const aio::process_output all = co_await p.communicate("still here");
         CHECK(all.out == "still here");
+    });
+}
+
+TEST_CASE("process: communicate, cancelled and called again, goes on with the rest of its input", "[net]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("kill -STOP $$; cat", pipes(true, true));
+        std::string sent;
+        for (int i = 0; i < 400'000; ++i) sent += static_cast<char>('a' + i % 26);
+        const auto first = aio::create_task(p.communicate(sent));
+        co_await until_stopped(p.pid());
+        CHECK(p.in().bytes_written() > 0);
+        first.cancel();
+        const auto ended = co_await aio::nothrow(first);
+        CHECK(ended.cancelled());
+        CHECK(p.in().bytes_written() < sent.size());
+        const std::string misuse = co_await error_of([&] { return p.communicate("more"); });
+        CHECK(contains(misuse, "communicate: its input was given already"));
+        p.send_signal(SIGCONT);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == sent);
+        CHECK(p.returncode() == 0);
+        const aio::process_output nothing = co_await p.communicate();
+        CHECK(nothing.out.empty());
+    });
+}
+
+TEST_CASE("process: communicate, cancelled, leaves what the process has written to be read", "[net]") {
+    each_way([]() -> aio::task<> {
+        constexpr const char* script = "echo one; exec >&-; echo two >&2; kill -STOP $$; echo three >&2";
+        for (const bool again : {true, false}) {
+            aio::process p = co_await aio::create_subprocess_shell(script, pipes(false, true, true));
+            const auto first = aio::create_task(p.communicate());
+            co_await until_stopped(p.pid());
+            first.cancel();
+            const auto ended = co_await aio::nothrow(first);
+            CHECK(ended.cancelled());
+            p.send_signal(SIGCONT);
+            if (again) {
+                const aio::process_output all = co_await p.communicate();
+                CHECK(all.out == "one\n");
+                CHECK(all.err == "two\nthree\n");
+            } else {
+                const std::string out = co_await p.out().read_all();
+                CHECK(out == "one\n");
+                const std::string err = co_await p.err().read_all();
+                CHECK(err == "two\nthree\n");
+                co_await p.wait();
+            }
+        }
+    });
+}
+
+TEST_CASE("process: communicate after in was closed by hand reads on, and refuses input", "[net]") {
+    each_way([]() -> aio::task<> {
+        for (const bool eof : {true, false}) {
+            aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+            co_await p.in().write("by hand");
+            if (eof)
+                co_await p.in().write_eof();
+            else
+                co_await p.in().aclose();
+            const std::string misuse = co_await error_of([&] { return p.communicate("more"); });
+            CHECK(misuse == "communicate: there is input, but the process's in is closed already");
+            const aio::process_output all = co_await p.communicate();
+            CHECK(all.out == "by hand");
+        }
+        aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+        co_await p.in().write("first ");
+        const aio::process_output all = co_await p.communicate("second");
+        CHECK(all.out == "first second");
+    });
+}
+
+TEST_CASE("process: communicate does without a stream that was moved out of it", "[net]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("echo out; echo err >&2", pipes(true, true, true));
+        aio::stream out = std::move(p.out());
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out.empty());
+        CHECK(all.err == "err\n");
+        const std::string text = co_await out.read_all();
+        CHECK(text == "out\n");
     });
 }
 

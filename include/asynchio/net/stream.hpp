@@ -31,6 +31,12 @@
 
 namespace asynchio {
 
+class stream;
+namespace detail {
+/// What is behind a stream. @throws std::logic_error for an empty one.
+channel& channel_of(const stream& s);
+} // namespace detail
+
 /// What open_connection gives, and what a server's handler gets.
 ///
 /// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to the others. One task
@@ -142,6 +148,7 @@ public:
     int native_handle() const { return open().descriptor(); }
 
 private:
+    friend detail::channel& detail::channel_of(const stream& s);
     detail::channel& open() const {
         if (channel_ == nullptr) [[unlikely]]
             throw std::logic_error("stream: it is empty, or was moved from");
@@ -154,6 +161,8 @@ private:
 
     detail::owner<detail::channel> channel_;
 };
+
+inline detail::channel& detail::channel_of(const stream& s) { return s.open(); }
 
 inline stream stream::from_descriptor(int fd, std::string name) {
     if (name.empty()) name = "descriptor " + std::to_string(fd);

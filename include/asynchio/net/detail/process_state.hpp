@@ -82,6 +82,10 @@ public:
         if (calls.kill(pid_, number) != 0 && errno != ESRCH)
             fail(errno, "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
     }
+    /// What communicate() was given, from its first call on, and how much of that the child's pipe has.
+    std::optional<std::string> input;
+    std::size_t fed = 0;
+
     line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
 
     void hold() noexcept { ++holders_; }
