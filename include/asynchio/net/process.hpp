@@ -61,7 +61,8 @@ public:
     }
 
     int pid() const { return state().pid(); }
-    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it.
+    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it; 255 if that is not known,
+    /// since somebody else has reaped it, or SIGCHLD is ignored.
     std::optional<int> returncode() const { return state().returncode(); }
 
     /// Its standard streams. @throws std::logic_error for one that is no pipe.
@@ -241,8 +242,8 @@ concept command_argument = std::convertible_to<A, std::string_view> ||
 
 } // namespace detail
 
-/// Starts a program, found in PATH unless its name has a slash, without a shell: `create_subprocess("ls", "-l")`,
-/// `create_subprocess(words, options)`.
+/// Starts a program, found in the PATH that it gets unless its name has a slash, without a shell:
+/// `create_subprocess("ls", "-l")`, `create_subprocess(words, options)`.
 ///
 /// @param args the program and its arguments: texts or ranges of texts; process_options may stand at the end.
 /// @throws std::system_error naming the program when it cannot be run, std::invalid_argument for none.

@@ -26,6 +26,9 @@ namespace asynchio::detail {
 inline int pidfd_open(pid_t pid, unsigned flags) noexcept {
     return static_cast<int>(::syscall(SYS_pidfd_open, pid, flags));
 }
+inline int pidfd_send_signal(int pidfd, int number, siginfo_t* info, unsigned flags) noexcept {
+    return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, info, flags));
+}
 #endif
 
 /// Each returns what the system's function of that name returns, and sets errno.
@@ -57,6 +60,7 @@ struct system_calls {
 #if defined(__linux__)
     ssize_t (*sendfile)(int, int, off_t*, size_t) = &::sendfile;
     int (*pidfd_open)(pid_t, unsigned) = &detail::pidfd_open;
+    int (*pidfd_send_signal)(int, int, siginfo_t*, unsigned) = &detail::pidfd_send_signal;
 #endif
     /// Whether a read of a TCP socket that gives less than it could has emptied it. Not where a test cuts it short.
     bool short_means_empty = true;

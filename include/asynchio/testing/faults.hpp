@@ -231,6 +231,7 @@ void know_all(fault_state& s) {
     know<&c::sendfile>(s, "sendfile", true,
                        errors<EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET>());
     know<&c::pidfd_open>(s, "pidfd_open", false, errors<EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH>());
+    know<&c::pidfd_send_signal>(s, "pidfd_send_signal", false, errors<EPERM, ESRCH, ENOSYS>());
 #endif
 }
 

@@ -112,8 +112,12 @@ public:
         trivial_vector<char*> environment;
         point_to(variables, environment);
         pid_t pid = 0;
-        const int error = calls.posix_spawnp(&pid, arguments[0], &actions_, &attributes_, arguments.data(),
-                                             inherited ? ::environ : environment.data());
+        const auto try_at = [&](const char* program) {
+            return calls.posix_spawnp(&pid, program, &actions_, &attributes_, arguments.data(),
+                                      inherited ? ::environ : environment.data());
+        };
+        const bool to_be_found = !inherited && command[0].find('/') == std::string::npos;
+        const int error = to_be_found ? try_each(command[0], path_of(variables), try_at) : try_at(arguments[0]);
         if (error != 0)
             fail(error, "start '" + command[0] + "'" + (options.cwd.empty() ? "" : " in '" + options.cwd + "'"));
         return pid;
@@ -136,6 +140,32 @@ private:
     static void point_to(const std::vector<std::string>& texts, trivial_vector<char*>& all) {
         for (const std::string& each : texts) all.push_back(const_cast<char*>(each.c_str()));
         all.push_back(nullptr);
+    }
+
+    /// The first PATH of an environment; without one, where the system looks.
+    static std::string_view path_of(const std::vector<std::string>& variables) noexcept {
+        constexpr std::string_view name = "PATH=";
+        for (const std::string_view each : variables)
+            if (each.starts_with(name)) return each.substr(name.size());
+        return "/bin:/usr/bin";
+    }
+    /// As execvp(3), but in the PATH that the program gets, not in this process's. @return an error number or 0.
+    template<class Try>
+    static int try_each(const std::string& name, std::string_view path, Try try_at) {
+        int found = ENOENT; // and what it was that could not be run
+        for (bool more = true; more;) {
+            const std::size_t end = path.find(':');
+            more = end != std::string_view::npos;
+            std::string program(end == 0 || path.empty() ? "." : path.substr(0, end));
+            program.append("/").append(name);
+            const int error = try_at(program.c_str());
+            if (error == EACCES)
+                found = error;
+            else if (error != ENOENT && error != ENOTDIR && error != ELOOP && error != ENODEV && error != ESTALE)
+                return error;
+            path.remove_prefix(more ? end + 1 : path.size());
+        }
+        return found;
     }
 
     /// What is added replaces what has the same name; of two that are added, the later one.
