@@ -53,7 +53,7 @@ aio::task<aio::stream> connect_to(const aio::server& server) {
 std::string socket_path() { return "/tmp/asynchio-test-" + std::to_string(::getpid()) + ".sock"; }
 
 bool exists(const std::string& path) {
-    struct stat found {};
+    struct stat found{};
     return ::stat(path.c_str(), &found) == 0;
 }
 
@@ -216,6 +216,61 @@ TEST_CASE("server: close stops listening and keeps the connections; wait_closed 
         CHECK(cancelled.cancelled());
         CHECK(message_of([&] { server.start_serving(); }) == "server: it is closed");
     });
+}
+
+TEST_CASE("server: wait_closed returns after readers have seen the end that close_clients gives them",
+          "[net][SRV-11]") {
+    std::string trace;
+    const auto handle = [&](aio::stream client) -> aio::task<> {
+        co_await client.write("hello\n");
+        const std::string line = co_await client.read_line();
+        trace += line.empty() ? "end " : "line ";
+        co_await client.aclose();
+        trace += "handler ";
+    };
+    on_each_poller([&]() -> aio::task<> {
+        trace.clear();
+        aio::server server = co_await aio::start_server(handle, "127.0.0.1", 0);
+        std::vector<aio::stream> clients;
+        for (int i = 0; i < 2; ++i) {
+            clients.push_back(co_await aio::open_connection("127.0.0.1", server.port()));
+            const std::string greeting = co_await clients.back().read_line();
+            CHECK(greeting == "hello\n");
+        }
+        co_await settle(); // both handlers read
+        server.close();
+        server.close_clients();
+        co_await server.wait_closed();
+        trace += "main ";
+        CHECK(trace == "end handler end handler main ");
+        co_await server.wait_closed();
+    });
+    CHECK(trace == "end handler end handler main ");
+}
+
+TEST_CASE("server: main may end as soon as wait_closed returns, the handlers have gone on", "[net][SRV-11]") {
+    std::string trace;
+    const auto handle = [&](aio::stream client) -> aio::task<> {
+        try {
+            co_await client.write("hello\n");
+            const std::string line = co_await client.read_line();
+            trace += line.empty() ? "end" : "line";
+        } catch (const aio::cancelled_error&) {
+            trace += "cancelled";
+            throw;
+        }
+    };
+    on_each_poller([&]() -> aio::task<> {
+        trace.clear();
+        aio::server server = co_await aio::start_server(handle, "127.0.0.1", 0);
+        aio::stream client = co_await aio::open_connection("127.0.0.1", server.port());
+        co_await client.read_line();
+        co_await settle();
+        server.close();
+        server.close_clients();
+        co_await server.wait_closed();
+    });
+    CHECK(trace == "end");
 }
 
 TEST_CASE("server: close_clients lets readers see the end, abort_clients gives them an error", "[net][SRV-11]") {

@@ -72,6 +72,9 @@ inline constinit system_calls calls{};
 /// Descriptors that this room holds in the process.
 inline std::atomic<std::ptrdiff_t> descriptors_alive = 0;
 
+/// The two names of one error; where they are one number, a compiler warns of comparing with both.
+inline bool would_block(int error) noexcept { return error == EAGAIN || (EWOULDBLOCK != EAGAIN && error == EWOULDBLOCK); }
+
 /// Repeats a call that a signal interrupted.
 template<class Call>
 auto uninterrupted(Call call) noexcept {

@@ -29,7 +29,7 @@ struct io_result {
 
     static io_result of(ssize_t result) noexcept {
         if (result >= 0) return {static_cast<std::size_t>(result), 0};
-        return {0, errno == EWOULDBLOCK ? EAGAIN : errno};
+        return {0, would_block(errno) ? EAGAIN : errno};
     }
 };
 
