@@ -9,6 +9,7 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/net/datagram_socket.hpp>
 #include <asynchio/net/open_connection.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -18,6 +19,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -430,6 +432,48 @@ TEST_CASE("server: a Unix-domain socket's file is removed when it is stale, and 
         co_await server.aclose();
         CHECK_FALSE(exists(path));
     });
+}
+
+TEST_CASE("server: one that does not serve yet is not robbed of its path, nor greeted by who looks", "[net][SRV-17]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::string path = socket_path();
+        aio::server_options later;
+        later.start_serving = false;
+        aio::server first = co_await aio::start_unix_server(echo_lines, path, later);
+        std::string error = co_await error_of([&] { return aio::start_unix_server(echo_lines, path); });
+        CHECK(error == "bind to unix:" + path + ": Address already in use");
+        error = message_of([&] { aio::datagram_socket::bound(aio::address::unix_path(path)); });
+        CHECK(error == "bind to unix:" + path + ": Address already in use");
+        first.start_serving();
+        error = co_await error_of([&] { return aio::start_unix_server(echo_lines, path); });
+        CHECK(contains(error, "Address already in use"));
+        aio::stream client = co_await aio::open_unix_connection(path);
+        const std::string answer = co_await ask(client, "x\n");
+        CHECK(answer == "x\n");
+        co_await first.aclose();
+        CHECK_FALSE(exists(path));
+    });
+}
+
+TEST_CASE("server: a relative path is removed wherever the process is by then", "[net][SRV-17]") {
+    char folder[] = "/tmp/asynchio-relative-XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    char before[4096];
+    REQUIRE(::getcwd(before, sizeof before) != nullptr);
+    on_each_poller([&]() -> aio::task<> {
+        REQUIRE(::chdir(folder) == 0);
+        aio::server server = co_await aio::start_unix_server(echo_lines, "relative.sock");
+        aio::datagram_socket socket = aio::datagram_socket::bound(aio::address::unix_path("relative.dgram"));
+        REQUIRE(::chdir("/") == 0);
+        CHECK(exists(std::string(folder) + "/relative.sock"));
+        co_await server.aclose();
+        CHECK_FALSE(exists(std::string(folder) + "/relative.sock"));
+        CHECK(exists(std::string(folder) + "/relative.dgram"));
+        socket.close();
+        CHECK_FALSE(exists(std::string(folder) + "/relative.dgram"));
+    });
+    REQUIRE(::chdir(before) == 0);
+    CHECK(::rmdir(folder) == 0);
 }
 
 TEST_CASE("server: what is left at the end of run is cancelled", "[net][SRV-18]") {

@@ -10,6 +10,7 @@
 #include <asynchio/net/detail/descriptor.hpp>
 #include <asynchio/net/detail/readiness.hpp>
 #include <asynchio/net/detail/socket_address.hpp>
+#include <asynchio/net/detail/socket_file.hpp>
 #include <asynchio/net/detail/watched_descriptor.hpp>
 
 #include <cerrno>
@@ -31,17 +32,21 @@ struct datagram {
 
 namespace detail {
 
-/// A datagram socket as something to wait for.
+/// A datagram socket as something to wait for. The file of a Unix-domain socket goes with it.
 class datagram_channel final : public watched_descriptor<readiness> {
 public:
     using watched_descriptor<readiness>::watched_descriptor;
 
     bool closed() const noexcept { return handle() < 0; }
     void close() noexcept {
+        file = socket_file();
         close_descriptor();
         notify(fd_watch::readable | fd_watch::writable);
     }
     address local() const { return local_address_of(handle()); }
+
+    address peer; // that it is connected to
+    socket_file file;
 };
 
 /// Sends or receives one datagram.
@@ -64,9 +69,7 @@ protected:
     void finish() {
         io_operation::finish();
         if (channel_->closed()) throw std::logic_error(std::string(waiting_for()) + ": the socket is closed");
-        if (error_ != 0)
-            fail(error_, std::string(waiting_for()) + (direction_ == direction::write ? " to " : " at ") +
-                             (other_ ? other_ : channel_->local()).to_string());
+        if (error_ != 0) fail(error_, waiting_for() + places());
     }
 
     datagram_channel* channel_;
@@ -77,6 +80,13 @@ protected:
     bool truncated_ = false;
 
 private:
+    /// "send to PEER", "receive at HERE from PEER".
+    std::string places() const {
+        const address& target = other_ ? other_ : channel_->peer;
+        if (direction_ == direction::write && target) return " to " + target.to_string();
+        const std::string here = " at " + channel_->local().to_string();
+        return target ? here + " from " + target.to_string() : here;
+    }
     bool attempt() noexcept override {
         if (channel_->closed()) return true;
         if (!channel_->open(direction_)) return false;
@@ -145,12 +155,17 @@ public:
 /// See also: stream.
 class datagram_socket {
 public:
-    /// Receives what is sent to `where`; port 0 picks one, see local_address(). @throws std::system_error naming it.
+    /// Receives what is sent to `where`; port 0 picks one, see local_address(). The file of a Unix-domain socket is removed
+    /// at close, and first if it was left by one that is gone. @throws std::system_error naming it.
     static datagram_socket bound(const address& where) {
-        detail::descriptor made = make(where.family());
-        if (detail::calls.bind(made.get(), where.data(), where.size()) != 0)
+        datagram_socket made(make(where.family()));
+        detail::socket_file::remove_stale(where);
+        detail::socket_file file(where);
+        if (detail::calls.bind(made.native_handle(), where.data(), where.size()) != 0)
             detail::fail(errno, "bind to " + where.to_string());
-        return datagram_socket(std::move(made));
+        file.bound();
+        made.open().file = std::move(file);
+        return made;
     }
     /// Sends to `peer` and receives from there only. @throws std::system_error naming it.
     static datagram_socket connected(const address& peer) {
@@ -168,6 +183,7 @@ public:
         const int fd = open().handle();
         if (detail::uninterrupted([&] { return detail::calls.connect(fd, peer.data(), peer.size()); }) != 0)
             detail::fail(errno, "connect to " + peer.to_string());
+        open().peer = peer;
     }
 
     /// Sends one datagram to `to`, waiting until the system takes it. @throws std::system_error naming `to`.
