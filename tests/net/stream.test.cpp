@@ -20,7 +20,9 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <fcntl.h>
+#include <functional>
 #include <limits>
 #include <list>
 #include <optional>
@@ -28,6 +30,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
 
@@ -477,6 +480,28 @@ TEST_CASE("stream: a reset that was told to a writer is told to the reader, too,
         const std::string text = co_await ends.first.read(100);
         CHECK(text == "cut o");
         CHECK_FALSE(ends.first.at_eof());
+    });
+}
+
+TEST_CASE("stream: write_eof of a terminal leaves it open for who reads", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        REQUIRE(master >= 0);
+        REQUIRE(::grantpt(master) == 0);
+        REQUIRE(::unlockpt(master) == 0);
+        aio::stream terminal =
+            aio::stream::from_descriptor(::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC), "terminal");
+        auto reading = aio::create_task(
+            [](aio::stream& s) -> aio::task<std::string> { co_return co_await s.read_line(); }, std::ref(terminal));
+        co_await settle();
+        co_await terminal.write("x");
+        co_await terminal.write_eof();
+        const std::string error = co_await error_of([&] { return terminal.write("y"); });
+        CHECK(contains(error, "write_eof() was called already"));
+        REQUIRE(::write(master, "typed\n", 6) == 6);
+        const std::string line = co_await reading;
+        CHECK(line == "typed\n");
+        ::close(master);
     });
 }
 

@@ -31,8 +31,12 @@ inline const std::error_category& resolve_category() noexcept {
 namespace detail {
 
 struct name_query {
+    /// @throws std::invalid_argument for texts that the system would see the beginning of only.
     name_query(std::string h, std::string s, int f, int hints = 0) // no aggregate: it is made inside of co_await
-        : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {}
+        : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {
+        require_no_zero(host, "resolve: the host");
+        require_no_zero(service, "resolve: the service");
+    }
 
     std::string host;
     std::string service;
@@ -146,7 +150,8 @@ task<std::vector<address>> resolve(name_query query) {
 ///
 /// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535, and part of each address.
 /// @param family AF_INET or AF_INET6 for one kind only.
-/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none.
+/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none, and a
+/// host or service with a zero byte.
 /// Cancellation: at once; the system call goes on in its thread, its answer dropped.
 /// Cost: a numeric address needs no thread. At most four questions at a time, not counting those that nobody waits for any
 /// more, for which the system takes its time.

@@ -168,12 +168,12 @@ inline stream stream::from_descriptor(int fd, std::string name) {
     if (name.empty()) name = "descriptor " + std::to_string(fd);
     if (fd < 0) detail::fail(EBADF, "stream of " + name);
     detail::descriptor owned(fd);
-    struct stat what {};
-    const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ::fstat(fd, &what) != 0) detail::fail(errno, "stream of " + name);
+    detail::system_calls::file_status what{};
+    const int flags = detail::calls.fcntl(fd, F_GETFL, 0);
+    if (flags < 0 || detail::calls.fstat(fd, &what) != 0) detail::fail(errno, "stream of " + name);
     if (S_ISREG(what.st_mode) || S_ISDIR(what.st_mode) || S_ISBLK(what.st_mode))
         throw std::invalid_argument("stream of " + name + ": a file is always ready; read it with to_thread");
-    if (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    if (!(flags & O_NONBLOCK) && detail::calls.fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
         detail::fail(errno, "stream of " + name);
     if (!S_ISSOCK(what.st_mode)) {
         const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // which reads a packet at a time
