@@ -95,7 +95,7 @@ public:
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
 
     /// Whether somebody is in serve_forever.
-    bool forever = false;
+    bool serves_forever = false;
 
     // Who refers to it
 
