@@ -244,7 +244,7 @@ TEST_CASE("race: of two operations of net whose data comes at once, only the win
         datagrams one("one"), other("other");
         for (int i = 0; i < 300; ++i) {
             auto racing = aio::create_task(race_reads, std::ref(left.second), std::ref(right.second));
-            co_await settle();
+            if (i % 2 == 0) co_await settle(); // else both are ready when they are armed
             CHECK(::write(left.first.native_handle(), "l", 1) == 1);
             CHECK(::write(right.first.native_handle(), "r", 1) == 1);
             const std::size_t winner = co_await racing;
@@ -254,7 +254,7 @@ TEST_CASE("race: of two operations of net whose data comes at once, only the win
             }
 
             auto receiving = aio::create_task(race_receives, std::ref(one.in), std::ref(other.in));
-            co_await settle();
+            if (i % 2 == 0) co_await settle();
             one.send("1");
             other.send("2");
             const std::size_t first = co_await receiving;
