@@ -216,12 +216,12 @@ public:
         if (before != 0 && !knows(watch)) return; // its number is another one's by now
         if (place >= slots_.size()) slots_.resize(place + 1);
         if (watch.wanted == 0) {
-            slots_[place] = {nullptr, ++serial_};
+            slots_[place] = {nullptr, next_tag(nobody)};
             epoll_event none{};
             ::epoll_ctl(epoll_, EPOLL_CTL_DEL, watch.fd, &none); // a closed descriptor has left by itself
             return;
         }
-        const slot now = {&watch, before == 0 ? ++serial_ : slots_[place].since};
+        const slot now = {&watch, before == 0 ? next_tag(static_cast<std::uint32_t>(watch.fd)) : slots_[place].tag};
         if (!control(before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, now)) fail(errno, watch.fd);
         slots_[place] = now;
     }
@@ -231,15 +231,15 @@ public:
     }
 
     void wait(nanoseconds_count timeout) noexcept override {
-        const std::uint64_t begin = serial_;
+        const std::uint32_t begin = serial_;
         bool haunted = false;
         const int count = wait_for_events(timeout);
         for (int i = 0; i < count; ++i) {
             const epoll_event& event = events_[i];
-            const slot& place = slots_[static_cast<std::size_t>(event.data.u64 & number_mask)];
-            if (place.since > begin) continue; // changed by the call of an earlier one
-            if (place.watch == nullptr || tag_of(place) != event.data.u64) {
-                haunted = true;
+            const slot& place = slots_[static_cast<std::uint32_t>(event.data.u64)];
+            if (place.tag != event.data.u64) [[unlikely]] { // changed by the call of an earlier one, or long ago
+                const auto changes = static_cast<std::uint32_t>(place.tag >> 32) - begin;
+                haunted = haunted || changes == 0 || changes > serial_ - begin;
                 continue;
             }
             fd_watch* const watch = place.watch;
@@ -267,12 +267,10 @@ public:
 private:
     struct slot {
         fd_watch* watch;
-        std::uint64_t since; // the serial number of its last change; tells registrations of one number apart
+        std::uint64_t tag; // the serial number of its last change, and the descriptor: tells those of one number apart
     };
-    static constexpr std::uint64_t number_mask = 0xffff'ffff;
-    static std::uint64_t tag_of(const slot& place) noexcept {
-        return place.since << 32 | static_cast<std::uint64_t>(place.watch->fd);
-    }
+    static constexpr std::uint32_t nobody = 0xffff'ffff;
+    std::uint64_t next_tag(std::uint32_t fd) noexcept { return std::uint64_t(++serial_) << 32 | fd; }
 
     bool knows(const fd_watch& watch) const noexcept {
         const auto place = static_cast<std::size_t>(watch.fd);
@@ -281,7 +279,7 @@ private:
     bool control(int operation, const slot& place) const noexcept {
         const fd_watch& watch = *place.watch;
         epoll_event event{};
-        event.data.u64 = tag_of(place);
+        event.data.u64 = place.tag;
         if (watch.edge)
             event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
         else
@@ -307,7 +305,7 @@ private:
     int epoll_;
     bool precise_ = true;
     trivial_vector<slot> slots_; // by descriptor: what the kernel reports may be gone
-    std::uint64_t serial_ = 0;
+    std::uint32_t serial_ = 0;
     epoll_event events_[most];
 };
 #endif

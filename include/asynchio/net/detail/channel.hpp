@@ -172,8 +172,8 @@ public:
     bool failed(direction d) const noexcept { return error_of(d).number != 0; }
     /// @throws std::system_error for the first error of that direction.
     void rethrow(direction d) const {
-        const failure& first = error_of(d);
-        if (first.number != 0) detail::fail(first.number, std::string(first.operation) + " " + name());
+        if (failed(d)) [[unlikely]]
+            tell(error_of(d));
     }
 
     void own(channel_owner& owner) noexcept { owner_ = &owner; }
@@ -184,6 +184,9 @@ private:
         int number = 0;
         const char* operation = "";
     };
+    [[noreturn, gnu::noinline]] void tell(const failure& what) const {
+        detail::fail(what.number, std::string(what.operation) + " " + name());
+    }
     const failure& error_of(direction d) const noexcept { return d == direction::read ? read_error_ : write_error_; }
     void fail(direction d, int error, const char* operation) noexcept {
         failure& first = d == direction::read ? read_error_ : write_error_;

@@ -121,10 +121,8 @@ protected:
     void finish() {
         leave();
         resumed();
-        if (on_ == nullptr) [[unlikely]]
-            throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
-        if (failure_ != nullptr) [[unlikely]]
-            std::rethrow_exception(failure_);
+        if (on_ == nullptr || failure_) [[unlikely]]
+            tell_failure();
     }
     /// The library's own failed: there is no memory, for instance. The operation is over.
     void failed() noexcept { failure_ = std::current_exception(); }
@@ -135,6 +133,10 @@ private:
 
     [[noreturn, gnu::noinline]] void refuse() const {
         throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
+    }
+    [[noreturn, gnu::noinline]] void tell_failure() const {
+        if (failure_) std::rethrow_exception(failure_);
+        throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
     }
     void leave() noexcept {
         if (detail::exchange(known_, false)) on_->lane_of(direction_).waiting = nullptr;
