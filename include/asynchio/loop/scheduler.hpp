@@ -134,7 +134,7 @@ public:
             done.run(done);
         }
     }
-    /// The same in a plain call that the loop makes: what is said of a slow call is said of the task.
+    /// Resumes a task in a plain call that the loop makes: what is said of a slow call is said of the task.
     void step_in_call(ready_item& task) noexcept {
         if (description_ != nullptr) [[unlikely]]
             hooks_->describe(task, description_, most_described);

@@ -44,7 +44,7 @@ public:
                                 "add_signal_handler: signal " + std::to_string(number));
     }
 
-    /// Of one that was taken over. @return errno or 0.
+    /// Changes which arrivals of a number that was taken over are told. @return errno or 0.
     static int change(int number, mode which, struct sigaction* before = nullptr) noexcept {
         struct sigaction action {};
         action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;

@@ -239,7 +239,7 @@ public:
         return calls_;
     }
 
-    /// Not of a descriptor that was closed under this number.
+    /// Whether there is one; that of a descriptor which was closed under this number does not count.
     bool has(int fd, unsigned char direction) const noexcept {
         const watch* found = find(fd);
         return found != nullptr && (found->wanted & direction) != 0 && !poller_->stale(*found);

@@ -144,7 +144,7 @@ template<auto Member, auto Other>
 inline constexpr bool is_call =
     std::is_same_v<std::integral_constant<decltype(Member), Member>, std::integral_constant<decltype(Other), Other>>;
 
-/// One of posix_spawn's helpers, which give the error.
+/// Whether a call is one of posix_spawn's helpers, which return the error.
 template<class... A>
 inline constexpr bool prepares_spawn = false;
 template<class... Rest>

@@ -160,7 +160,7 @@ public:
         hung_up_ = true;
         close();
     }
-    /// The same at once: whoever reads or writes gets an error, a reader after what has come.
+    /// Closes at once: whoever reads or writes gets an error, a reader after what has come.
     void lose(int error) noexcept {
         if (closed_) return;
         for (const direction each : {direction::read, direction::write}) fail(each, error, "connection to");

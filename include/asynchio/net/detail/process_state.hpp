@@ -79,7 +79,7 @@ public:
     late_value<stream>& out() noexcept { return out_; }
     late_value<stream>& err() noexcept { return err_; }
 
-    /// Nothing once it has ended.
+    /// Does nothing once it has ended.
     void send_signal(int number) const {
         if (returncode_) return;
         const int error = signal(number);

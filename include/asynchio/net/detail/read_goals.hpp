@@ -70,7 +70,7 @@ private:
     std::size_t limit_;
 };
 
-/// Everything, which stays where it is.
+/// Reads until the end, and takes nothing.
 class until_end {
 public:
     static constexpr const char* name = "communicate";

@@ -124,7 +124,7 @@ protected:
         if (on_ == nullptr || failure_) [[unlikely]]
             tell_failure();
     }
-    /// The library's own failed: there is no memory, for instance. The operation is over.
+    /// Something in the library itself failed, without memory, for instance: the operation is over.
     void failed() noexcept { failure_ = std::current_exception(); }
 
 private:

@@ -20,7 +20,7 @@ namespace asynchio::detail {
 class socket_file {
 public:
     socket_file() noexcept = default;
-    /// Of a socket that is about to be bound to `where`. Nothing for an abstract name, or none.
+    /// Belongs to a socket that is about to be bound to `where`; an abstract name, or none, has no file.
     explicit socket_file(const address& where) {
         if (has_file(where)) path_ = absolute(where.path());
     }

@@ -149,7 +149,7 @@ private:
             if (each.starts_with(name)) return each.substr(name.size());
         return "/bin:/usr/bin";
     }
-    /// As execvp(3), but in the PATH that the program gets, not in this process's. @return an error number or 0.
+    /// Searches as execvp(3) does, but in the PATH that the program gets, not in this process's. @return an error number or 0.
     template<class Try>
     static int try_each(const std::string& name, std::string_view path, Try try_at) {
         int found = ENOENT; // and what it was that could not be run
