@@ -757,3 +757,159 @@ TEST_CASE("edge_watch: false alarms go to each that is attached, also when some 
         CHECK(edges[0]->seen.size() == 2);
     });
 }
+
+// A descriptor that is closed under a watch, and its number used again
+
+namespace {
+
+/// The number of a descriptor that is closed under whoever watches it, and given to `next` then.
+void reuse(channel& old, const channel& next) {
+    const int number = std::exchange(old.in, -1);
+    REQUIRE(::dup3(next.in, number, O_CLOEXEC) == number);
+}
+
+} // namespace
+
+TEST_CASE("poller: a watch of a descriptor that was closed does not touch who has its number now", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        for (const unsigned char what : {readable, writable}) { // removed at once, or in two steps
+            const auto p = aio::detail::make_poller(kind);
+            channel old;
+            const channel next;
+            const int number = old.in;
+            watch before(number);
+            before.want(*p, static_cast<unsigned char>(readable | writable));
+            reuse(old, next);
+            CHECK(p->stale(before));
+            watch now(number);
+            now.want(*p, readable);
+            CHECK_FALSE(p->stale(now));
+            if (what == writable) before.want(*p, writable);
+            before.want(*p, 0);
+            CHECK_FALSE(p->stale(now));
+            next.write("x");
+            p->wait(0);
+            CHECK(now.seen == seen{readable});
+            CHECK(before.seen.empty());
+            now.want(*p, 0);
+            ::close(number);
+        }
+    });
+}
+
+TEST_CASE("poller: a watch hears nothing of the descriptor that has its number now", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        channel old;
+        const channel next;
+        const int number = old.in;
+        watch before(number);
+        before.want(*p, readable);
+        next.write("x");
+        reuse(old, next);
+        p->wait(0);
+        CHECK(before.seen.empty());
+        before.want(*p, 0);
+        ::close(number);
+    });
+}
+
+TEST_CASE("poller: a closed descriptor whose copy is ready does not keep the loop awake", "[time][net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        channel old;
+        const channel quiet;
+        const int number = old.in;
+        watch before(number);
+        before.want(*p, readable);
+        const int copy = ::dup(old.in);
+        old.write("x");
+        reuse(old, quiet);
+        watch now(number);
+        now.want(*p, readable);
+        before.want(*p, 0);
+        p->wait(0); // it may find out in this one
+        const auto begin = std::chrono::steady_clock::now();
+        p->wait(3'100'000);
+        CHECK(std::chrono::steady_clock::now() - begin >= 3100us);
+        CHECK(now.seen.empty());
+        CHECK(before.seen.empty());
+        quiet.write("y");
+        p->wait(0);
+        CHECK(now.seen == seen{readable});
+        now.want(*p, 0);
+        ::close(number);
+        ::close(copy);
+    });
+}
+
+TEST_CASE("poller: each refuses a second watch of a descriptor, and what never blocks", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        const auto p = aio::detail::make_poller(kind);
+        const auto error_of = [&](int fd) {
+            watch w(fd);
+            try {
+                w.want(*p, readable);
+            } catch (const std::system_error& e) {
+                CHECK(asynchio_tests::contains(e.what(), "watch descriptor " + std::to_string(fd)));
+                return e.code().value();
+            }
+            w.want(*p, 0);
+            return 0;
+        };
+        const channel c;
+        watch first(c.in);
+        first.want(*p, readable);
+        CHECK(error_of(c.in) == EEXIST);
+        first.want(*p, 0);
+        CHECK(error_of(c.in) == 0);
+        for (const char* path : {"/proc/self/exe", "/", "/dev/null", "/dev/zero", "/dev/full"}) {
+            INFO(path);
+            const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+            REQUIRE(fd >= 0);
+            CHECK(error_of(fd) == EPERM);
+            ::close(fd);
+            CHECK(error_of(fd) == EBADF);
+        }
+    });
+}
+
+TEST_CASE("add_reader: a reader of a closed descriptor ends when its number is watched again", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        channel old;
+        const channel next;
+        const int number = old.in;
+        std::string trace;
+        loop.add_reader(number, [&] { trace += 'o'; });
+        reuse(old, next);
+        loop.add_writer(number, [&] { trace += 'w'; }); // the reading end of a pipe: never
+        next.write("x");
+        look(loop);
+        CHECK(trace.empty());
+        CHECK_FALSE(loop.remove_reader(number));
+        CHECK(loop.remove_writer(number));
+        ::close(number);
+    });
+}
+
+TEST_CASE("edge_watch: one of a closed descriptor leaves without touching who has its number", "[net]") {
+    with_each_poller([](poller_kind kind) {
+        aio::event_loop loop(polling_with(kind));
+        channel old;
+        const channel next;
+        const int number = old.in;
+        edge before(number);
+        loop.outside().attach(before);
+        reuse(old, next);
+        edge now(number);
+        loop.outside().attach(now);
+        loop.outside().descriptors.detach(before);
+        next.write("x");
+        look(loop);
+        CHECK(now.seen == seen{readable});
+        CHECK(before.seen.empty());
+        loop.outside().descriptors.detach(now);
+        ::close(number);
+    });
+}

@@ -31,7 +31,7 @@ class plain_handler {
 public:
     explicit plain_handler(int number) : number_(number) {
         calls = 0;
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = [](int) { calls = calls + 1; };
         sigemptyset(&action.sa_mask);
         ::sigaction(number, &action, &before_);
@@ -44,7 +44,7 @@ public:
 
 private:
     int number_;
-    struct sigaction before_ {};
+    struct sigaction before_{};
 };
 
 aio::event_loop make_loop() { return aio::event_loop({.virtual_time = true}); }
@@ -235,10 +235,9 @@ TEST_CASE("add_signal_handler: closing the loop removes all its handlers", "[SIG
 TEST_CASE("add_signal_handler: with once, the default action is back after the first arrival") {
     aio::event_loop loop = make_loop();
     int calls = 0;
-    loop.add_signal_handler(
-        SIGUSR1, [&] { ++calls; }, true);
+    loop.add_signal_handler(SIGUSR1, [&] { ++calls; }, true);
     std::raise(SIGUSR1);
-    struct sigaction now {};
+    struct sigaction now{};
     ::sigaction(SIGUSR1, nullptr, &now);
     CHECK(now.sa_handler == SIG_DFL);
     aio::testing::run_until_idle(loop);
@@ -252,7 +251,7 @@ TEST_CASE("add_signal_handler: system calls of the program go on after a signal,
     errno = 77;
     std::raise(SIGUSR1);
     CHECK(errno == 77);
-    struct sigaction now {};
+    struct sigaction now{};
     ::sigaction(SIGUSR1, nullptr, &now);
     CHECK((now.sa_flags & SA_RESTART) != 0);
 }
@@ -270,4 +269,55 @@ TEST_CASE("add_signal_handler: an exception goes to the handler and the signal s
         aio::testing::run_until_idle(loop);
     }
     CHECK(reports == 2);
+}
+
+namespace {
+
+/// What is done about a signal now. SIGURG is taken where nothing happens by default.
+struct sigaction action_of(int number) {
+    struct sigaction now{};
+    ::sigaction(number, nullptr, &now);
+    return now;
+}
+
+} // namespace
+
+TEST_CASE("add_signal_handler: one for an arrival is replaced by one for all", "[SIG-3]") {
+    aio::event_loop loop = make_loop();
+    std::string trace;
+    loop.add_signal_handler(SIGURG, [&] { trace += 'o'; }, true);
+    loop.add_signal_handler(SIGURG, [&] { trace += 'n'; });
+    for (int i = 0; i < 3; ++i) {
+        std::raise(SIGURG);
+        aio::testing::run_until_idle(loop);
+    }
+    CHECK(trace == "nnn");
+    loop.add_signal_handler(SIGURG, [&] { trace += 'o'; }, true);
+    std::raise(SIGURG); // used up
+    aio::testing::run_until_idle(loop);
+    loop.add_signal_handler(SIGURG, [&] { trace += 'm'; });
+    for (int i = 0; i < 3; ++i) {
+        std::raise(SIGURG);
+        aio::testing::run_until_idle(loop);
+    }
+    CHECK(trace == "nnnommm");
+}
+
+TEST_CASE("add_signal_handler: one for all is replaced by one for an arrival, again and again", "[SIG-3]") {
+    const plain_handler before(SIGURG);
+    aio::event_loop loop = make_loop();
+    std::string trace;
+    loop.add_signal_handler(SIGURG, [&] { trace += 'a'; });
+    for (int i = 0; i < 2; ++i) {
+        loop.add_signal_handler(SIGURG, [&] { trace += 'o'; }, true);
+        for (int j = 0; j < 3; ++j) {
+            std::raise(SIGURG);
+            aio::testing::run_until_idle(loop);
+        }
+        CHECK(action_of(SIGURG).sa_handler == SIG_DFL);
+    }
+    CHECK(trace == "oo");
+    loop.remove_signal_handler(SIGURG); // what was there before the first
+    std::raise(SIGURG);
+    CHECK(plain_handler::calls == 1);
 }

@@ -4,18 +4,29 @@
 // covers: net/bytes.hpp
 #include <asynchio/net/bytes.hpp>
 
+#include <asynchio/net/open_connection.hpp>
+#include <asynchio/net/process.hpp>
+#include <asynchio/net/resolve.hpp>
+#include <asynchio/net/server.hpp>
+#include <asynchio/net/signal_set.hpp>
+#include <asynchio/net/wait_readable.hpp>
+
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
+#include "support/net.hpp"
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+namespace aio = asynchio;
 using asynchio::address;
-using asynchio_tests::message_of;
+using namespace asynchio_tests;
 
 TEST_CASE("address: of nothing is empty") {
     const address none;
@@ -93,4 +104,85 @@ TEST_CASE("bytes: are made of text and of anything contiguous of bytes") {
     std::string into(3, ' ');
     CHECK(asynchio::mutable_bytes(into).size() == 3);
     CHECK(asynchio::mutable_bytes(into).data() == into.data());
+}
+
+TEST_CASE("address: a scope may be a number, as resolve takes it") {
+    for (const char* host : {"fe80::1%1", "fe80::1%12345", "fe80::1%4294967295", "fe80::1%0"}) {
+        INFO(host);
+        const aio::address found = aio::address::ip(host, 80);
+        asynchio_tests::virtual_run([&]() -> aio::task<> {
+            const std::vector<aio::address> resolved = co_await aio::resolve(host, 80);
+            REQUIRE(resolved.size() == 1);
+            CHECK(found == resolved[0]);
+        });
+    }
+    CHECK(aio::address::ip("fe80::1%12345", 80).host() == "fe80::1%12345");
+    for (const char* host : {"fe80::1%", "fe80::1%4294967296", "fe80::1%99999999999999999999", "fe80::1%-1",
+                             "fe80::1%+1", "fe80::1%1x", "fe80::1% 1", "fe80::1%no-such-interface"}) {
+        INFO(host);
+        CHECK_THROWS_AS(aio::address::ip(host, 80), std::invalid_argument);
+        CHECK(contains(message_of([&] { aio::address::ip(host, 80); }), "there is no network interface '"));
+    }
+}
+
+TEST_CASE("address: a zero byte does not cut hosts and paths short") {
+    const std::string host("127.0.0.1\0.example.com", 22);
+    CHECK_THROWS_AS(aio::address::ip(host, 80), std::invalid_argument);
+    CHECK(message_of([&] { aio::address::ip(host, 80); }) == "address: the host '127.0.0.1...' has a zero byte");
+    CHECK_THROWS_AS(aio::address::ip(std::string("fe80::1%lo\0x", 12), 80), std::invalid_argument);
+    for (const std::string_view path :
+         {std::string_view("/tmp/a\0b", 8), std::string_view("/tmp/a\0", 7), std::string_view("\0name", 5)}) {
+        CHECK_THROWS_AS(aio::address::unix_path(path), std::invalid_argument);
+        CHECK(contains(message_of([&] { aio::address::unix_path(path); }), "has a zero byte"));
+    }
+    const aio::address abstract = aio::address::unix_path(std::string_view("@a\0b", 4)); // a name, not a text
+    CHECK(abstract.path() == std::string_view("@a\0b", 4));
+}
+
+TEST_CASE("resolve and those that connect: a zero byte or a port out of range is refused, and named", "[net]") {
+    asynchio_tests::virtual_run([]() -> aio::task<> {
+        const std::string host("127.0.0.1\0.example.com", 22);
+        const std::string path("/tmp/a\0b", 8);
+        const auto handler = [](aio::stream) -> aio::task<> { co_return; };
+        std::string error = co_await error_of([&] { return aio::resolve(host, 80); });
+        CHECK(error == "resolve: the host '127.0.0.1...' has a zero byte");
+        error = co_await error_of([&] { return aio::resolve("127.0.0.1", std::string("80\0x", 4)); });
+        CHECK(error == "resolve: the service '80...' has a zero byte");
+        error = co_await error_of([&] { return aio::open_connection(host, 80); });
+        CHECK(contains(error, "the host '127.0.0.1...' has a zero byte"));
+        error = co_await error_of([&] { return aio::start_server(handler, host, 0); });
+        CHECK(contains(error, "the host '127.0.0.1...' has a zero byte"));
+        error = co_await error_of([&] { return aio::open_unix_connection(path); });
+        CHECK(contains(error, "'/tmp/a...' has a zero byte"));
+        error = co_await error_of([&] { return aio::start_unix_server(handler, path); });
+        CHECK(contains(error, "'/tmp/a...' has a zero byte"));
+        for (const int port : {-1, 65'536, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
+            const std::string what = std::to_string(port) + " is not a port (0 to 65535)";
+            error = message_of([&] { aio::address::ip("::1", port); });
+            CHECK(error == "address: " + what);
+            error = co_await error_of([&] { return aio::resolve("localhost", port); });
+            CHECK(error == "resolve: " + what);
+            error = co_await error_of([&] { return aio::open_connection("localhost", port); });
+            CHECK(error == "open_connection: " + what);
+            error = co_await error_of([&] { return aio::start_server(handler, "localhost", port); });
+            CHECK(error == "start_server: " + what);
+        }
+        for (const int fd : {-1, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
+            error = co_await error_of([&] { return aio::wait_readable(fd); });
+            CHECK(contains(error, "descriptor " + std::to_string(fd)));
+            error = message_of([&] { aio::stream::from_descriptor(fd); });
+            CHECK(contains(error, "descriptor " + std::to_string(fd)));
+            aio::process_options options;
+            options.out = fd;
+            error = co_await error_of([&] { return aio::create_subprocess("true", options); });
+            CHECK(contains(error, "descriptor " + std::to_string(fd)));
+        }
+        aio::event_loop& loop = aio::get_running_loop();
+        for (const int number : {0, -1, 65, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()}) {
+            const std::string what = std::to_string(number) + " is not a signal number";
+            CHECK(contains(message_of([&] { loop.add_signal_handler(number, [] {}); }), what));
+            CHECK(contains(message_of([&] { aio::signal_set none(number); }), what));
+            CHECK_FALSE(loop.remove_signal_handler(number));
+        }
+    });
 }

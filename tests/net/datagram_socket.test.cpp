@@ -11,6 +11,7 @@
 
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 
@@ -83,6 +84,51 @@ TEST_CASE("datagram_socket: errors name the address, and it can be used on", "[n
         CHECK(got.from == self);
         error = message_of([&] { aio::datagram_socket::bound(self); });
         CHECK(error == "bind to " + self.to_string() + ": Address already in use");
+    });
+}
+
+TEST_CASE("datagram_socket: an error of a connected one names its peer", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::datagram_socket server = on_loopback();
+        const aio::address peer = server.local_address();
+        aio::datagram_socket client = aio::datagram_socket::connected(peer);
+        const std::string own = client.local_address().to_string();
+        const std::string much(100'000, 'x');
+        std::string error = co_await error_of([&] { return client.send(much); });
+        CHECK(error == "send to " + peer.to_string() + ": Message too long");
+        server.close();
+        co_await client.send("anybody?");
+        char buffer[10];
+        error = co_await error_of([&] { return client.receive_from(buffer); });
+        CHECK(error == "receive at " + own + " from " + peer.to_string() + ": Connection refused");
+        aio::datagram_socket unconnected = on_loopback();
+        error = co_await error_of([&] { return unconnected.send("to nobody"); });
+        CHECK(error == "send at " + unconnected.local_address().to_string() + ": Destination address required");
+    });
+}
+
+TEST_CASE("datagram_socket: the file of one that is gone is removed, one that is alive is not robbed", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::string path = "/tmp/asynchio-datagrams-" + std::to_string(::getpid());
+        const aio::address where = aio::address::unix_path(path);
+        ::unlink(path.c_str());
+        { // left behind by who ended without closing
+            const int stale = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+            REQUIRE(::bind(stale, where.data(), where.size()) == 0);
+            ::close(stale);
+            REQUIRE(::access(path.c_str(), F_OK) == 0);
+        }
+        {
+            aio::datagram_socket socket = aio::datagram_socket::bound(where);
+            const std::string error = message_of([&] { aio::datagram_socket::bound(where); });
+            CHECK(error == "bind to unix:" + path + ": Address already in use");
+            aio::datagram_socket client = aio::datagram_socket::connected(where);
+            co_await client.send("here");
+            char buffer[10];
+            const aio::datagram got = co_await socket.receive_from(buffer);
+            CHECK(got.size == 4);
+        }
+        CHECK(::access(path.c_str(), F_OK) != 0);
     });
 }
 

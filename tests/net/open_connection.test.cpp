@@ -130,6 +130,50 @@ TEST_CASE("resolve: a cancelled question is not waited for, not even at the end 
     while (aio::testing::audit().threads != 0) {} // the thread that was left behind
 }
 
+TEST_CASE("resolve: questions that nobody waits for any more do not keep others waiting", "[net]") {
+    const changed_calls changed;
+    changed->getaddrinfo = [](const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
+        if (std::string(host) == "slow.test") {
+            if (hints->ai_flags & AI_NUMERICHOST) return EAI_NONAME;
+            slow_names.pass();
+            return EAI_NONAME;
+        }
+        return ::getaddrinfo(host, service, hints, found);
+    };
+    const auto waiting = [] {
+        const std::unique_lock lock(slow_names.mutex);
+        return slow_names.waiting;
+    };
+    const audited afterwards;
+    const watchdog guard;
+    aio::run([&]() -> aio::task<> {
+        for (int abandoned = 0; abandoned < 20; ++abandoned) { // more than there are threads for those who wait
+            const auto asking = aio::create_task(aio::resolve("slow.test", 80));
+            while (waiting() != abandoned + 1) co_await aio::yield();
+            asking.cancel();
+            const auto ended = co_await aio::nothrow(asking);
+            CHECK(ended.cancelled());
+            if (abandoned % 5 != 0) continue;
+            const std::vector<aio::address> all = co_await aio::resolve("localhost", 80, AF_INET);
+            CHECK(all.size() == 1);
+        }
+        // Those who wait are four at a time still.
+        std::vector<aio::task_handle<std::vector<aio::address>>> asked;
+        for (int i = 0; i < 6; ++i) asked.push_back(aio::create_task(aio::resolve("slow.test", 80)));
+        while (waiting() != 24) co_await aio::yield();
+        for (int i = 0; i < 1'000; ++i) co_await aio::yield();
+        CHECK(waiting() == 24);
+        asked[0].cancel(); // the next takes its place, and is cancelled where it is
+        while (waiting() != 25) co_await aio::yield();
+        for (const auto& each : asked) each.cancel();
+        for (const auto& each : asked) co_await aio::nothrow(each);
+        slow_names.let_all_go();
+        while (aio::testing::audit().threads > 4) co_await aio::yield(); // no more than are needed stay
+        const std::vector<aio::address> all = co_await aio::resolve("localhost", 80, AF_INET);
+        CHECK(all.size() == 1);
+    });
+}
+
 TEST_CASE("open_connection: connects by name and by number", "[net][SRV-1][SWR-19]") {
     on_each_poller([]() -> aio::task<> {
         aio::server server = co_await aio::start_server(greet, "127.0.0.1", 0);

@@ -21,11 +21,16 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <system_error>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -40,6 +45,16 @@ namespace {
 bool childless() {
     errno = 0;
     return ::waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD;
+}
+
+/// Until the process has stopped itself, and what it wrote before has come.
+aio::task<> until_stopped(int pid) {
+    for (char state = '?'; state != 'T'; co_await aio::yield()) {
+        std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+        status.ignore(1'000, ')');
+        status >> state;
+    }
+    co_await settle();
 }
 
 /// On each poller, with a descriptor of the process and with a thread that waits for it.
@@ -267,6 +282,88 @@ TEST_CASE("process: a cancelled wait or communicate lets it live", "[net][SUB-12
     });
 }
 
+TEST_CASE("process: communicate, cancelled and called again, goes on with the rest of its input", "[net]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("kill -STOP $$; cat", pipes(true, true));
+        std::string sent;
+        for (int i = 0; i < 400'000; ++i) sent += static_cast<char>('a' + i % 26);
+        const auto first = aio::create_task(p.communicate(sent));
+        co_await until_stopped(p.pid());
+        CHECK(p.in().bytes_written() > 0);
+        first.cancel();
+        const auto ended = co_await aio::nothrow(first);
+        CHECK(ended.cancelled());
+        CHECK(p.in().bytes_written() < sent.size());
+        const std::string misuse = co_await error_of([&] { return p.communicate("more"); });
+        CHECK(contains(misuse, "communicate: its input was given already"));
+        p.send_signal(SIGCONT);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == sent);
+        CHECK(p.returncode() == 0);
+        const aio::process_output nothing = co_await p.communicate();
+        CHECK(nothing.out.empty());
+    });
+}
+
+TEST_CASE("process: communicate, cancelled, leaves what the process has written to be read", "[net]") {
+    each_way([]() -> aio::task<> {
+        constexpr const char* script = "echo one; exec >&-; echo two >&2; kill -STOP $$; echo three >&2";
+        for (const bool again : {true, false}) {
+            aio::process p = co_await aio::create_subprocess_shell(script, pipes(false, true, true));
+            const auto first = aio::create_task(p.communicate());
+            co_await until_stopped(p.pid());
+            first.cancel();
+            const auto ended = co_await aio::nothrow(first);
+            CHECK(ended.cancelled());
+            p.send_signal(SIGCONT);
+            if (again) {
+                const aio::process_output all = co_await p.communicate();
+                CHECK(all.out == "one\n");
+                CHECK(all.err == "two\nthree\n");
+            } else {
+                const std::string out = co_await p.out().read_all();
+                CHECK(out == "one\n");
+                const std::string err = co_await p.err().read_all();
+                CHECK(err == "two\nthree\n");
+                co_await p.wait();
+            }
+        }
+    });
+}
+
+TEST_CASE("process: communicate after in was closed by hand reads on, and refuses input", "[net]") {
+    each_way([]() -> aio::task<> {
+        for (const bool eof : {true, false}) {
+            aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+            co_await p.in().write("by hand");
+            if (eof)
+                co_await p.in().write_eof();
+            else
+                co_await p.in().aclose();
+            const std::string misuse = co_await error_of([&] { return p.communicate("more"); });
+            CHECK(misuse == "communicate: there is input, but the process's in is closed already");
+            const aio::process_output all = co_await p.communicate();
+            CHECK(all.out == "by hand");
+        }
+        aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+        co_await p.in().write("first ");
+        const aio::process_output all = co_await p.communicate("second");
+        CHECK(all.out == "first second");
+    });
+}
+
+TEST_CASE("process: communicate does without a stream that was moved out of it", "[net]") {
+    each_way([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess_shell("echo out; echo err >&2", pipes(true, true, true));
+        aio::stream out = std::move(p.out());
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out.empty());
+        CHECK(all.err == "err\n");
+        const std::string text = co_await out.read_all();
+        CHECK(text == "out\n");
+    });
+}
+
 TEST_CASE("process: destroyed while it runs, it is killed and reaped", "[net][SUB-16]") {
     each_way([]() -> aio::task<> {
         pid_t pid = 0;
@@ -429,7 +526,7 @@ TEST_CASE("process: the thread that waits for it, where there is no other way, e
                 ++ended;
             }
         };
-        if ((flags & WNOWAIT) != 0) { // that thread, not the loop's
+        if ((flags & WNOWAIT) != 0 && (flags & WNOHANG) == 0) { // that thread, not the loop's
             static thread_local const lingering at_the_end;
             static_cast<void>(&at_the_end);
         }
@@ -449,6 +546,160 @@ TEST_CASE("process: the thread that waits for it, where there is no other way, e
     CHECK(begun == 2);
     CHECK(ended == 2);
     CHECK(childless());
+}
+
+TEST_CASE("process: where SIGCHLD is ignored it starts, writes and ends all the same", "[net]") {
+    auto* const before = std::signal(SIGCHLD, SIG_IGN);
+    each_way([]() -> aio::task<> {
+        for (int i = 0; i < 50; ++i) {
+            aio::process p = co_await aio::create_subprocess("true");
+            const int status = co_await p.wait();
+            CHECK((status == 0 || status == 255));
+            p.kill();
+        }
+        aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+        const aio::process_output all = co_await p.communicate("text");
+        CHECK(all.out == "text");
+        CHECK(p.returncode() == 255);
+        const aio::process killed_by_the_end = co_await aio::create_subprocess("sleep", "60");
+    });
+    std::signal(SIGCHLD, before);
+}
+
+TEST_CASE("process: where somebody else reaps all children it starts, writes and ends all the same", "[net]") {
+    each_way([]() -> aio::task<> {
+        std::atomic<bool> over = false;
+        std::thread reaper([&over] {
+            while (!over) ::waitpid(-1, nullptr, WNOHANG);
+        });
+        const struct end {
+            ~end() {
+                over = true;
+                reaper.join();
+            }
+            std::atomic<bool>& over;
+            std::thread& reaper;
+        } at_the_end{over, reaper};
+        for (int i = 0; i < 50; ++i) {
+            aio::process p = co_await aio::create_subprocess("echo", "text", pipes(false, true));
+            const aio::process_output all = co_await p.communicate();
+            CHECK(all.out == "text\n");
+            CHECK((p.returncode() == 0 || p.returncode() == 255));
+            p.kill();
+        }
+    });
+}
+
+TEST_CASE("process: reaped by somebody else before it can be watched, it has ended, with 255", "[net]") {
+    const changed_calls changed;
+    changed->pidfd_open = [](pid_t pid, unsigned) {
+        ::waitpid(pid, nullptr, 0);
+        errno = ESRCH;
+        return -1;
+    };
+    static int kills;
+    kills = 0;
+    changed->kill = [](pid_t, int) { return ++kills, 0; };
+    on_each_poller([]() -> aio::task<> {
+        aio::process p = co_await aio::create_subprocess("echo", "text", pipes(false, true));
+        CHECK(p.returncode() == 255);
+        p.kill();
+        const int status = co_await p.wait();
+        CHECK(status == 255);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == "text\n");
+        const aio::process dropped = co_await aio::create_subprocess("true");
+    });
+    CHECK(kills == 0); // whoever has that number now
+}
+
+TEST_CASE("process: signals go to it alone, whoever has its number", "[net]") {
+    static int kills;
+    kills = 0;
+    each_way([]() -> aio::task<> {
+        asynchio::detail::calls.kill = [](pid_t pid, int number) { return ++kills, ::kill(pid, number); };
+        aio::process p = co_await aio::create_subprocess("sleep", "60");
+        p.terminate();
+        const int status = co_await p.wait();
+        CHECK(status == -SIGTERM);
+        aio::process reaped = co_await aio::create_subprocess("sleep", "60");
+        ::kill(reaped.pid(), SIGKILL);
+        CHECK(::waitpid(reaped.pid(), nullptr, 0) == reaped.pid());
+        const int before = kills;
+        reaped.kill();
+        CHECK(kills == before);
+        const int unknown = co_await reaped.wait();
+        CHECK(unknown == 255);
+    });
+    CHECK(kills == 2); // only where there are no descriptors of processes
+}
+
+TEST_CASE("process: the program is looked up in the PATH that it gets", "[net]") {
+    char base[] = "/tmp/asynchio-path-XXXXXX";
+    REQUIRE(::mkdtemp(base) != nullptr);
+    const std::string folder = base;
+    const auto write = [&](const std::string& name, const char* text, mode_t mode) {
+        std::ofstream(folder + name) << "#!/bin/sh\necho " << text << "\n";
+        ::chmod((folder + name).c_str(), mode);
+    };
+    for (const char* each : {"/one", "/two", "/denied", "/one/folder"}) ::mkdir((folder + each).c_str(), 0755);
+    write("/one/only-one", "one", 0755);
+    write("/two/only-two", "two", 0755);
+    write("/one/both", "one", 0755);
+    write("/two/both", "two", 0755);
+    write("/denied/both", "denied", 0644);
+    write("/denied/only-denied", "denied", 0644);
+    write("/two/folder", "two", 0755); // behind a folder of that name
+    each_way([&]() -> aio::task<> {
+        const auto run = [](const std::string& program, const std::string& path, std::string cwd,
+                            bool whole) -> aio::task<std::string> {
+            aio::process_options options = pipes(false, true);
+            if (whole)
+                options.env.emplace(1, "PATH=" + path);
+            else
+                options.add_env.push_back("PATH=" + path);
+            options.cwd = std::move(cwd);
+            std::string failed;
+            try {
+                aio::process p = co_await aio::create_subprocess(program, options);
+                const aio::process_output all = co_await p.communicate();
+                co_return all.out;
+            } catch (const std::system_error& e) {
+                failed = e.what();
+            }
+            co_return failed;
+        };
+        const std::string one = folder + "/one", two = folder + "/two", denied = folder + "/denied";
+        for (const bool whole : {false, true}) {
+            INFO("whole: " << whole);
+            const auto check = [&](std::string program, std::string path, std::string expected,
+                                   std::string cwd = {}) -> aio::task<> {
+                INFO(program << " in " << path);
+                const std::string out = co_await run(program, path, cwd, whole);
+                CHECK(out == expected);
+            };
+            co_await check("only-two", one + ":" + two, "two\n");
+            co_await check("both", one + ":" + two, "one\n");
+            co_await check("both", two + ":" + one, "two\n");
+            co_await check("both", denied + ":/no/such/folder:" + one, "one\n");
+            co_await check("folder", one + ":" + two, "two\n");
+            co_await check("only-one", "one:two", "one\n", folder); // as seen by the program
+            co_await check("only-one", "", "one\n", one);
+            co_await check("only-one", "/bin:", "one\n", one);
+            co_await check("only-two", one, "start 'only-two': No such file or directory");
+            co_await check("only-denied", denied + ":" + one, "start 'only-denied': Permission denied");
+            co_await check(one + "/only-one", two, "one\n");
+        }
+        aio::process_options bare = pipes(false, true);
+        bare.env.emplace(1, "X=y"); // without PATH
+        aio::process p = co_await aio::create_subprocess("echo", "found", bare);
+        const aio::process_output all = co_await p.communicate();
+        CHECK(all.out == "found\n");
+    });
+    for (const char* each : {"/one/only-one", "/two/only-two", "/one/both", "/two/both", "/denied/both",
+                             "/denied/only-denied", "/two/folder"})
+        ::unlink((folder + each).c_str());
+    for (const char* each : {"/one/folder", "/one", "/two", "/denied", ""}) ::rmdir((folder + each).c_str());
 }
 
 TEST_CASE("process: two hundred, eight at a time", "[net][stress]") {

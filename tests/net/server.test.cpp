@@ -9,6 +9,7 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/net/datagram_socket.hpp>
 #include <asynchio/net/open_connection.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -18,6 +19,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -53,7 +55,7 @@ aio::task<aio::stream> connect_to(const aio::server& server) {
 std::string socket_path() { return "/tmp/asynchio-test-" + std::to_string(::getpid()) + ".sock"; }
 
 bool exists(const std::string& path) {
-    struct stat found {};
+    struct stat found{};
     return ::stat(path.c_str(), &found) == 0;
 }
 
@@ -218,6 +220,61 @@ TEST_CASE("server: close stops listening and keeps the connections; wait_closed 
     });
 }
 
+TEST_CASE("server: wait_closed returns after readers have seen the end that close_clients gives them",
+          "[net][SRV-11]") {
+    std::string trace;
+    const auto handle = [&](aio::stream client) -> aio::task<> {
+        co_await client.write("hello\n");
+        const std::string line = co_await client.read_line();
+        trace += line.empty() ? "end " : "line ";
+        co_await client.aclose();
+        trace += "handler ";
+    };
+    on_each_poller([&]() -> aio::task<> {
+        trace.clear();
+        aio::server server = co_await aio::start_server(handle, "127.0.0.1", 0);
+        std::vector<aio::stream> clients;
+        for (int i = 0; i < 2; ++i) {
+            clients.push_back(co_await aio::open_connection("127.0.0.1", server.port()));
+            const std::string greeting = co_await clients.back().read_line();
+            CHECK(greeting == "hello\n");
+        }
+        co_await settle(); // both handlers read
+        server.close();
+        server.close_clients();
+        co_await server.wait_closed();
+        trace += "main ";
+        CHECK(trace == "end handler end handler main ");
+        co_await server.wait_closed();
+    });
+    CHECK(trace == "end handler end handler main ");
+}
+
+TEST_CASE("server: main may end as soon as wait_closed returns, the handlers have gone on", "[net][SRV-11]") {
+    std::string trace;
+    const auto handle = [&](aio::stream client) -> aio::task<> {
+        try {
+            co_await client.write("hello\n");
+            const std::string line = co_await client.read_line();
+            trace += line.empty() ? "end" : "line";
+        } catch (const aio::cancelled_error&) {
+            trace += "cancelled";
+            throw;
+        }
+    };
+    on_each_poller([&]() -> aio::task<> {
+        trace.clear();
+        aio::server server = co_await aio::start_server(handle, "127.0.0.1", 0);
+        aio::stream client = co_await aio::open_connection("127.0.0.1", server.port());
+        co_await client.read_line();
+        co_await settle();
+        server.close();
+        server.close_clients();
+        co_await server.wait_closed();
+    });
+    CHECK(trace == "end");
+}
+
 TEST_CASE("server: close_clients lets readers see the end, abort_clients gives them an error", "[net][SRV-11]") {
     on_each_poller([]() -> aio::task<> {
         std::vector<std::string> ends;
@@ -375,6 +432,48 @@ TEST_CASE("server: a Unix-domain socket's file is removed when it is stale, and 
         co_await server.aclose();
         CHECK_FALSE(exists(path));
     });
+}
+
+TEST_CASE("server: one that does not serve yet is not robbed of its path, nor greeted by who looks", "[net][SRV-17]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::string path = socket_path();
+        aio::server_options later;
+        later.start_serving = false;
+        aio::server first = co_await aio::start_unix_server(echo_lines, path, later);
+        std::string error = co_await error_of([&] { return aio::start_unix_server(echo_lines, path); });
+        CHECK(error == "bind to unix:" + path + ": Address already in use");
+        error = message_of([&] { aio::datagram_socket::bound(aio::address::unix_path(path)); });
+        CHECK(error == "bind to unix:" + path + ": Address already in use");
+        first.start_serving();
+        error = co_await error_of([&] { return aio::start_unix_server(echo_lines, path); });
+        CHECK(contains(error, "Address already in use"));
+        aio::stream client = co_await aio::open_unix_connection(path);
+        const std::string answer = co_await ask(client, "x\n");
+        CHECK(answer == "x\n");
+        co_await first.aclose();
+        CHECK_FALSE(exists(path));
+    });
+}
+
+TEST_CASE("server: a relative path is removed wherever the process is by then", "[net][SRV-17]") {
+    char folder[] = "/tmp/asynchio-relative-XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    char before[4096];
+    REQUIRE(::getcwd(before, sizeof before) != nullptr);
+    on_each_poller([&]() -> aio::task<> {
+        REQUIRE(::chdir(folder) == 0);
+        aio::server server = co_await aio::start_unix_server(echo_lines, "relative.sock");
+        aio::datagram_socket socket = aio::datagram_socket::bound(aio::address::unix_path("relative.dgram"));
+        REQUIRE(::chdir("/") == 0);
+        CHECK(exists(std::string(folder) + "/relative.sock"));
+        co_await server.aclose();
+        CHECK_FALSE(exists(std::string(folder) + "/relative.sock"));
+        CHECK(exists(std::string(folder) + "/relative.dgram"));
+        socket.close();
+        CHECK_FALSE(exists(std::string(folder) + "/relative.dgram"));
+    });
+    REQUIRE(::chdir(before) == 0);
+    CHECK(::rmdir(folder) == 0);
 }
 
 TEST_CASE("server: what is left at the end of run is cancelled", "[net][SRV-18]") {

@@ -100,7 +100,7 @@ TEST_CASE("signal_set: a hundred thousand times", "[net]") {
 
 TEST_CASE("signal_set: restores what was before, and refuses what cannot be", "[net][SIG-4][SIG-5][SIG-8]") {
     const auto handler_of = [](int number) {
-        struct sigaction now {};
+        struct sigaction now{};
         ::sigaction(number, nullptr, &now);
         return now.sa_handler;
     };
@@ -108,7 +108,6 @@ TEST_CASE("signal_set: restores what was before, and refuses what cannot be", "[
         const auto before = handler_of(SIGUSR1);
         std::optional<aio::signal_set> signals(std::in_place, SIGUSR1);
         CHECK(handler_of(SIGUSR1) != before);
-        CHECK(contains(message_of([] { aio::signal_set again(SIGUSR1); }), "is handled by this loop already"));
         signals.reset();
         CHECK(handler_of(SIGUSR1) == before);
         CHECK(contains(message_of([] { aio::signal_set none(SIGUSR2, SIGKILL); }), "signal 9"));
@@ -117,4 +116,107 @@ TEST_CASE("signal_set: restores what was before, and refuses what cannot be", "[
         co_return;
     });
     CHECK(contains(message_of([] { aio::signal_set outside(SIGUSR1); }), "no running event loop"));
+}
+
+TEST_CASE("signal_set: several sets and a handler of the loop each get a signal", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::event_loop& loop = aio::get_running_loop();
+        int calls = 0;
+        loop.add_signal_handler(SIGURG, [&] { ++calls; });
+        std::optional<aio::signal_set> first(std::in_place, SIGURG, SIGUSR1);
+        std::optional<aio::signal_set> second(std::in_place, SIGURG);
+        for (int i = 1; i <= 2; ++i) {
+            std::raise(SIGURG);
+            int number = co_await first->wait();
+            CHECK(number == SIGURG);
+            number = co_await second->wait();
+            CHECK(number == SIGURG);
+            CHECK(calls == i);
+        }
+        first.reset();
+        std::raise(SIGURG);
+        int number = co_await second->wait();
+        CHECK(number == SIGURG);
+        CHECK(calls == 3);
+        CHECK(loop.remove_signal_handler(SIGURG));
+        std::raise(SIGURG);
+        number = co_await second->wait();
+        CHECK(number == SIGURG);
+        CHECK(calls == 3);
+        CHECK_FALSE(loop.remove_signal_handler(SIGURG));
+        loop.add_signal_handler(SIGURG, [&] { ++calls; });
+        second.reset();
+        std::raise(SIGURG);
+        while (calls < 4) co_await aio::yield();
+    });
+}
+
+TEST_CASE("signal_set: a handler for one arrival is a last resort, and is one again afterwards", "[net]") {
+    const auto is_default = [] {
+        struct sigaction now{};
+        ::sigaction(SIGURG, nullptr, &now);
+        return now.sa_handler == SIG_DFL;
+    };
+    on_each_poller([&]() -> aio::task<> {
+        aio::event_loop& loop = aio::get_running_loop();
+        int calls = 0;
+        loop.add_signal_handler(SIGURG, [&] { ++calls; }, true);
+        for (int round = 0; round < 2; ++round) {
+            aio::signal_set own(SIGURG);
+            for (int i = 0; i < 3; ++i) {
+                std::raise(SIGURG);
+                const int number = co_await own.wait();
+                CHECK(number == SIGURG);
+            }
+            CHECK(calls == 0);
+        }
+        CHECK_FALSE(is_default());
+        std::raise(SIGURG);
+        CHECK(is_default());
+        while (calls < 1) co_await aio::yield();
+        {
+            const aio::signal_set own(SIGURG);
+            CHECK_FALSE(is_default());
+        }
+        CHECK(is_default()); // its arrival has been
+    });
+}
+
+TEST_CASE("signal_set: of a loop that is closed first leaves nothing behind", "[net]") {
+    const auto handler_of = [](int number) {
+        struct sigaction now{};
+        ::sigaction(number, nullptr, &now);
+        return now.sa_handler;
+    };
+    const auto before = handler_of(SIGURG);
+    aio::event_loop loop;
+    std::optional<aio::signal_set> own;
+    loop.call_soon([&] {
+        own.emplace(SIGURG);
+        loop.stop();
+    });
+    loop.run_forever();
+    CHECK(handler_of(SIGURG) != before);
+    loop.close();
+    CHECK(handler_of(SIGURG) == before);
+    own.reset();
+    CHECK(handler_of(SIGURG) == before);
+}
+
+TEST_CASE("handle_sigint: a set of main takes Ctrl-C over, as often as it comes", "[net]") {
+    aio::run_options options;
+    options.handle_sigint = true;
+    const int times = virtual_run(
+        []() -> aio::task<int> {
+            aio::signal_set stop(SIGINT);
+            int count = 0;
+            for (; count < 3; ++count) {
+                std::raise(SIGINT);
+                const int number = co_await stop.wait();
+                CHECK(number == SIGINT);
+            }
+            co_return count;
+        }(),
+        options);
+    CHECK(times == 3);
 }

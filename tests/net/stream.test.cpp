@@ -20,7 +20,9 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <fcntl.h>
+#include <functional>
 #include <limits>
 #include <list>
 #include <optional>
@@ -28,6 +30,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
 
@@ -398,17 +401,142 @@ TEST_CASE("stream: is a resource that with closes on every path", "[net]") {
     });
 }
 
-TEST_CASE("stream: the first error is kept and given to every later call", "[net][SRD-13][SWR-6][SWR-16]") {
+TEST_CASE("stream: each direction keeps its first error and gives it to every later call", "[net][SRD-13]") {
     on_each_poller([]() -> aio::task<> {
+        const changed_calls changed;
         stream_pair ends;
         co_await ends.second.aclose();
-        std::string error = co_await error_of([&] { return ends.first.write("x"); });
+        const std::string error = co_await error_of([&] { return ends.first.write("x"); });
         CHECK(contains(error, ": Broken pipe"));
         CHECK(contains(error, "write to "));
-        const std::string later = co_await error_of([&] { return ends.first.read(1); });
-        CHECK(later == error);
-        error = co_await error_of([&] { return ends.first.write("y"); });
-        CHECK(later == error);
+        changed->recv = [](int, void*, size_t, int) -> ssize_t {
+            errno = EIO;
+            return -1;
+        };
+        const std::string read_error = co_await error_of([&] { return ends.first.read(1); });
+        CHECK(contains(read_error, "read from "));
+        CHECK(contains(read_error, "Input/output error"));
+        for (int i = 0; i < 2; ++i) {
+            std::string later = co_await error_of([&] { return ends.first.write("y"); });
+            CHECK(later == error);
+            later = co_await error_of([&] { return ends.first.read_line(); });
+            CHECK(later == read_error);
+        }
+    });
+}
+
+TEST_CASE("stream: what has come is read after a write has failed, then the end", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        co_await ends.second.write("an early answer\nmore\nrest");
+        co_await ends.second.aclose();
+        std::string line = co_await ends.first.read_line(); // the others stand in the buffer then
+        CHECK(line == "an early answer\n");
+        const std::string error = co_await error_of([&] { return ends.first.write(much()); });
+        CHECK(contains(error, ": Broken pipe"));
+        line = co_await ends.first.read_line();
+        CHECK(line == "more\n");
+        line = co_await ends.first.read(100);
+        CHECK(line == "rest");
+        line = co_await ends.first.read_line();
+        CHECK(line.empty());
+        CHECK(ends.first.at_eof());
+    });
+}
+
+TEST_CASE("stream: what is in the socket still is read after a write has failed", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        co_await ends.second.write("answer\n");
+        co_await ends.second.aclose();
+        const std::string error = co_await error_of([&] { return ends.first.write("the rest of a request"); });
+        CHECK(contains(error, ": Broken pipe"));
+        char some[3];
+        const std::size_t count = co_await ends.first.read_some(some);
+        CHECK(std::string_view(some, count) == "ans");
+        const std::string line = co_await ends.first.read_line();
+        CHECK(line == "wer\n");
+    });
+}
+
+TEST_CASE("stream: a reset that was told to a writer is told to the reader, too, after what has come", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const changed_calls changed;
+        stream_pair ends;
+        co_await ends.second.write("cut o");
+        co_await ends.second.aclose();
+        changed->send = [](int, const void*, size_t, int) -> ssize_t {
+            errno = ECONNRESET;
+            return -1;
+        };
+        const std::string error = co_await error_of([&] { return ends.first.write("x"); });
+        CHECK(contains(error, "write to "));
+        CHECK(contains(error, ": Connection reset by peer"));
+        for (int i = 0; i < 2; ++i) {
+            const std::string broken = co_await error_of([&] { return ends.first.read_all(); });
+            CHECK(contains(broken, "read from "));
+            CHECK(contains(broken, ": Connection reset by peer"));
+        }
+        const std::string text = co_await ends.first.read(100);
+        CHECK(text == "cut o");
+        CHECK_FALSE(ends.first.at_eof());
+    });
+}
+
+TEST_CASE("stream: write_eof of a terminal leaves it open for who reads", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        REQUIRE(master >= 0);
+        REQUIRE(::grantpt(master) == 0);
+        REQUIRE(::unlockpt(master) == 0);
+        aio::stream terminal =
+            aio::stream::from_descriptor(::open(::ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC), "terminal");
+        auto reading = aio::create_task(
+            [](aio::stream& s) -> aio::task<std::string> { co_return co_await s.read_line(); }, std::ref(terminal));
+        co_await settle();
+        co_await terminal.write("x");
+        co_await terminal.write_eof();
+        const std::string error = co_await error_of([&] { return terminal.write("y"); });
+        CHECK(contains(error, "write_eof() was called already"));
+        REQUIRE(::write(master, "typed\n", 6) == 6);
+        const std::string line = co_await reading;
+        CHECK(line == "typed\n");
+        ::close(master);
+    });
+}
+
+TEST_CASE("stream: a peer that reads no more is heard on", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        const auto reading = aio::create_task(
+            [](aio::stream& s) -> aio::task<std::string> { co_return co_await s.read_line(); }, std::ref(ends.first));
+        co_await settle(); // it waits
+        CHECK(::shutdown(ends.second.native_handle(), SHUT_RD) == 0);
+        const std::string error = co_await error_of([&] { return ends.first.write("x"); });
+        CHECK(contains(error, ": Broken pipe"));
+        co_await settle();
+        CHECK_FALSE(reading.done());
+        co_await ends.second.write("still here\n");
+        const std::string first = co_await reading;
+        CHECK(first == "still here\n");
+        co_await ends.second.write("and here\n");
+        const std::string second = co_await ends.first.read_line();
+        CHECK(second == "and here\n");
+    });
+}
+
+TEST_CASE("stream: a read that has failed does not keep from writing", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        const changed_calls changed;
+        stream_pair ends;
+        changed->recv = [](int, void*, size_t, int) -> ssize_t {
+            errno = EIO;
+            return -1;
+        };
+        const std::string error = co_await error_of([&] { return ends.first.read(1); });
+        CHECK(contains(error, "Input/output error"));
+        co_await ends.first.write("x");
+        CHECK(ends.first.bytes_written() == 1);
     });
 }
 

@@ -141,8 +141,14 @@ aio::task<> ways_of_writing() {
 aio::task<> through_a_pipe() {
     int made[2];
     if (::pipe2(made, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe of the test");
+    struct closed_unless_taken {
+        int fd;
+        ~closed_unless_taken() {
+            if (fd >= 0) ::close(fd);
+        }
+    } start{made[0]};
     aio::stream out = aio::stream::from_descriptor(made[1], "the pipe's end");
-    aio::stream in = aio::stream::from_descriptor(made[0], "the pipe's start");
+    aio::stream in = aio::stream::from_descriptor(std::exchange(start.fd, -1), "the pipe's start");
     auto piping = [&]() -> aio::task<> {
         co_await out.write("hello\n");
         std::string got = co_await in.read_line();
@@ -188,6 +194,47 @@ aio::task<> another_program() {
     co_await aio::wait_for(talking, 10s);
 }
 
+/// Everything that a program can be started with, and one that is looked for in a PATH of its own.
+aio::task<> a_program_elsewhere() {
+    aio::process_options options;
+    options.in = aio::subprocess::devnull;
+    options.out = aio::subprocess::pipe;
+    options.err = aio::subprocess::to_stdout;
+    options.cwd = "/";
+    options.add_env.push_back("PATH=/no/such/folder:/bin:/usr/bin");
+    options.new_group = true;
+    aio::process echo = co_await aio::create_subprocess("echo", "hello", options);
+    auto listening = [&]() -> aio::task<> {
+        const aio::process_output all = co_await echo.communicate();
+        CHECK(all.out == "hello\n");
+        const int status = co_await echo.wait();
+        CHECK(status == 0);
+    };
+    co_await aio::wait_for(listening, 10s);
+}
+
+/// The files of sockets, one of which stands in the way first.
+aio::task<> files_of_sockets() {
+    const std::string name = "asynchio-faults-files-" + std::to_string(::getpid());
+    const aio::address where = aio::address::unix_path("/tmp/" + name);
+    { // left behind by who ended without closing
+        const int stale = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (::bind(stale, where.data(), where.size()) != 0 && errno != EADDRINUSE) throw std::runtime_error("bind");
+        ::close(stale);
+    }
+    aio::datagram_socket here = aio::datagram_socket::bound(where);
+    if (::chdir("/tmp") != 0) throw std::runtime_error("chdir");
+    const std::string relative = "./" + name + "-relative";
+    aio::server there = co_await aio::start_unix_server([](aio::stream) -> aio::task<> { co_return; }, relative);
+    co_await there.aclose();
+}
+
+aio::task<> a_scope() {
+    const aio::address local = aio::address::ip("fe80::1%lo", 80);
+    CHECK(local.host() == "fe80::1%lo");
+    co_return;
+}
+
 /// What a scenario may end with: an error of the system that says what was done with whom, or what follows from it.
 void check_error(const faulty_run& run, const std::vector<std::string>& names) {
     if (run.error == nullptr) return;
@@ -199,6 +246,8 @@ void check_error(const faulty_run& run, const std::vector<std::string>& names) {
         for (const std::string& each : names) named = named || contains(e.what(), each);
         CHECK(named);
         CHECK(std::string(e.what()).ends_with(": " + e.code().message()));
+    } catch (const std::invalid_argument& e) {
+        CHECK(contains(e.what(), "there is no network interface"));
     } catch (const aio::timeout_error&) {
         SUCCEED();
     } catch (const aio::incomplete_read_error&) {
@@ -262,7 +311,7 @@ TEST_CASE("system_calls: whatever fails while parts and files are written is tol
 }
 
 TEST_CASE("system_calls: whatever fails at a pipe is told, and leaves nothing behind", "[net]") {
-    CHECK(fail_everywhere(through_a_pipe, {"the pipe's end", "the pipe's start"}) >= 25);
+    CHECK(fail_everywhere(through_a_pipe, {"the pipe's end", "the pipe's start"}) >= 40);
 }
 
 TEST_CASE("system_calls: whatever fails while a name is looked up is told, and leaves nothing behind", "[net]") {
@@ -279,6 +328,24 @@ TEST_CASE("system_calls: whatever fails while another program is run is told, an
     errno = 0;
     CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no zombie either
     CHECK(errno == ECHILD);
+}
+
+TEST_CASE("system_calls: whatever fails while a program is run with all options is told, and leaves nothing behind",
+          "[net]") {
+    CHECK(fail_everywhere(a_program_elsewhere,
+                          {"create_subprocess", "start 'echo' in '/'", "of 'echo'", "watch process"}, false) >= 50);
+    errno = 0;
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no zombie either
+    CHECK(errno == ECHILD);
+}
+
+TEST_CASE("system_calls: whatever fails about the files of sockets and a scope is told, and leaves nothing behind",
+          "[net]") {
+    char before[4096];
+    REQUIRE(::getcwd(before, sizeof before) != nullptr);
+    CHECK(fail_everywhere(files_of_sockets, {"unix:", "datagram_socket"}) >= 100);
+    REQUIRE(::chdir(before) == 0);
+    CHECK(fail_everywhere(a_scope, {"network interface 'lo'"}) == 5);
 }
 
 TEST_CASE("system_calls: one byte at a time, and each call interrupted once, everything still works", "[net]") {

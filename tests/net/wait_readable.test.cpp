@@ -5,16 +5,23 @@
 #include "support/message_of.hpp"
 #include "support/net.hpp"
 
+#include <asynchio/combine/wait_for.hpp>
+#include <asynchio/net/process.hpp>
+#include <asynchio/net/stream.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/yield.hpp>
 
+#include <chrono>
 #include <fcntl.h>
+#include <functional>
 #include <string>
 #include <unistd.h>
+#include <utility>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -28,7 +35,7 @@ struct pipe_ends {
     pipe_ends(const pipe_ends&) = delete;
     pipe_ends& operator=(const pipe_ends&) = delete;
     ~pipe_ends() {
-        ::close(in);
+        if (in >= 0) ::close(in);
         if (out >= 0) ::close(out);
     }
     int in;
@@ -103,5 +110,67 @@ TEST_CASE("wait_readable: a hundred thousand times", "[net]") {
         const pipe_ends pipe;
         REQUIRE(::write(pipe.out, "x", 1) == 1);
         for (int i = 0; i < 100'000; ++i) co_await aio::wait_readable(pipe.in);
+    });
+}
+
+TEST_CASE("wait_readable: cancelled, it leaves alone who has the number of its closed descriptor", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        pipe_ends old;
+        const int number = old.in;
+        const auto reading = aio::create_task(aio::wait_readable(number));
+        const auto writing = aio::create_task(aio::wait_writable(number)); // of a pipe's reading end: never
+        co_await settle();
+        const pipe_ends next;
+        REQUIRE(::dup3(next.in, number, O_CLOEXEC) == number);
+        aio::stream stream = aio::stream::from_descriptor(number, "the new one");
+        old.in = -1;
+        const auto line = aio::create_task(
+            [](aio::stream& s) -> aio::task<std::string> { co_return co_await s.read_line(); }, std::ref(stream));
+        co_await settle();
+        for (const auto& each : {reading, writing}) {
+            each.cancel();
+            const auto ended = co_await aio::nothrow(each);
+            CHECK(ended.cancelled());
+        }
+        CHECK(aio::get_running_loop().watched_descriptors() == 1);
+        REQUIRE(::write(next.out, "hello\n", 6) == 6);
+        const std::string text = co_await aio::wait_for(line, 5s);
+        CHECK(text == "hello\n");
+    });
+}
+
+TEST_CASE("wait_readable: the number of a closed descriptor may be waited for again, and the first leaves alone",
+          "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        pipe_ends old;
+        const auto first = aio::create_task(aio::wait_readable(old.in));
+        co_await settle();
+        const pipe_ends next;
+        REQUIRE(::dup3(next.in, old.in, O_CLOEXEC) == old.in);
+        const auto second = aio::create_task(aio::wait_readable(old.in));
+        co_await settle();
+        CHECK_FALSE(second.done());
+        first.cancel();
+        const auto ended = co_await aio::nothrow(first);
+        CHECK(ended.cancelled());
+        REQUIRE(::write(next.out, "x", 1) == 1);
+        co_await aio::wait_for(second, 5s);
+    });
+}
+
+TEST_CASE("wait_readable: cancelled, it leaves alone a subprocess whose descriptor has its number", "[net]") {
+    on_each_poller([]() -> aio::task<> {
+        pipe_ends old;
+        const auto reading = aio::create_task(aio::wait_readable(old.in));
+        co_await settle();
+        ::close(std::exchange(old.in, -1)); // the least that is free: the one of the process gets it
+        aio::process_options options;
+        options.in = aio::subprocess::devnull;
+        aio::process process = co_await aio::create_subprocess("cat", options);
+        reading.cancel();
+        const auto ended = co_await aio::nothrow(reading);
+        CHECK(ended.cancelled());
+        const int status = co_await aio::wait_for(process.wait(), 10s);
+        CHECK(status == 0);
     });
 }

@@ -40,7 +40,8 @@ TEST_CASE("runner: makes its loop when it is first needed", "[RUN-13]") {
     CHECK(aio::testing::audit().loops == 1);
 }
 
-TEST_CASE("runner: runs several mains on one loop, and what is left goes on in the next", "[RUN-14][LOOP-24][LOOP-26]") {
+TEST_CASE("runner: runs several mains on one loop, and what is left goes on in the next",
+          "[RUN-14][LOOP-24][LOOP-26]") {
     const audited afterwards;
     trace log;
     aio::runner runner(aio::testing::virtual_clock());
@@ -130,6 +131,46 @@ TEST_CASE("runner: an interrupted run leaves the loop usable", "[RUN-19][RUN-14]
                         aio::keyboard_interrupt);
     }
     CHECK(runner.run(gives(2)) == 2);
+}
+
+TEST_CASE("runner: a program's own handler for Ctrl-C stays, and is called each time", "[RUN-19]") {
+    const audited afterwards;
+    aio::run_options options = aio::testing::virtual_clock();
+    options.handle_sigint = true;
+    aio::runner runner(options);
+    int calls = 0;
+    for (int run = 1; run <= 2; ++run) {
+        runner.run([&]() -> aio::task<> {
+            if (run == 1) aio::get_running_loop().add_signal_handler(SIGINT, [&] { ++calls; });
+            for (int i = 0; i < 3; ++i) {
+                std::raise(SIGINT);
+                co_await aio::sleep(1s);
+            }
+        });
+        CHECK(calls == 3 * run);
+    }
+    CHECK(runner.get_loop().remove_signal_handler(SIGINT));
+    CHECK_THROWS_AS(runner.run([]() -> aio::task<> {
+        std::raise(SIGINT);
+        co_await aio::sleep(1h);
+    }),
+                    aio::keyboard_interrupt);
+}
+
+TEST_CASE("runner: a Ctrl-C that the process ignores stays ignored", "[RUN-14]") {
+    const audited afterwards;
+    auto* const before = std::signal(SIGINT, SIG_IGN);
+    aio::run_options options = aio::testing::virtual_clock();
+    options.handle_sigint = true;
+    const int result = aio::run(
+        []() -> aio::task<int> {
+            std::raise(SIGINT);
+            co_await aio::sleep(1s);
+            co_return 1;
+        }(),
+        options);
+    CHECK(result == 1);
+    CHECK(std::signal(SIGINT, before) == SIG_IGN);
 }
 
 TEST_CASE("run_until_complete: gives the result of a task, a handle or a future", "[LOOP-22]") {

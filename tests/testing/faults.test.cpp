@@ -30,11 +30,48 @@ TEST_CASE("faults: know every call of the table") {
     // The table holds nothing but calls and a flag: as many words as names.
     faults faulty;
     std::size_t known = 0;
-    for (const char* each :
-         {"socket",       "bind",        "listen",   "connect",   "accept4", "getsockopt", "setsockopt",
-          "getsockname",  "getpeername", "recv",     "recvmsg",   "send",    "sendmsg",    "read",
-          "writev",       "pipe2",       "pread",    "close",     "waitid",  "kill",       "shutdown",
-          "posix_spawnp", "getaddrinfo", "sendfile", "pidfd_open"}) {
+    for (const char* each : {"socket",
+                             "bind",
+                             "listen",
+                             "connect",
+                             "accept4",
+                             "getsockopt",
+                             "setsockopt",
+                             "getsockname",
+                             "getpeername",
+                             "recv",
+                             "recvmsg",
+                             "send",
+                             "sendmsg",
+                             "read",
+                             "writev",
+                             "pipe2",
+                             "pread",
+                             "close",
+                             "waitid",
+                             "kill",
+                             "shutdown",
+                             "posix_spawnp",
+                             "getaddrinfo",
+                             "sendfile",
+                             "pidfd_open",
+                             "pidfd_send_signal",
+                             "fcntl",
+                             "fstat",
+                             "stat",
+                             "unlink",
+                             "getcwd",
+                             "if_nametoindex",
+                             "posix_spawn_file_actions_init",
+                             "posix_spawn_file_actions_addopen",
+                             "posix_spawn_file_actions_adddup2",
+                             "posix_spawn_file_actions_addchdir_np",
+                             "posix_spawn_file_actions_addclosefrom_np",
+                             "posix_spawnattr_init",
+                             "posix_spawnattr_setsigmask",
+                             "posix_spawnattr_setsigdefault",
+                             "posix_spawnattr_setpgroup",
+                             "posix_spawnattr_setflags"}) {
         CHECK(faulty.count(each) == 0);
         ++known;
     }

@@ -31,6 +31,16 @@ task<> cancelled_at_once() {
     co_await wait(unstarted);
 }
 
+/// Whether `waiting` is ready. One that is ready but may give way to others, as those of room net, does not: there is no
+/// time to come back to it.
+template<class Awaiter>
+bool ready_at_once(Awaiter& waiting) {
+    if constexpr (requires { waiting.await_ready(false); })
+        return waiting.await_ready(false);
+    else
+        return waiting.await_ready();
+}
+
 /// Awaits a gather or shield, which is asked to end as soon as it is armed; the request is not the task's own.
 template<class A>
 class [[nodiscard]] asked_to_end {
@@ -80,7 +90,7 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
             }
             co_return std::move(ended).value();
         } else {
-            if (waiting.await_ready()) co_return waiting.await_resume();
+            if (ready_at_once(waiting)) co_return waiting.await_resume();
             co_await cancelled_at_once();
             throw timeout_error();
         }

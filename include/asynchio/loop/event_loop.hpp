@@ -141,17 +141,17 @@ public:
 
     // Signals and descriptors
 
-    /// Calls `f()` as an ordinary call of the loop when `signal` arrives; replaces what this loop had for it. Several
-    /// arrivals before the loop looks may be one call. `once`: from the second arrival on the default action follows.
-    /// @throws std::invalid_argument, std::system_error, std::logic_error when another loop handles it.
+    /// Calls `f()` as an ordinary call of the loop when `signal` arrives, perhaps once for several arrivals; replaces what
+    /// this loop had for it. `once`: from the second arrival on the default action follows; a signal_set keeps them from
+    /// it. @throws std::invalid_argument, std::system_error, std::logic_error when another loop handles it.
     template<class F>
     void add_signal_handler(int signal, F&& f, bool once = false) {
         require_usable("add_signal_handler");
         detail::require_callable(f, "add_signal_handler");
-        outside_.signals.set(signal, make_repeated(std::forward<F>(f)), *outside_.mailbox, once);
+        outside_.caught.set(signal, make_repeated(std::forward<F>(f)), *outside_.mailbox, once);
     }
     /// Restores what was there before. @return whether there was a handler.
-    bool remove_signal_handler(int signal) noexcept { return outside_.signals.remove(signal); }
+    bool remove_signal_handler(int signal) noexcept { return outside_.caught.remove(signal); }
 
     /// Calls `f()` in every iteration in which `fd` is readable; replaces an earlier reader of it.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
@@ -354,10 +354,10 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
 
 /// Debug mode reports a step or call that holds up the loop.
 inline void event_loop::run_watched(detail::ready_item& item) noexcept {
-    char what[512] = "a call";
-    if (debug_ && item.what == detail::ready_item::kind::step) hooks_->describe(item, what, sizeof what);
+    char what[most_described] = "a call";
+    const described_in description(*this, debug_ ? what : nullptr);
     const detail::nanoseconds_count begin = detail::steady_now();
-    run(item);
+    item.what == detail::ready_item::kind::step ? step_in_call(item) : run(item);
     const detail::nanoseconds_count took = detail::steady_now() - begin;
     if (observer_ != nullptr) observer_->ran();
     if (!debug_ || took < slow_) return;

@@ -25,7 +25,8 @@ struct run_options {
     /// How the loop waits for descriptors.
     poller_kind poller = poller_kind::automatic;
     /// Ctrl-C cancels the main task, and run throws keyboard_interrupt when that ended cancelled; a second Ctrl-C
-    /// terminates the process. Only run and runner look at it.
+    /// terminates the process. Where the process ignores Ctrl-C, as behind nohup, it goes on ignoring it; a handler or a
+    /// signal_set of the program takes its place. Only run and runner look at it.
     bool handle_sigint = false;
     /// How long the end of run waits, in real time, for worker threads that are in a call which does not end. Then they
     /// are left behind, with a line on stderr.

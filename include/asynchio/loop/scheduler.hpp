@@ -134,6 +134,12 @@ public:
             done.run(done);
         }
     }
+    /// Resumes a task in a plain call that the loop makes: what is said of a slow call is said of the task.
+    void step_in_call(ready_item& task) noexcept {
+        if (description_ != nullptr) [[unlikely]]
+            hooks_->describe(task, description_, most_described);
+        step(task);
+    }
     /// The same inside of what runs; afterwards that is current again.
     void step_inside(ready_item& task) noexcept {
         const interrupted_step here{current_, interrupted_};
@@ -164,6 +170,19 @@ protected:
     scheduler() = default;
     ~scheduler() = default;
 
+    static constexpr std::size_t most_described = 512;
+    /// While it lives, what runs is described in `text`, unless that is null.
+    class described_in {
+    public:
+        described_in(scheduler& s, char* text) noexcept : scheduler_(s) { s.description_ = text; }
+        described_in(const described_in&) = delete;
+        described_in& operator=(const described_in&) = delete;
+        ~described_in() { scheduler_.description_ = nullptr; }
+
+    private:
+        scheduler& scheduler_;
+    };
+
     struct interrupted_step {
         ready_item* task;
         const interrupted_step* outer;
@@ -175,6 +194,7 @@ protected:
     const interrupted_step* interrupted_ = nullptr; // the innermost
     ready_item* finished_ = nullptr;
     const task_hooks* hooks_ = nullptr;
+    char* description_ = nullptr; // where debug mode wants to know what runs
     bool closing_ = false;
 };
 

@@ -36,8 +36,8 @@ public:
         t.pending = true;
         if (due) busy_.end();
     }
-    void watch(int fd, unsigned char direction, repeated_call_ptr call) {
-        descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
+    std::uint64_t watch(int fd, unsigned char direction, repeated_call_ptr call) {
+        return descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
     }
 
     void attach(edge_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }
@@ -50,7 +50,7 @@ public:
             timers.expire(virtual_now_, ready);
             return;
         }
-        if (timers.empty() && !descriptors.active() && signals.empty()) return;
+        if (timers.empty() && !descriptors.active() && caught.empty()) return;
         if (!busy_.over() && !thoroughly) return;
         const nanoseconds_count time = steady_now();
         if (busy_.looked(time) || thoroughly) poll_now();
@@ -88,14 +88,14 @@ public:
     /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
     void close(ready_queue& ready) noexcept {
         mailbox->close(ready);
-        signals.clear();
+        caught.clear();
         descriptors.clear();
     }
 
     const counted_ptr<detail::mailbox> mailbox = counted_ptr<detail::mailbox>(new detail::mailbox);
     timer_queue timers;
     descriptor_watches descriptors;
-    signal_watches signals;
+    signal_watches caught; // signals
     std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
 
 private:
@@ -117,7 +117,7 @@ private:
         take_signals();
     }
     void take_signals() noexcept {
-        if (!signals.empty()) signals.take();
+        if (!caught.empty()) caught.take();
     }
 
     nanoseconds_count virtual_now_ = 0;

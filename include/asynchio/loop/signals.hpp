@@ -18,32 +18,45 @@ namespace asynchio::detail {
 /// may count as one.
 class signal_table {
 public:
-    static constexpr int signals = 65;
+    static constexpr int end = 65;   // behind the last number
     static constexpr int nobody = 0; // standard input's number, which is never a mailbox's
 
-    /// Takes `number` over for the loop behind `box`; with `once` up to the first arrival, at which the default
-    /// action comes back: it needs no help of a loop that is stuck.
+    /// Which arrivals the loop is told of: after the first only, the default action comes back, which needs no help of a
+    /// loop that is stuck.
+    enum class mode : unsigned char { every, first, none };
+
+    /// Takes `number` over for the loop behind `box`, or changes how it was taken over.
     /// @throws std::invalid_argument for a number that is no signal, std::logic_error when another loop has it,
     /// std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
-    static void install(int number, const mailbox& box, bool once) {
-        if (number < 1 || number >= signals)
+    static void install(int number, const mailbox& box, mode which) {
+        if (number < 1 || number >= end)
             throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
         entry& each = table[number];
-        int expected = nobody;
-        if (!each.descriptor.compare_exchange_strong(expected, box.write_descriptor())) {
-            if (expected == box.write_descriptor()) return;
+        int owner = nobody;
+        const bool is_new = each.descriptor.compare_exchange_strong(owner, box.write_descriptor());
+        if (!is_new && owner != box.write_descriptor())
             throw std::logic_error("add_signal_handler: signal " + std::to_string(number) +
                                    " is handled by another loop");
-        }
-        struct sigaction action {};
-        action.sa_handler = &on_signal;
-        action.sa_flags = once ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
-        sigfillset(&action.sa_mask);
-        if (::sigaction(number, &action, &each.before) == 0) return;
-        const int error = errno;
-        each.descriptor = nobody;
+        const int error = change(number, which, is_new ? &each.before : nullptr);
+        if (error == 0) return;
+        if (is_new) each.descriptor = nobody;
         throw std::system_error(error, std::generic_category(),
                                 "add_signal_handler: signal " + std::to_string(number));
+    }
+
+    /// Changes which arrivals of a number that was taken over are told. @return errno or 0.
+    static int change(int number, mode which, struct sigaction* before = nullptr) noexcept {
+        struct sigaction action {};
+        action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;
+        action.sa_flags = which == mode::first ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
+        sigfillset(&action.sa_mask);
+        return ::sigaction(number, &action, before) == 0 ? 0 : errno;
+    }
+
+    /// Whether the process ignores `number`, as one that was started by nohup or in the background does.
+    static bool is_ignored(int number) noexcept {
+        struct sigaction now {};
+        return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
     }
 
     /// Restores what was there before the first install.
@@ -55,10 +68,11 @@ public:
         each.pending = false;
     }
 
-    /// Whether `number` arrived since the last question.
+    /// Whether `number` has arrived, for whatever loop.
+    static bool is_pending(int number) noexcept { return table[number].pending.load(std::memory_order_relaxed); }
+    /// Whether `number`, which was taken over, arrived since the last question.
     static bool take(int number) noexcept {
-        std::atomic<bool>& pending = table[number].pending;
-        return pending.load(std::memory_order_relaxed) && pending.exchange(false);
+        return is_pending(number) && table[number].pending.exchange(false);
     }
 
 private:
@@ -81,7 +95,7 @@ private:
         errno = error;
     }
 
-    static inline entry table[signals];
+    static inline entry table[end];
     static inline std::atomic<int> handlers_running = 0;
 };
 

@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <fcntl.h>
 #include <stdexcept>
 #include <string>
@@ -83,42 +84,99 @@ repeated_call* repeated_call::make(scheduler& loop, F&& f) {
     return new bound(loop, std::forward<F>(f));
 }
 
-/// The signals that one loop handles.
+/// One of several who hear of a signal, beside the loop's handler for it. Stays where it is while it listens.
+struct signal_listener : list_link {
+    signal_listener(int n, repeated_call_ptr c) noexcept : list_link{nullptr, nullptr}, number(n), call(std::move(c)) {}
+    int number;
+    repeated_call_ptr call;
+};
+
+/// The signals that one loop handles: one handler each, which the next one replaces, and any number of listeners. A
+/// handler for one arrival is a last resort: it hears nothing while somebody listens.
 class signal_watches {
 public:
-    void set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
-        calls_.extend(signal_table::signals);
-        signal_table::install(number, box, once);
+    /// @return what remove() may be told, so that it removes nothing that came later. @throws as signal_table::install.
+    std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
+        calls_.extend(signal_table::end);
+        using mode = signal_table::mode;
+        signal_table::install(number, box, once && !is_heard(number) ? mode::first : mode::every);
         if (!has(number)) ++handled_;
         calls_.set(static_cast<std::size_t>(number), std::move(call));
+        handler_of_[number] = {++set_, once, false};
+        return set_;
     }
 
-    bool remove(int number) noexcept {
-        if (!has(number)) return false;
-        signal_table::remove(number);
+    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    bool remove(int number, std::uint64_t only = 0) noexcept {
+        if (!has(number) || (only != 0 && handler_of_[number].since != only)) return false;
         --handled_;
         calls_.set(static_cast<std::size_t>(number), {});
+        if (!is_heard(number)) signal_table::remove(number);
         return true;
     }
 
     bool has(int number) const noexcept {
-        return number > 0 && number < signal_table::signals && !calls_.empty() &&
+        return number > 0 && number < signal_table::end && !calls_.empty() &&
                calls_[static_cast<std::size_t>(number)] != nullptr;
     }
 
+    /// @throws as signal_table::install.
+    void listen(signal_listener& who, const mailbox& box) {
+        signal_table::install(who.number, box, signal_table::mode::every);
+        listeners_.push_back(who);
+        ++handled_;
+    }
+    void leave(signal_listener& who) noexcept {
+        if (who.next == nullptr) return; // the loop has been closed
+        listeners_.remove(who);
+        --handled_;
+        if (is_heard(who.number)) return;
+        if (!has(who.number))
+            signal_table::remove(who.number);
+        else if (const handler& left = handler_of_[who.number]; left.once)
+            signal_table::change(who.number, left.used ? signal_table::mode::none : signal_table::mode::first);
+    }
+
     void take() noexcept {
-        for (int number = 1; number < signal_table::signals; ++number)
-            if (has(number) && signal_table::take(number)) calls_[static_cast<std::size_t>(number)]->schedule();
+        for (int number = 1; number < signal_table::end; ++number)
+            if (signal_table::is_pending(number) && (has(number) || is_heard(number)) && signal_table::take(number))
+                arrived(number);
     }
 
     bool empty() const noexcept { return handled_ == 0; }
     void clear() noexcept {
-        for (int number = 1; number < signal_table::signals; ++number) remove(number);
+        while (signal_listener* each = listeners_.front()) {
+            leave(*each);
+            each->call.reset();
+        }
+        for (int number = 1; number < signal_table::end; ++number) remove(number);
     }
 
 private:
+    struct handler {
+        std::uint64_t since;
+        bool once;
+        bool used;
+    };
+
+    bool is_heard(int number) const noexcept {
+        for (const signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
+            if (each->number == number) return true;
+        return false;
+    }
+    void arrived(int number) noexcept {
+        for (signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
+            if (each->number == number) each->call->schedule();
+        if (!has(number) || (handler_of_[number].once && is_heard(number))) return;
+        handler_of_[number].used = true;
+        calls_[static_cast<std::size_t>(number)]->schedule();
+    }
+
     owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
+    handler handler_of_[signal_table::end] = {};
+    intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
+    std::uint64_t set_ = 0; // how many were ever set
 };
 
 /// A descriptor that is registered once, edge-triggered, with both directions.
@@ -159,11 +217,16 @@ public:
         }
     }
 
+    /// @return what remove() may be told, so that it removes nothing that came later.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
-    void set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
+    std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
         if (poller_ == nullptr) start(kind, box);
         watch& place = open(fd);
+        if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
+            poller_->update(place, detail::exchange(place.wanted, static_cast<unsigned char>(0)));
+            for (const unsigned char each : {fd_watch::readable, fd_watch::writable}) place.of(each) = {};
+        }
         const unsigned char before = place.wanted;
         place.wanted = static_cast<unsigned char>(before | direction);
         try {
@@ -173,24 +236,27 @@ public:
             if (before == 0) close(fd);
             throw;
         }
-        place.call(direction) = std::move(call);
+        place.of(direction) = {std::move(call), ++calls_};
+        return calls_;
     }
 
+    /// Whether there is one; that of a descriptor which was closed under this number does not count.
     bool has(int fd, unsigned char direction) const noexcept {
         const watch* found = find(fd);
-        return found != nullptr && (found->wanted & direction) != 0;
+        return found != nullptr && (found->wanted & direction) != 0 && !poller_->stale(*found);
     }
-    /// @return whether there was one.
-    bool remove(int fd, unsigned char direction) noexcept {
+    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    bool remove(int fd, unsigned char direction, std::uint64_t only = 0) noexcept {
         watch* const found = find(fd);
         if (found == nullptr || !(found->wanted & direction)) return false;
         watch& each = *found;
+        if (only != 0 && each.of(direction).number != only) return false;
         const unsigned char before = each.wanted;
         each.wanted = static_cast<unsigned char>(before & ~direction);
-        each.call(direction).reset();
+        each.of(direction) = {};
         try {
             poller_->update(each, before);
-        } catch (const std::system_error&) { // closed before it was removed: the kernel has forgotten it
+        } catch (const std::system_error&) { // closed before: the kernel has forgotten it, and what is left of it
         }
         if (each.wanted == 0) close(fd);
         return true;
@@ -217,13 +283,17 @@ private:
             fd = descriptor;
             ready = [](fd_watch& self, unsigned char what) noexcept {
                 auto& each = static_cast<watch&>(self);
-                if ((what & readable) && each.reader) each.reader->schedule();
-                if ((what & writable) && each.writer) each.writer->schedule();
+                if ((what & readable) && each.reader.call) each.reader.call->schedule();
+                if ((what & writable) && each.writer.call) each.writer.call->schedule();
             };
         }
-        repeated_call_ptr& call(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
-        repeated_call_ptr reader;
-        repeated_call_ptr writer;
+        struct registered {
+            repeated_call_ptr call;
+            std::uint64_t number = 0;
+        };
+        registered& of(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
+        registered reader;
+        registered writer;
     };
 
     watch* find(int fd) const noexcept {
@@ -266,6 +336,7 @@ private:
     owner<poller> poller_;
     owner_vector<watch> watches_; // by descriptor, which is the least number that is free
     std::size_t watched_ = 0;
+    std::uint64_t calls_ = 0; // that were ever set
     intrusive_list<edge_watch> edges_;
     std::size_t attached_ = 0;
 };

@@ -3,8 +3,12 @@
 
 // Where a socket is: an IPv4 or IPv6 address and port, or the path of a Unix-domain socket.
 
+#include <asynchio/net/system_calls.hpp>
+
 #include <arpa/inet.h>
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -13,6 +17,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <system_error>
 
 namespace asynchio {
 
@@ -32,12 +37,13 @@ public:
         size_ = static_cast<unsigned char>(size);
     }
 
-    /// @param host a numeric address such as "127.0.0.1", "::1" or "fe80::1%eth0"; names are for resolve().
+    /// @param host a numeric address such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; names are for resolve().
     /// @param port 0 to 65535. @throws std::invalid_argument for anything else.
     static address ip(std::string_view host, int port);
 
     /// @param path up to 107 bytes; a first `@` stands for the zero byte of an abstract name.
-    /// @throws std::invalid_argument for an empty path or one that is too long.
+    /// @throws std::invalid_argument for an empty path, one that is too long, and one with a zero byte that is no
+    /// abstract name.
     static address unix_path(std::string_view path);
 
     explicit operator bool() const noexcept { return size_ != 0; }
@@ -88,6 +94,33 @@ inline void require_port(int port, const char* what) {
         throw std::invalid_argument(std::string(what) + ": " + std::to_string(port) + " is not a port (0 to 65535)");
 }
 
+/// A host, path or argument goes to the system as a text that ends with a zero byte: one with a zero byte inside would be
+/// another one than whoever looked at it saw. @throws std::invalid_argument that names it, up to there.
+inline void require_no_zero(std::string_view text, const char* what) {
+    const std::size_t zero = text.find('\0');
+    if (zero != std::string_view::npos)
+        throw std::invalid_argument(std::string(what) + " '" + std::string(text.substr(0, zero)) +
+                                    "...' has a zero byte");
+}
+
+/// The interface of a name, or of a number as getaddrinfo(3) takes it, at most 32 bits. @return whether there is one.
+/// @throws std::system_error when that cannot be found out.
+inline bool find_scope(const std::string& zone, std::uint32_t& scope) {
+    scope = calls.if_nametoindex(zone.c_str());
+    if (scope != 0) return true;
+    for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM})
+        if (errno == error)
+            throw std::system_error(error, std::generic_category(), "look for the network interface '" + zone + "'");
+    std::uint64_t number = 0;
+    for (const char digit : zone) {
+        if (digit < '0' || digit > '9') return false;
+        number = number * 10 + static_cast<std::uint64_t>(digit - '0');
+        if (number > 0xffff'ffff) return false;
+    }
+    scope = static_cast<std::uint32_t>(number);
+    return !zone.empty();
+}
+
 /// "host:port", with brackets where the host has colons.
 inline std::string host_and_port(std::string_view host, std::string_view port) {
     std::string text;
@@ -102,6 +135,7 @@ inline std::string host_and_port(std::string_view host, std::string_view port) {
 
 inline address address::ip(std::string_view host, int port) {
     detail::require_port(port, "address");
+    detail::require_no_zero(host, "address: the host");
     const std::string text(host);
     address made;
     if (::inet_pton(AF_INET, text.c_str(), &made.storage_.v4.sin_addr) == 1) {
@@ -119,8 +153,11 @@ inline address address::ip(std::string_view host, int port) {
         made.size_ = sizeof(sockaddr_in6);
         if (percent == std::string::npos) return made;
         const std::string zone = text.substr(percent + 1);
-        made.storage_.v6.sin6_scope_id = ::if_nametoindex(zone.c_str());
-        if (made.storage_.v6.sin6_scope_id != 0) return made;
+        std::uint32_t scope = 0;
+        if (detail::find_scope(zone, scope)) {
+            made.storage_.v6.sin6_scope_id = scope;
+            return made;
+        }
         throw std::invalid_argument("address: there is no network interface '" + zone + "'");
     }
     throw std::invalid_argument("address: '" + text + "' is not a numeric IP address; use resolve() for names");
@@ -130,6 +167,7 @@ inline address address::unix_path(std::string_view path) {
     address made;
     sockaddr_un& local = made.storage_.local;
     if (path.empty()) throw std::invalid_argument("address: the path of a Unix-domain socket is empty");
+    if (path.front() != '@') detail::require_no_zero(path, "address: the path of a Unix-domain socket");
     if (path.size() >= sizeof local.sun_path)
         throw std::invalid_argument("address: the path of a Unix-domain socket has " + std::to_string(path.size()) +
                                     " bytes; " + std::to_string(sizeof local.sun_path - 1) + " are the most");

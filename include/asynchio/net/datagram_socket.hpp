@@ -10,6 +10,7 @@
 #include <asynchio/net/detail/descriptor.hpp>
 #include <asynchio/net/detail/readiness.hpp>
 #include <asynchio/net/detail/socket_address.hpp>
+#include <asynchio/net/detail/socket_file.hpp>
 #include <asynchio/net/detail/watched_descriptor.hpp>
 
 #include <cerrno>
@@ -31,17 +32,21 @@ struct datagram {
 
 namespace detail {
 
-/// A datagram socket as something to wait for.
+/// A datagram socket as something to wait for. The file of a Unix-domain socket goes with it.
 class datagram_channel final : public watched_descriptor<readiness> {
 public:
     using watched_descriptor<readiness>::watched_descriptor;
 
     bool closed() const noexcept { return handle() < 0; }
     void close() noexcept {
+        file = socket_file();
         close_descriptor();
         notify(fd_watch::readable | fd_watch::writable);
     }
     address local() const { return local_address_of(handle()); }
+
+    address peer; // that it is connected to
+    socket_file file;
 };
 
 /// Sends or receives one datagram.
@@ -52,7 +57,7 @@ public:
                        std::source_location where = std::source_location::current()) {
         suspend(awaiting, where);
     }
-    bool await_ready() { return begin(); }
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
 
 protected:
     datagram_operation(datagram_channel& c, direction d, const char* name, mutable_bytes data,
@@ -64,9 +69,7 @@ protected:
     void finish() {
         io_operation::finish();
         if (channel_->closed()) throw std::logic_error(std::string(waiting_for()) + ": the socket is closed");
-        if (error_ != 0)
-            fail(error_, std::string(waiting_for()) + (direction_ == direction::write ? " to " : " at ") +
-                             (other_ ? other_ : channel_->local()).to_string());
+        if (error_ != 0) fail(error_, waiting_for() + places());
     }
 
     datagram_channel* channel_;
@@ -77,6 +80,13 @@ protected:
     bool truncated_ = false;
 
 private:
+    /// "send to PEER", "receive at HERE from PEER".
+    std::string places() const {
+        const address& target = other_ ? other_ : channel_->peer;
+        if (direction_ == direction::write && target) return " to " + target.to_string();
+        const std::string here = " at " + channel_->local().to_string();
+        return target ? here + " from " + target.to_string() : here;
+    }
     bool attempt() noexcept override {
         if (channel_->closed()) return true;
         if (!channel_->open(direction_)) return false;
@@ -138,19 +148,24 @@ public:
 ///
 /// Behaviour: one task may send while another one receives; each datagram is taken by one call. An error is of the call
 /// that it was given to (an earlier datagram that nobody took, for instance): the socket can be used on.
-/// Cancellation: of send: it was not sent. Of receive: a datagram that had been taken is lost, as on the network.
+/// Cancellation: a cancelled send has sent nothing; a cancelled receive leaves the datagram for the next one.
 /// Threads: those of the loop in which it is used first. Lifetime: the destructor closes it.
 /// Cost: one allocation. Differs from Python: no protocol class; calls are awaited.
 /// Example: `aio::datagram_socket s = aio::datagram_socket::bound(aio::address::ip("127.0.0.1", 0));`
 /// See also: stream.
 class datagram_socket {
 public:
-    /// Receives what is sent to `where`; port 0 picks one, see local_address(). @throws std::system_error naming it.
+    /// Receives what is sent to `where`; port 0 picks one, see local_address(). The file of a Unix-domain socket is removed
+    /// at close, and first if it was left by one that is gone. @throws std::system_error naming it.
     static datagram_socket bound(const address& where) {
-        detail::descriptor made = make(where.family());
-        if (detail::calls.bind(made.get(), where.data(), where.size()) != 0)
+        datagram_socket made(make(where.family()));
+        detail::socket_file::remove_stale(where);
+        detail::socket_file file(where);
+        if (detail::calls.bind(made.native_handle(), where.data(), where.size()) != 0)
             detail::fail(errno, "bind to " + where.to_string());
-        return datagram_socket(std::move(made));
+        file.bound();
+        made.open().file = std::move(file);
+        return made;
     }
     /// Sends to `peer` and receives from there only. @throws std::system_error naming it.
     static datagram_socket connected(const address& peer) {
@@ -168,6 +183,7 @@ public:
         const int fd = open().handle();
         if (detail::uninterrupted([&] { return detail::calls.connect(fd, peer.data(), peer.size()); }) != 0)
             detail::fail(errno, "connect to " + peer.to_string());
+        open().peer = peer;
     }
 
     /// Sends one datagram to `to`, waiting until the system takes it. @throws std::system_error naming `to`.

@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <csignal>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -39,7 +40,7 @@ struct process_output {
 ///
 /// Behaviour: its end is noticed by a descriptor of the process (Linux 5.3), else by a thread that waits for it; other
 /// children of this program are not touched.
-/// Cancellation: of wait() and communicate() ends the waiting; the process lives on.
+/// Cancellation: of wait() and communicate() ends the waiting; the process lives on, and nothing that it wrote is lost.
 /// Threads: its loop's.
 /// Lifetime: destroyed while the process runs, it kills and reaps it. None is left when the loop has ended.
 /// Differs from Python: signals to a process that has ended are ignored silently, as in Python 3.13.
@@ -60,7 +61,8 @@ public:
     }
 
     int pid() const { return state().pid(); }
-    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it.
+    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it; 255 if that is not known,
+    /// since somebody else has reaped it, or SIGCHLD is ignored.
     std::optional<int> returncode() const { return state().returncode(); }
 
     /// Its standard streams. @throws std::logic_error for one that is no pipe.
@@ -77,6 +79,9 @@ public:
 
     /// Writes `input` and closes, reads what the process writes to its end, and waits for its end, all at once. What
     /// goes wrong with writing because it does not read is ignored.
+    /// @throws std::logic_error if there is input and in is closed, or no pipe; std::invalid_argument for input in a
+    /// further call.
+    /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
     template<class = void>
     task<process_output> communicate(std::string input = {}) {
         return communicate(held(state()), std::move(input));
@@ -129,29 +134,62 @@ private:
         while (!state->returncode()) co_await state->end();
         co_return *state->returncode();
     }
+    /// What is left of the input. How far it came is kept with the process, so that a further call goes on behind it.
     template<class = void>
-    static task<> feed(stream& in, const std::string& input) {
-        try {
-            co_await in.write(input);
-        } catch (const std::system_error& e) {
-            if (e.code() != std::errc::broken_pipe && e.code() != std::errc::connection_reset) throw;
+    static task<> feed(held state) {
+        stream& in = *state->in();
+        {
+            const struct progress {
+                explicit progress(held& s) noexcept : state(s), before(s->in()->bytes_written()) {}
+                progress(const progress&) = delete;
+                progress& operator=(const progress&) = delete;
+                ~progress() {
+                    if (*state->in()) state->fed += state->in()->bytes_written() - before;
+                }
+                held& state;
+                std::uint64_t before;
+            } keeps(state);
+            try {
+                co_await in.write(std::string_view(*state->input).substr(state->fed));
+            } catch (const std::system_error& e) {
+                if (e.code() != std::errc::broken_pipe && e.code() != std::errc::connection_reset) throw;
+            }
         }
         co_await in.aclose();
+        std::string().swap(*state->input);
     }
+    /// Leaves all of it in the stream's buffer: whatever ends the conversation, it stays to be read.
     template<class = void>
-    static task<> collect(stream& from, std::string& into) {
-        into = co_await from.read_all();
+    static task<> collect(stream& from) {
+        co_await detail::read_operation(detail::channel_of(from), detail::until_end());
+    }
+    /// Whether there is still something to be done with it.
+    static bool usable(const detail::late_value<stream>& s) { return s && *s; }
+
+    static void require_input(const held& state, const std::string& input) {
+        if (input.empty()) return;
+        if (state->input)
+            throw std::invalid_argument(
+                "communicate: its input was given already; called again without one, it goes on with that");
+        if (!state->in()) throw std::logic_error("communicate: the process's in is no pipe");
+        if (!usable(state->in()) || state->in()->native_handle() < 0)
+            throw std::logic_error("communicate: there is input, but the process's in is closed already");
     }
     template<class = void>
     static task<process_output> communicate(held state, std::string input) {
-        if (!input.empty() && !state->in()) throw std::logic_error("communicate: the process's in is no pipe");
-        process_output all;
+        require_input(state, input);
+        if (!state->input) state->input.emplace(std::move(input));
         conversation parts;
-        if (state->in() && !state->in()->is_closed()) parts.add(feed(*state->in(), input));
-        if (state->out()) parts.add(collect(*state->out(), all.out));
-        if (state->err()) parts.add(collect(*state->err(), all.err));
+        if (usable(state->in()) && state->in()->native_handle() >= 0) parts.add(feed(state));
+        if (usable(state->out())) parts.add(collect(*state->out()));
+        if (usable(state->err())) parts.add(collect(*state->err()));
         co_await parts.end();
         co_await ended(state);
+        process_output all;
+        if (usable(state->out())) all.out = detail::channel_of(*state->out()).buffer().view();
+        if (usable(state->err())) all.err = detail::channel_of(*state->err()).buffer().view();
+        if (usable(state->out())) detail::channel_of(*state->out()).buffer().consume(all.out.size());
+        if (usable(state->err())) detail::channel_of(*state->err()).buffer().consume(all.err.size());
         co_return all;
     }
 
@@ -204,8 +242,8 @@ concept command_argument = std::convertible_to<A, std::string_view> ||
 
 } // namespace detail
 
-/// Starts a program, found in PATH unless its name has a slash, without a shell: `create_subprocess("ls", "-l")`,
-/// `create_subprocess(words, options)`.
+/// Starts a program, found in the PATH that it gets unless its name has a slash, without a shell:
+/// `create_subprocess("ls", "-l")`, `create_subprocess(words, options)`.
 ///
 /// @param args the program and its arguments: texts or ranges of texts; process_options may stand at the end.
 /// @throws std::system_error naming the program when it cannot be run, std::invalid_argument for none.

@@ -8,8 +8,9 @@
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
+#include <atomic>
 #include <cerrno>
-#include <memory>
+#include <exception>
 #include <netdb.h>
 #include <string>
 #include <system_error>
@@ -30,8 +31,12 @@ inline const std::error_category& resolve_category() noexcept {
 namespace detail {
 
 struct name_query {
+    /// @throws std::invalid_argument for texts that the system would see the beginning of only.
     name_query(std::string h, std::string s, int f, int hints = 0) // no aggregate: it is made inside of co_await
-        : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {}
+        : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {
+        require_no_zero(host, "resolve: the host");
+        require_no_zero(service, "resolve: the service");
+    }
 
     std::string host;
     std::string service;
@@ -78,6 +83,36 @@ inline std::vector<address> look_up_numbers(name_query query) {
     }
 }
 
+/// A question in a thread. When nobody waits for the answer any more, it does not count: another thread may take its place.
+class name_job final : public executor_job {
+public:
+    name_job(counted_ptr<pool_core> core, name_query query) : core_(std::move(core)), query_(std::move(query)) {}
+
+private:
+    enum class phase : unsigned char { asking, abandoned, answered };
+
+    void call() noexcept override {
+        try {
+            answer_.emplace(look_up(query_));
+        } catch (...) {
+            answer_.set_error(std::current_exception(), false);
+        }
+        if (phase_.exchange(phase::answered) == phase::abandoned) core_->take_back();
+    }
+    /// The system call goes on in its thread.
+    void request_stop() noexcept override {
+        auto expected = phase::asking;
+        core_->lend();
+        if (!phase_.compare_exchange_strong(expected, phase::abandoned)) core_->take_back();
+    }
+    void deliver(completion& c) noexcept override { complete_with(c, answer_); }
+
+    counted_ptr<pool_core> core_;
+    name_query query_;
+    outcome<std::vector<address>> answer_;
+    std::atomic<phase> phase_ = phase::asking;
+};
+
 /// A loop's threads for names: few, and not those of to_thread, which may all be busy.
 class name_service final : public loop_pool {
 public:
@@ -93,10 +128,12 @@ public:
 
     template<class = void>
     static future<std::vector<address>> ask(event_loop& loop, name_query query) {
-        auto& service = loop.services().get<name_service>(loop);
-        constexpr auto blocking = [](const name_query& what) { return look_up(what); };
-        return executor_call<std::decay_t<decltype(blocking)>, name_query>::start(loop, service.core(), blocking,
-                                                                                  std::move(query));
+        const counted_ptr<pool_core>& core = loop.services().get<name_service>(loop).core();
+        auto job = make_owner<name_job>(core, std::move(query));
+        future<std::vector<address>> made(loop);
+        job->submit(loop, *made.completion(), core);
+        static_cast<void>(job.release());
+        return made;
     }
 };
 
@@ -113,9 +150,11 @@ task<std::vector<address>> resolve(name_query query) {
 ///
 /// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535, and part of each address.
 /// @param family AF_INET or AF_INET6 for one kind only.
-/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none.
+/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none, and a
+/// host or service with a zero byte.
 /// Cancellation: at once; the system call goes on in its thread, its answer dropped.
-/// Cost: a numeric address needs no thread. At most four questions at a time.
+/// Cost: a numeric address needs no thread. At most four questions at a time, not counting those that nobody waits for any
+/// more, for which the system takes its time.
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
 task<std::vector<address>> resolve(std::string host, int port, int family = AF_UNSPEC) {
     detail::require_port(port, "resolve");

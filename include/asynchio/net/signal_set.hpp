@@ -3,6 +3,8 @@
 
 // Unix signals to be awaited.
 
+#include <asynchio/core/owner.hpp>
+#include <asynchio/core/owner_vector.hpp>
 #include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/wait_queue.hpp>
@@ -19,7 +21,9 @@ namespace asynchio {
 /// Signals that are taken from their usual action while this lives, and are waited for instead.
 ///
 /// Behaviour: those that come while nobody waits are kept, one of each kind; who waits gets one at a time, in the order
-/// in which the loop saw them. When this ends, what was there before is restored.
+/// in which the loop saw them. Several sets, and a handler of the loop, may have one signal: each gets it. Only the last
+/// resort, handle_sigint's and that of a handler for one arrival, does not meanwhile. When this ends, what was there
+/// before is restored.
 /// Threads: the loop's. Any loop of a process may have signals, but only one loop a signal.
 /// Lifetime: must outlive those who wait. It belongs to the loop that runs when it is made, and ends before that.
 /// Example: `aio::signal_set stop(SIGINT, SIGTERM); int which = co_await stop.wait();`
@@ -29,19 +33,19 @@ public:
     class wait_awaiter;
 
     /// @throws std::invalid_argument for a number that is no signal, std::system_error for one that cannot be caught,
-    /// std::logic_error without a running loop or when another loop, or this one, handles it already.
-    template<std::same_as<int>... Signals>
-    requires(sizeof...(Signals) > 0) explicit signal_set(Signals... signals) : loop_(get_running_loop()) {
+    /// std::logic_error without a running loop or when another loop handles it already.
+    template<std::same_as<int>... Numbers>
+    requires(sizeof...(Numbers) > 0) explicit signal_set(Numbers... numbers) : loop_(get_running_loop()) {
         try {
-            (add(signals), ...);
+            (add(numbers), ...);
         } catch (...) {
-            remove_all();
+            leave();
             throw;
         }
     }
     signal_set(const signal_set&) = delete;
     signal_set& operator=(const signal_set&) = delete;
-    ~signal_set() { remove_all(); }
+    ~signal_set() { leave(); }
 
     /// Waits for one of them, and gives its number.
     /// Cancellation: leaves; a signal that had come for this task stays for the next.
@@ -49,24 +53,29 @@ public:
 
 private:
     void add(int number) {
-        if (loop_.outside().signals.has(number))
-            throw std::logic_error("signal_set: signal " + std::to_string(number) + " is handled by this loop already");
-        numbers_.reserve(numbers_.size() + 1);
-        arrived_.reserve(numbers_.size() + 1);
-        loop_.add_signal_handler(number, [this, number] {
+        arrived_.reserve(listeners_.size() + 1);
+        const auto arrives = [this, number] {
             for (const int each : arrived_)
                 if (each == number) return;
             arrived_.push_back(number); // there is room
             line_.wake_one();
-        });
-        numbers_.push_back(number);
+        };
+        auto made = detail::make_owner<detail::signal_listener>(
+            number, detail::repeated_call_ptr(detail::repeated_call::make(loop_, arrives)));
+        listeners_.push_back(std::move(made));
+        try {
+            loop_.outside().caught.listen(*listeners_.back(), *loop_.outside().mailbox);
+        } catch (...) {
+            listeners_.pop_back();
+            throw;
+        }
     }
-    void remove_all() noexcept {
-        for (const int each : numbers_) loop_.remove_signal_handler(each);
+    void leave() noexcept {
+        for (detail::signal_listener* each : listeners_) loop_.outside().caught.leave(*each);
     }
 
     event_loop& loop_;
-    detail::trivial_vector<int> numbers_;
+    detail::owner_vector<detail::signal_listener> listeners_;
     detail::trivial_vector<int> arrived_; // in order, that nobody has been given
     detail::wait_queue line_;
 };

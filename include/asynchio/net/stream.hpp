@@ -31,11 +31,18 @@
 
 namespace asynchio {
 
+class stream;
+namespace detail {
+/// What is behind a stream. @throws std::logic_error for an empty one.
+channel& channel_of(const stream& s);
+} // namespace detail
+
 /// What open_connection gives, and what a server's handler gets.
 ///
 /// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to the others. One task
-/// may read while another one writes. The first error is kept and thrown by every later call. Reading on after
-/// aclose() gives the end; writing then is misuse.
+/// may read while another one writes. Each direction keeps its first error, which every later call throws; what has come
+/// is read before that, and also after a write has failed. Reading on after aclose() gives the end; writing then is
+/// misuse.
 /// Cancellation: a cancelled read loses no byte: what has come stays to be read. A cancelled write has sent
 /// bytes_written() bytes in all.
 /// Threads: those of the loop in which it is used first.
@@ -141,6 +148,7 @@ public:
     int native_handle() const { return open().descriptor(); }
 
 private:
+    friend detail::channel& detail::channel_of(const stream& s);
     detail::channel& open() const {
         if (channel_ == nullptr) [[unlikely]]
             throw std::logic_error("stream: it is empty, or was moved from");
@@ -154,16 +162,18 @@ private:
     detail::owner<detail::channel> channel_;
 };
 
+inline detail::channel& detail::channel_of(const stream& s) { return s.open(); }
+
 inline stream stream::from_descriptor(int fd, std::string name) {
     if (name.empty()) name = "descriptor " + std::to_string(fd);
     if (fd < 0) detail::fail(EBADF, "stream of " + name);
     detail::descriptor owned(fd);
-    struct stat what {};
-    const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ::fstat(fd, &what) != 0) detail::fail(errno, "stream of " + name);
+    detail::system_calls::file_status what{};
+    const int flags = detail::calls.fcntl(fd, F_GETFL, 0);
+    if (flags < 0 || detail::calls.fstat(fd, &what) != 0) detail::fail(errno, "stream of " + name);
     if (S_ISREG(what.st_mode) || S_ISDIR(what.st_mode) || S_ISBLK(what.st_mode))
         throw std::invalid_argument("stream of " + name + ": a file is always ready; read it with to_thread");
-    if (!(flags & O_NONBLOCK) && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    if (!(flags & O_NONBLOCK) && detail::calls.fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
         detail::fail(errno, "stream of " + name);
     if (!S_ISSOCK(what.st_mode)) {
         const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // which reads a packet at a time

@@ -3,10 +3,12 @@
 
 // Waiting for descriptors of other libraries, which do the reading and writing themselves.
 
+#include <asynchio/core/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
+#include <cstdint>
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -27,7 +29,6 @@ public:
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         auto& loop = static_cast<event_loop&>(*this_thread.running);
-        const bool reads = direction_ == fd_watch::readable;
         if (loop.outside().descriptors.has(fd_, direction_))
             throw std::logic_error(std::string(waiting_for()) + ": somebody waits for descriptor " +
                                    std::to_string(fd_) + " already");
@@ -35,11 +36,7 @@ public:
             leave();
             wake();
         };
-        if (reads)
-            loop.add_reader(fd_, ready);
-        else
-            loop.add_writer(fd_, ready);
-        watching_ = true;
+        watching_ = loop.outside().watch(fd_, direction_, repeated_call_ptr(repeated_call::make(loop, ready)));
         park(awaiting, where);
     }
     void await_resume() { resumed(); }
@@ -54,18 +51,13 @@ public:
 
 private:
     void leave() noexcept {
-        if (!watching_) return;
-        watching_ = false;
-        auto& loop = static_cast<event_loop&>(*task()->loop);
-        if (direction_ == fd_watch::readable)
-            loop.remove_reader(fd_);
-        else
-            loop.remove_writer(fd_);
+        const std::uint64_t ours = detail::exchange(watching_, std::uint64_t(0));
+        if (ours != 0) static_cast<event_loop&>(*task()->loop).outside().descriptors.remove(fd_, direction_, ours);
     }
 
     int fd_;
     unsigned char direction_;
-    bool watching_ = false;
+    std::uint64_t watching_ = 0; // our registration
 };
 
 } // namespace detail

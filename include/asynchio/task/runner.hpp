@@ -10,6 +10,7 @@
 #include <asynchio/task/run_until_complete.hpp>
 
 #include <csignal>
+#include <cstdint>
 #include <source_location>
 #include <stdexcept>
 #include <utility>
@@ -79,22 +80,26 @@ private:
         return detail::take_result<T, true>(*handle.completion());
     }
 
-    /// Ctrl-C cancels the main task while this lives.
+    /// Ctrl-C cancels the main task while this lives, unless the program replaces that, or ignored it to begin with.
     struct interruptible {
         interruptible(event_loop& l, any_task_handle main) : loop(l) {
-            loop.add_signal_handler(
-                SIGINT,
-                [this, main] {
-                    interrupted = true;
-                    main.cancel();
-                },
+            if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
+            const auto interrupt = [this, main] {
+                interrupted = true;
+                main.cancel();
+            };
+            ours = loop.outside().caught.set(
+                SIGINT, detail::repeated_call_ptr(detail::repeated_call::make(loop, interrupt)), *loop.outside().mailbox,
                 true);
         }
         interruptible(const interruptible&) = delete;
         interruptible& operator=(const interruptible&) = delete;
-        ~interruptible() { loop.remove_signal_handler(SIGINT); }
+        ~interruptible() {
+            if (ours != 0) loop.outside().caught.remove(SIGINT, ours);
+        }
 
         event_loop& loop;
+        std::uint64_t ours = 0;
         bool interrupted = false;
     };
 

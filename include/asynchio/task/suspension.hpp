@@ -140,7 +140,7 @@ protected:
     /// Instead of wake(), in a call that the loop makes: runs the task's next step in it.
     void run_now() noexcept {
         task_->clear(detail::flag_waiting);
-        task_->loop->step(*task_);
+        task_->loop->step_in_call(*task_);
     }
 
     /// The task that is or was parked here; null before.

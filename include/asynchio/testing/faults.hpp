@@ -144,6 +144,14 @@ template<auto Member, auto Other>
 inline constexpr bool is_call =
     std::is_same_v<std::integral_constant<decltype(Member), Member>, std::integral_constant<decltype(Other), Other>>;
 
+/// Whether a call is one of posix_spawn's helpers, which return the error.
+template<class... A>
+inline constexpr bool prepares_spawn = false;
+template<class... Rest>
+inline constexpr bool prepares_spawn<posix_spawn_file_actions_t*, Rest...> = true;
+template<class... Rest>
+inline constexpr bool prepares_spawn<posix_spawnattr_t*, Rest...> = true;
+
 template<auto Member>
 struct faulty_call;
 
@@ -161,8 +169,10 @@ struct faulty_call<Member> {
         }
         if (v.is_made) real(a...);
         errno = v.error;
-        if constexpr (is_call<Member, &system_calls::posix_spawnp>)
+        if constexpr (is_call<Member, &system_calls::posix_spawnp> || prepares_spawn<A...>)
             return v.error;
+        else if constexpr (std::is_pointer_v<R> || std::is_unsigned_v<R>)
+            return R();
         else if constexpr (is_call<Member, &system_calls::getaddrinfo>)
             return v.error < 0 ? v.error : EAI_SYSTEM;
         else
@@ -220,6 +230,23 @@ void know_all(fault_state& s) {
     know<&c::pipe2>(s, "pipe2", false, errors<EFAULT, EINVAL, EMFILE, ENFILE>());
     know<&c::pread>(s, "pread", true, errors<EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE>());
     know<&c::close>(s, "close", true, errors<EBADF, EINTR, EIO, ENOSPC, EDQUOT>());
+    know<&c::fcntl>(s, "fcntl", false, errors<EBADF, EINVAL, EMFILE>());
+    know<&c::fstat>(s, "fstat", false, errors<EBADF, EFAULT, ENOMEM, EOVERFLOW>());
+    know<&c::stat>(s, "stat", false,
+                   errors<EACCES, EFAULT, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW>());
+    know<&c::unlink>(s, "unlink", false,
+                     errors<EACCES, EBUSY, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS>());
+    know<&c::getcwd>(s, "getcwd", false, errors<EACCES, ENOENT, ENOMEM, ERANGE>());
+    know<&c::if_nametoindex>(s, "if_nametoindex", false, errors<EMFILE, ENFILE, ENOBUFS, ENODEV, ENOMEM>());
+    know<&c::file_actions_init>(s, "posix_spawn_file_actions_init", false, errors<ENOMEM>());
+    know<&c::file_actions_addopen>(s, "posix_spawn_file_actions_addopen", false, errors<EBADF, EINVAL, ENOMEM>());
+    know<&c::file_actions_adddup2>(s, "posix_spawn_file_actions_adddup2", false, errors<EBADF, EINVAL, ENOMEM>());
+    know<&c::file_actions_addchdir>(s, "posix_spawn_file_actions_addchdir_np", false, errors<ENOMEM>());
+    know<&c::spawnattr_init>(s, "posix_spawnattr_init", false, errors<ENOMEM>());
+    know<&c::spawnattr_setsigmask>(s, "posix_spawnattr_setsigmask", false, errors<EINVAL>());
+    know<&c::spawnattr_setsigdefault>(s, "posix_spawnattr_setsigdefault", false, errors<EINVAL>());
+    know<&c::spawnattr_setpgroup>(s, "posix_spawnattr_setpgroup", false, errors<EINVAL>());
+    know<&c::spawnattr_setflags>(s, "posix_spawnattr_setflags", false, errors<EINVAL>());
     know<&c::posix_spawnp>(s, "posix_spawnp", false,
                            errors<EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY>());
     know<&c::waitid>(s, "waitid", true, errors<EINTR>());
@@ -230,7 +257,11 @@ void know_all(fault_state& s) {
 #if defined(__linux__)
     know<&c::sendfile>(s, "sendfile", true,
                        errors<EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET>());
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+    know<&c::file_actions_addclosefrom>(s, "posix_spawn_file_actions_addclosefrom_np", false, errors<EBADF, ENOMEM>());
+#endif
     know<&c::pidfd_open>(s, "pidfd_open", false, errors<EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM, ENOSYS, ESRCH>());
+    know<&c::pidfd_send_signal>(s, "pidfd_send_signal", false, errors<EPERM, ESRCH, ENOSYS>());
 #endif
 }
 

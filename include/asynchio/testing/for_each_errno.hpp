@@ -62,11 +62,13 @@ struct errno_plan {
 
 namespace detail {
 
-/// Says that everything is ready, after each step of a loop.
+/// Says that everything is ready, after each step of a task: those that then find nothing make no step.
 class alarm final : public asynchio::detail::step_observer {
 public:
     explicit alarm(event_loop& loop) noexcept : loop_(loop) {}
-    void ran() noexcept override { loop_.outside().descriptors.notify_all(); }
+    void ran() noexcept override {
+        if (loop_.current() != nullptr) loop_.outside().descriptors.notify_all();
+    }
 
 private:
     event_loop& loop_;

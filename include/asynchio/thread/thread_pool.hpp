@@ -68,7 +68,7 @@ public:
         {
             const std::unique_lock lock(mutex_);
             if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
-            if (idle_ <= queued_.load(std::memory_order_relaxed) && threads_.size() < most_) add_thread(self);
+            if (idle_ <= queued_.load(std::memory_order_relaxed) && running_ < most_ + lent_) add_thread(self);
             jobs_.push_back(job);
             queued_.fetch_add(1, std::memory_order_release);
             wake = sleeping_ > 0;
@@ -83,6 +83,24 @@ public:
         jobs_.remove(job);
         queued_.fetch_sub(1, std::memory_order_relaxed);
         return true;
+    }
+
+    /// One of the threads is in a call that nobody waits for any more: another one may work beside it, until take_back().
+    void lend() noexcept {
+        const counted_ptr<pool_core> self = share();
+        const std::unique_lock lock(mutex_);
+        ++lent_;
+        if (closing_ || jobs_.empty()) return;
+        try {
+            if (sleeping_ == 0) add_thread(self);
+        } catch (const std::bad_alloc&) { // the next job, or the next thread that has time, sees to it
+        }
+        work_.notify_one();
+    }
+    /// At the end of that call, in its thread.
+    void take_back() noexcept {
+        const std::unique_lock lock(mutex_);
+        --lent_;
     }
 
     /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
@@ -115,7 +133,7 @@ public:
     std::size_t most() const noexcept { return most_; }
     std::size_t started() noexcept {
         const std::unique_lock lock(mutex_);
-        return threads_.size();
+        return threads_.size(); // whose places are used again
     }
 
     /// Whether a thread is in a job.
@@ -141,24 +159,28 @@ private:
     }
     void add_thread(const counted_ptr<pool_core>& self) {
         try {
-            auto what = make_owner<start>(start{self, threads_.size()});
-            threads_.reserve(threads_.size() + 1);
-            threads_.push_back(native_thread(&run, what.get()));
+            std::size_t place = 0;
+            while (place < threads_.size() && threads_[place].started()) ++place;
+            auto what = make_owner<start>(start{self, place});
+            if (place == threads_.size()) threads_.push_back(native_thread());
+            threads_[place] = native_thread(&run, what.get());
             static_cast<void>(what.release());
             ++running_;
             ++idle_;
             workers_alive.fetch_add(1, std::memory_order_relaxed);
         } catch (const std::system_error&) {
-            if (threads_.empty()) throw;
+            if (running_ == 0) throw;
         }
     }
+    /// How many are in a job that somebody may wait for, all others being lent, is kept at most_.
+    bool may_work() const noexcept { return running_ - idle_ < most_ + lent_; }
 
     void work(std::size_t index) noexcept {
         count_worker_until_its_end();
         name_this_thread("asynchio", index);
         std::unique_lock lock(mutex_);
         for (;;) {
-            if (pool_job* job = jobs_.pop_front()) {
+            if (pool_job* job = may_work() ? jobs_.pop_front() : nullptr) {
                 queued_.fetch_sub(1, std::memory_order_relaxed);
                 --idle_;
                 lock.unlock();
@@ -168,6 +190,10 @@ private:
                 continue;
             }
             if (closing_) break;
+            if (running_ > most_ + lent_) { // it has taken the place of one that is back
+                threads_[index].detach();
+                break;
+            }
             if (spin_ > 0 && spin(lock)) continue;
             ++sleeping_;
             work_.wait(lock);
@@ -201,6 +227,7 @@ private:
     std::size_t idle_ = 0;                // threads that run no job
     std::size_t sleeping_ = 0;
     std::size_t running_ = 0; // threads that have not ended
+    std::size_t lent_ = 0;    // threads beyond the most, in place of those in a call that nobody waits for
     const std::size_t most_;
     const nanoseconds_count spin_;
     bool closing_ = false;

@@ -39,19 +39,6 @@ public:
     /// `count` bytes were written into it.
     void commit(std::size_t count) noexcept { end_ += count; }
 
-    /// In front of everything else.
-    void put_back(std::string_view bytes) {
-        if (begin_ < bytes.size()) {
-            const std::size_t size = this->size();
-            prepare(bytes.size());
-            std::memmove(data_ + begin_ + bytes.size(), data_ + begin_, size);
-            end_ += bytes.size();
-        } else {
-            begin_ -= bytes.size();
-        }
-        std::memcpy(data_ + begin_, bytes.data(), bytes.size());
-    }
-
     /// Gives memory back that holds nothing.
     void release() noexcept {
         if (!empty()) return;

@@ -29,7 +29,7 @@ struct io_result {
 
     static io_result of(ssize_t result) noexcept {
         if (result >= 0) return {static_cast<std::size_t>(result), 0};
-        return {0, errno == EWOULDBLOCK ? EAGAIN : errno};
+        return {0, would_block(errno) ? EAGAIN : errno};
     }
 };
 
@@ -77,8 +77,8 @@ public:
     byte_buffer& buffer() noexcept { return buffer_; }
     const byte_buffer& buffer() const noexcept { return buffer_; }
     bool at_end() const noexcept { return eof_ || closed_; }
-    /// No more will come: the end, or an error.
-    bool ended() const noexcept { return at_end() || error_ != 0; }
+    /// No more will come: the end, or an error of reading.
+    bool ended() const noexcept { return at_end() || failed(direction::read); }
 
     /// One call into the buffer. @return how many bytes came; 0: it would block, or ended().
     /// @throws std::bad_alloc without memory.
@@ -99,7 +99,9 @@ public:
         if (t.error == EAGAIN)
             blocked(direction::read);
         else if (t.error != 0)
-            fail(t.error, "read from");
+            fail(direction::read, t.error, "read from");
+        else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told to the writer, and once
+            fail(direction::read, error_of(direction::write).number, "read from");
         else if (t.count == 0)
             eof_ = true;
         else if (t.count < size && short_means_empty())
@@ -114,20 +116,20 @@ public:
         if (t.error == EAGAIN)
             blocked(direction::write);
         else if (t.error != 0)
-            fail(t.error, operation);
+            fail(direction::write, t.error, operation);
         written_ += t.count;
         return t.count;
     }
     /// @throws std::logic_error after write_eof() or once it was closed here, std::system_error after an error.
     void require_writable(const char* what) const {
-        rethrow();
+        rethrow(direction::write);
         if (hung_up_) detail::fail(EPIPE, "write to " + name());
         if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
         if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
     }
     /// A write that has begun could not end. @throws std::system_error that says why.
     [[noreturn]] void fail_unfinished_write() const {
-        rethrow();
+        rethrow(direction::write);
         detail::fail(EPIPE, "write to " + name()); // closed here meanwhile
     }
     void write_eof() {
@@ -137,8 +139,8 @@ public:
         sent_eof_ = true;
         const int error = end_sending();
         if (error != 0 && error != ENOTCONN) {
-            fail(error, "shut down");
-            rethrow();
+            fail(direction::write, error, "shut down");
+            rethrow(direction::write);
         }
     }
 
@@ -158,27 +160,46 @@ public:
         hung_up_ = true;
         close();
     }
-    /// The same at once: whoever reads or writes gets an error.
+    /// Closes at once: whoever reads or writes gets an error, a reader after what has come.
     void lose(int error) noexcept {
         if (closed_) return;
-        fail(error, "connection to");
+        for (const direction each : {direction::read, direction::write}) fail(each, error, "connection to");
         close(true);
     }
-    void fail(int error, const char* operation) noexcept {
-        if (error_ != 0) return;
-        error_ = error;
-        operation_ = operation;
-    }
-    int error() const noexcept { return error_; }
-    /// @throws std::system_error for the first error.
-    void rethrow() const {
-        if (error_ != 0) detail::fail(error_, std::string(operation_) + " " + name());
+
+    // Errors: each direction keeps its first. What has come is read before its own is told.
+
+    bool failed(direction d) const noexcept { return error_of(d).number != 0; }
+    /// @throws std::system_error for the first error of that direction.
+    void rethrow(direction d) const {
+        if (failed(d)) [[unlikely]]
+            tell(error_of(d));
     }
 
     void own(channel_owner& owner) noexcept { owner_ = &owner; }
     void disown() noexcept { owner_ = nullptr; }
 
 private:
+    struct failure {
+        int number = 0;
+        const char* operation = "";
+    };
+    [[noreturn, gnu::noinline]] void tell(const failure& what) const {
+        detail::fail(what.number, std::string(what.operation) + " " + name());
+    }
+    const failure& error_of(direction d) const noexcept { return d == direction::read ? read_error_ : write_error_; }
+    void fail(direction d, int error, const char* operation) noexcept {
+        failure& first = d == direction::read ? read_error_ : write_error_;
+        if (first.number == 0) first = {error, operation};
+    }
+    /// Whether an error of writing says that the other side may have sent more than what has come: the system tells it
+    /// once, and to whoever reads after that it shows a clean end.
+    static bool ends_connection(int error) noexcept {
+        for (const int each : {ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH})
+            if (error == each) return true;
+        return false;
+    }
+
     void release() noexcept {
         if (channel_owner* owner = detail::exchange(owner_, nullptr)) owner->released(*this);
     }
@@ -187,8 +208,8 @@ private:
     std::size_t chunk_ = first_chunk;
     std::uint64_t written_ = 0;
     channel_owner* owner_ = nullptr;
-    const char* operation_ = "";
-    int error_ = 0;
+    failure read_error_;
+    failure write_error_;
     bool eof_ = false;
     bool sent_eof_ = false;
     bool closed_ = false;

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <ctime>
+#include <fcntl.h>
 #include <string>
 #include <utility>
 
@@ -129,9 +130,10 @@ public:
         quiet.wrote(sent.count, size);
         return sent;
     }
-    /// A pipe's only way to say it.
+    /// A pipe's only way to say it is to close. What can be read, too, as a terminal, has none, and stays open.
     int end_sending() noexcept override {
-        shut(false);
+        const int flags = calls.fcntl(descriptor(), F_GETFL, 0);
+        if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY) shut(false);
         return 0;
     }
     std::string name() const override { return name_; }

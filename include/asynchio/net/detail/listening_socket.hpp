@@ -3,18 +3,15 @@
 
 // Sockets that servers listen on: made, bound, and taken away again.
 
-#include <asynchio/core/exchange.hpp>
 #include <asynchio/net/address.hpp>
 #include <asynchio/net/detail/descriptor.hpp>
 #include <asynchio/net/detail/socket_address.hpp>
+#include <asynchio/net/detail/socket_file.hpp>
 
 #include <cerrno>
 #include <netinet/in.h>
 #include <string>
-#include <sys/stat.h>
 #include <system_error>
-#include <unistd.h>
-#include <utility>
 #include <vector>
 
 namespace asynchio::detail {
@@ -30,21 +27,14 @@ public:
             if (reuse_port) switch_on(SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
             if (where.family() == AF_INET6) switch_on(IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
         } else {
-            remove_stale_file();
+            socket_file::remove_stale(where);
+            file_ = socket_file(where);
         }
         if (calls.bind(socket_.get(), where.data(), where.size()) != 0) fail(errno, "bind to " + where.to_string());
         if (where.is_ip())
             where_ = bound_address();
         else
-            remember_file();
-    }
-    listening_socket(listening_socket&& other) noexcept
-        : socket_(std::move(other.socket_)), where_(other.where_), file_(detail::exchange(other.file_, file_id())) {}
-    listening_socket& operator=(listening_socket&&) = delete;
-    ~listening_socket() {
-        struct stat now {};
-        if (file_.number != 0 && ::stat(where_.path().c_str(), &now) == 0 && file_ == id_of(now))
-            ::unlink(where_.path().c_str());
+            file_.bound();
     }
 
     int get() const noexcept { return socket_.get(); }
@@ -54,13 +44,6 @@ public:
     }
 
 private:
-    struct file_id {
-        dev_t device = 0;
-        ino_t number = 0; // 0: no file
-        friend bool operator==(const file_id&, const file_id&) = default;
-    };
-    static file_id id_of(const struct stat& file) noexcept { return {file.st_dev, file.st_ino}; }
-
     void switch_on(int level, int option, const char* name) const {
         const int on = 1;
         if (calls.setsockopt(socket_.get(), level, option, &on, sizeof on) != 0)
@@ -71,25 +54,10 @@ private:
         if (!found) fail(errno, "getsockname after bind to " + where_.to_string());
         return found;
     }
-    bool has_file() const { return !where_.path().empty() && where_.path().front() != '@'; }
-
-    /// What a server left that ended without closing. One that is alive is not robbed.
-    void remove_stale_file() const {
-        struct stat file {};
-        if (!has_file() || ::stat(where_.path().c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return;
-        const descriptor probe(calls.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        if (!probe) fail(errno, "socket for " + where_.to_string());
-        if (calls.connect(probe.get(), where_.data(), where_.size()) != 0 && errno == ECONNREFUSED)
-            ::unlink(where_.path().c_str());
-    }
-    void remember_file() {
-        struct stat made {};
-        if (has_file() && ::stat(where_.path().c_str(), &made) == 0) file_ = id_of(made);
-    }
 
     descriptor socket_;
     address where_;
-    file_id file_; // that is ours
+    socket_file file_;
 };
 
 /// One socket for each address that this machine has; port 0 becomes one port for all of them.

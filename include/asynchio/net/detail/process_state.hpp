@@ -48,7 +48,9 @@ private:
     std::size_t running_ = 0;
 };
 
-/// Lives while somebody refers to it or the child runs. Reaps its own child and no other.
+/// Lives while somebody refers to it or the child runs. Reaps its own child and no other, and sends signals to no other,
+/// also where somebody else reaps all children, or the system does because SIGCHLD is ignored: how the child ended is not
+/// known then.
 class process_state final : public list_link {
 public:
     process_state(child_processes& children, spawned child, const std::string& name)
@@ -64,6 +66,7 @@ public:
             end_now();
             throw;
         }
+        if (returncode_) return;
         children.all_.push_back(*this);
         ++children.running_;
     }
@@ -76,12 +79,17 @@ public:
     late_value<stream>& out() noexcept { return out_; }
     late_value<stream>& err() noexcept { return err_; }
 
-    /// Nothing once it has ended: its number may be somebody else's then.
+    /// Does nothing once it has ended.
     void send_signal(int number) const {
         if (returncode_) return;
-        if (calls.kill(pid_, number) != 0 && errno != ESRCH)
-            fail(errno, "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
+        const int error = signal(number);
+        if (error != 0 && error != ESRCH)
+            fail(error, "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
     }
+    /// What communicate() was given, from its first call on, and how much of that the child's pipe has.
+    std::optional<std::string> input;
+    std::size_t fed = 0;
+
     line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
 
     void hold() noexcept { ++holders_; }
@@ -92,6 +100,7 @@ public:
 
 private:
     friend child_processes;
+    static constexpr int unknown = 255; // reaped by somebody else
     ~process_state() = default;
 
     struct exit_watch : edge_watch {
@@ -121,13 +130,19 @@ private:
     void watch() {
 #if defined(__linux__)
         exit_.pidfd = descriptor(calls.pidfd_open(pid_, 0)); // close-on-exec by itself
+        const int error = exit_.pidfd ? 0 : errno;
+        if ((error == 0 || error == ESRCH) && !is_ours()) { // gone already, its number perhaps another one's
+            exit_.pidfd = descriptor();
+            returncode_ = unknown;
+            return;
+        }
         if (exit_.pidfd) {
             exit_.fd = exit_.pidfd.get();
             children_->loop().outside().attach(exit_);
             exit_.wanted = fd_watch::readable;
             return;
         }
-        if (errno != ENOSYS && errno != EPERM) fail(errno, "watch process " + std::to_string(pid_));
+        if (error != ENOSYS && error != EPERM && error != ESRCH) fail(error, "watch process " + std::to_string(pid_));
 #endif
         waiter_ = native_thread(&wait_for_exit, this);
     }
@@ -146,11 +161,38 @@ private:
         else
             exit_.wanted = fd_watch::readable;
     }
+    /// waitid(2) for the child, by its descriptor where there is one: its number may be another child's.
+    int wait(siginfo_t& info, int flags) const noexcept {
+#if defined(__linux__)
+        constexpr auto by_descriptor = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
+        if (exit_.pidfd) {
+            const auto fd = static_cast<id_t>(exit_.pidfd.get());
+            const int result = uninterrupted([&] { return calls.waitid(by_descriptor, fd, &info, flags); });
+            if (result == 0 || errno != EINVAL) return result;
+        }
+#endif
+        return uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, flags); });
+    }
+    /// Whether it runs or waits to be reaped.
+    bool is_ours() const noexcept {
+        siginfo_t info{};
+        return wait(info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    }
+    /// @return errno or 0.
+    int signal(int number) const noexcept {
+#if defined(__linux__)
+        if (exit_.pidfd) {
+            if (calls.pidfd_send_signal(exit_.pidfd.get(), number, nullptr, 0) == 0) return 0;
+            if (errno != ENOSYS) return errno;
+        }
+#endif
+        if (!is_ours()) return ESRCH;
+        return calls.kill(pid_, number) == 0 ? 0 : errno;
+    }
     /// Takes the child's end from the system; nothing: it still runs.
     std::optional<int> exit_code(int flags) const noexcept {
         siginfo_t info{};
-        if (uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | flags); }) != 0)
-            return 255; // reaped by somebody else: how it ended is not known
+        if (wait(info, WEXITED | flags) != 0) return unknown;
         if (info.si_pid == 0) return std::nullopt;
         return info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     }
@@ -168,11 +210,11 @@ private:
         if (returncode_)
             delete this;
         else
-            calls.kill(pid_, SIGKILL); // and is reaped when it has ended
+            signal(SIGKILL); // and is reaped when it has ended
     }
     /// Kills it and waits: a killed process does not take long.
     void end_now() noexcept {
-        calls.kill(pid_, SIGKILL);
+        signal(SIGKILL);
         waiter_.join(); // before it is reaped: then its number may be another child's
         returncode_ = exit_code(0);
         children_->loop().outside().descriptors.detach(exit_);
@@ -203,7 +245,7 @@ inline child_processes::~child_processes() {
 }
 
 inline void child_processes::close() noexcept {
-    for (process_state* each = all_.front(); each != nullptr; each = all_.after(*each)) calls.kill(each->pid_, SIGKILL);
+    for (process_state* each = all_.front(); each != nullptr; each = all_.after(*each)) each->signal(SIGKILL);
 }
 
 } // namespace asynchio::detail

@@ -70,6 +70,14 @@ private:
     std::size_t limit_;
 };
 
+/// Reads until the end, and takes nothing.
+class until_end {
+public:
+    static constexpr const char* name = "communicate";
+    static bool reached(const channel&) noexcept { return false; }
+    static void take(const channel&) noexcept {}
+};
+
 /// Up to the delimiter that ends first, the shorter one of two that end at once.
 ///
 /// Cost: each byte is looked at once, but for as many as the longest delimiter has, at each read.

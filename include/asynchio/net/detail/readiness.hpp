@@ -9,6 +9,7 @@
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
+#include <exception>
 #include <initializer_list>
 #include <source_location>
 #include <stdexcept>
@@ -37,7 +38,7 @@ public:
     void blocked(direction d) noexcept { lane_of(d).open = false; }
     /// It read less than it could have: what it read from is empty, as far as that can be told.
     void drained() noexcept { lane_of(direction::read).open = uneven_; }
-    /// Something may have changed: fd_watch's bits. Those who wait try again.
+    /// Something may have changed: fd_watch's bits. Those who wait try again in their turn.
     void notify(unsigned char ready) noexcept;
     bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
 
@@ -56,7 +57,7 @@ private:
     };
     lane& lane_of(direction d) noexcept { return d == direction::read ? read_ : write_; }
     const lane& lane_of(direction d) const noexcept { return d == direction::read ? read_ : write_; }
-    void try_again(direction d) noexcept;
+    void open_again(direction d) noexcept;
 
     lane read_;
     lane write_;
@@ -65,12 +66,15 @@ private:
 
 /// An awaiter of this room: derives from it, and says in attempt() what is to be done.
 ///
-/// Behaviour: ready operations do not suspend, but for every 128th in a row, which gives way to the others.
-/// Cancellation: leaves; what attempt() has done stays done.
+/// Behaviour: operations that are ready do not suspend, but for every 128th in a row, which gives way to the others
+/// before it does anything. One that waits does nothing before its task's turn has come, and then the task goes on at
+/// once: what was taken cannot be lost in between.
+/// Cancellation: leaves; what attempt() has done stays done, and what would end it was not done.
 class io_operation : public suspension, private ready_item {
 public:
     const char* waiting_for() const noexcept override { return what_; }
     cancel_reply cancel(const shared_text&) noexcept override {
+        if (queued_) return cancel_reply::refused; // the task's turn comes anyway, and nothing is done in it
         leave();
         on_ = nullptr; // it may end before the task runs
         return cancel_reply::left;
@@ -86,36 +90,42 @@ protected:
     /// it is over, be it by an error.
     virtual bool attempt() noexcept = 0;
 
-    /// For await_ready. @throws std::logic_error if another task does the same already.
-    bool begin() {
+    /// For await_ready. @param may_give_way whether it may be the turn of others although this one is ready; else it is
+    /// tried whatever is known of it, since nobody will wait for what the system has to say.
+    /// @throws std::logic_error if another task does the same already.
+    bool begin(bool may_give_way) {
         if (on_->busy(direction_)) [[unlikely]]
             refuse();
         readiness::lane& lane = on_->lane_of(direction_);
-        if (!(over_ = attempt())) return false;
-        if (++lane.streak < most_in_a_row) return true;
-        lane.streak = 0;
-        return false;
+        if (!may_give_way) [[unlikely]] {
+            lane.open = true;
+        } else if (lane.streak == most_in_a_row - 1 && lane.open) [[unlikely]] {
+            gives_way_ = true;
+            return false;
+        }
+        if (!attempt()) return false;
+        if (lane.streak != most_in_a_row - 1) ++lane.streak;
+        return true;
     }
     template<class Promise>
     void suspend(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
-        if (!over_) on_->arm(direction_);
+        if (!gives_way_) on_->arm(direction_);
         readiness::lane& lane = on_->lane_of(direction_);
         lane.waiting = this;
-        known_ = true;
-        if (over_) return give_way(awaiting, where);
         lane.streak = 0;
+        known_ = true;
         park(awaiting, where);
         if (lane.open && parked()) try_later(); // it stopped for the sake of the others
     }
-    /// Whether what it waits for has ended, as far as it has to know.
-    bool gone() const noexcept { return on_ == nullptr; }
-    /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone.
+    /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone, and what failed.
     void finish() {
         leave();
         resumed();
-        if (gone()) [[unlikely]]
-            throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
+        if (on_ == nullptr || failure_) [[unlikely]]
+            tell_failure();
     }
+    /// Something in the library itself failed, without memory, for instance: the operation is over.
+    void failed() noexcept { failure_ = std::current_exception(); }
 
 private:
     friend readiness;
@@ -124,26 +134,33 @@ private:
     [[noreturn, gnu::noinline]] void refuse() const {
         throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
     }
+    [[noreturn, gnu::noinline]] void tell_failure() const {
+        if (failure_) std::rethrow_exception(failure_);
+        throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
+    }
     void leave() noexcept {
-        if (!detail::exchange(known_, false)) return; // never awaited, it may outlive what it is for
-        on_->lane_of(direction_).waiting = nullptr;
+        if (detail::exchange(known_, false)) on_->lane_of(direction_).waiting = nullptr;
         if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
     }
     void orphaned() noexcept {
         on_ = nullptr;
         known_ = false;
-        if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
-        if (parked()) wake();
+        if (parked() && !queued_) wake();
     }
-    void try_now() noexcept {
-        if (over_) return;
-        if ((over_ = attempt())) {
-            wake();
-        } else if (on_->open(direction_)) {
+    /// @return whether the task can go on.
+    bool try_now() noexcept {
+        if (attempt()) return true;
+        if (on_->open(direction_)) {
             try_later();
-        } else {
-            on_->arm(direction_);
+            return false;
         }
+        try {
+            on_->arm(direction_);
+        } catch (...) { // the first time, for one that gave way
+            failed();
+            return true;
+        }
+        return false;
     }
     void try_later() noexcept {
         if (detail::exchange(queued_, true)) return;
@@ -152,13 +169,15 @@ private:
     static void retry(ready_item& item) noexcept {
         auto& self = static_cast<io_operation&>(item);
         self.queued_ = false;
-        if (!self.task()->loop->closing() && self.parked()) self.try_now();
+        if (self.task()->loop->closing() || !self.parked()) return;
+        if (self.on_ == nullptr || self.interrupted() || self.try_now()) self.run_now();
     }
 
     readiness* on_; // null once that has ended, or the task has left
     const char* what_;
+    std::exception_ptr failure_;
     direction direction_;
-    bool over_ = false;
+    bool gives_way_ = false;
     bool queued_ = false;
     bool known_ = false; // the lane refers to it
 };
@@ -168,16 +187,16 @@ inline readiness::~readiness() {
         if (each != nullptr) each->orphaned();
 }
 
-inline void readiness::try_again(direction d) noexcept {
+inline void readiness::open_again(direction d) noexcept {
     lane& each = lane_of(d);
     each.open = true;
-    if (each.waiting != nullptr) each.waiting->try_now();
+    if (each.waiting != nullptr) each.waiting->try_later();
 }
 
 inline void readiness::notify(unsigned char ready) noexcept {
     if (ready & fd_watch::uneven) uneven_ = true;
-    if (ready & fd_watch::readable) try_again(direction::read);
-    if (ready & fd_watch::writable) try_again(direction::write);
+    if (ready & fd_watch::readable) open_again(direction::read);
+    if (ready & fd_watch::writable) open_again(direction::write);
 }
 
 } // namespace asynchio::detail

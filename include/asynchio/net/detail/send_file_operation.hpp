@@ -25,9 +25,9 @@ public:
     send_file_operation& operator=(send_file_operation&&) = delete;
     ~send_file_operation() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->require_writable("send_file");
-        return begin();
+        return begin(may_give_way);
     }
     std::size_t await_resume() {
         finish();
@@ -40,7 +40,7 @@ private:
 
     bool attempt() noexcept override try {
         for (std::size_t taken = 0;;) {
-            if (channel_->closed() || channel_->error() != 0) return true;
+            if (channel_->closed() || channel_->failed(direction::write)) return true;
             if (left_ == 0) return all_ = true;
             if (!channel_->open(direction::write) || taken >= channel::most_in_a_turn) return false;
             const std::size_t got = copies_ ? copy() : send();
@@ -48,7 +48,7 @@ private:
             taken += got;
         }
     } catch (...) {
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 

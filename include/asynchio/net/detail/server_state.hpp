@@ -87,14 +87,15 @@ public:
         while (channel* each = connections_.front()) each->lose(ECONNABORTED);
     }
     void cancel_handlers() noexcept { cancel_all(); }
-    bool connected() const noexcept { return !connections_.empty(); }
+    /// Until an iteration after the last one was closed: who reads there has seen the end by then, and gone on.
+    bool connected() const noexcept { return !connections_.empty() || leaving_; }
     event_loop& loop() const noexcept { return *loop_; }
 
     /// Until something has ended: listening, the last connection, the last handler.
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
 
     /// Whether somebody is in serve_forever.
-    bool forever = false;
+    bool serves_forever = false;
 
     // Who refers to it
 
@@ -144,6 +145,16 @@ private:
               state(s) {}
         server_state& state;
     };
+    struct leave_note : detail::ready_item {
+        explicit leave_note(server_state& s) noexcept
+            : detail::ready_item([](detail::ready_item& item) noexcept {
+                  server_state& left = static_cast<leave_note&>(item).state;
+                  left.leaving_ = false;
+                  if (!left.loop().closing()) left.changed();
+              }),
+              state(s) {}
+        server_state& state;
+    };
     static constexpr nanoseconds_count pause = 100'000'000;
 
     void leave_loop() noexcept {
@@ -179,7 +190,7 @@ private:
             if (made) {
                 l.failing = false;
                 take(std::move(made), address(reinterpret_cast<const sockaddr*>(&peer), size));
-            } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            } else if (would_block(errno)) {
                 return;
             } else if (!is_of_one_connection(errno) || ++failures == backlog_) { // all of them: it will not pass
                 return wait_and_retry(l, errno);
@@ -246,7 +257,8 @@ private:
 
     void released(channel& c) noexcept override {
         connections_.remove(c);
-        if (connections_.empty()) changed();
+        if (!connections_.empty() || loop().closing() || detail::exchange(leaving_, true)) return;
+        loop().schedule(leave_note_);
     }
     void child_ended(frame& child) noexcept override {
         if (child.failed()) {
@@ -270,13 +282,14 @@ private:
         free_if_idle();
     }
     void free_if_idle() noexcept {
-        if (holders_ != 0 || running() != 0 || !connections_.empty() || detail::exchange(doomed_, true)) return;
+        if (holders_ != 0 || running() != 0 || connected() || detail::exchange(doomed_, true)) return;
         loop().schedule(reaper_); // not here: it may be in use further up
     }
 
     std::vector<listener> listeners_;
     intrusive_list<channel> connections_;
     wait_queue line_;
+    leave_note leave_note_{*this};
     reaper reaper_{*this};
     event_loop* loop_ = &get_running_loop();
     open_servers* servers_ = nullptr; // null once the loop has ended
@@ -285,6 +298,7 @@ private:
     unsigned holders_ = 0;
     bool serving_ = false;
     bool closed_ = false;
+    bool leaving_ = false; // its last connection was closed in this iteration
     bool doomed_ = false;
 };
 

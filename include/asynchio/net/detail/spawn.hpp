@@ -35,10 +35,10 @@ struct spawned {
 class spawn_plan {
 public:
     spawn_plan() {
-        check(::posix_spawn_file_actions_init(&actions_));
-        if (const int error = ::posix_spawnattr_init(&attributes_)) {
+        require_done(calls.file_actions_init(&actions_));
+        if (const int error = calls.spawnattr_init(&attributes_)) {
             ::posix_spawn_file_actions_destroy(&actions_);
-            check(error);
+            require_done(error);
         }
     }
     spawn_plan(const spawn_plan&) = delete;
@@ -54,11 +54,11 @@ public:
         switch (to.what()) {
         case kind::inherit: return {};
         case kind::devnull:
-            check(::posix_spawn_file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0));
+            require_done(calls.file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0));
             return {};
         case kind::to_stdout:
             if (standard != STDERR_FILENO) throw std::invalid_argument("create_subprocess: to_stdout is for err only");
-            check(::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, standard));
+            require_done(calls.file_actions_adddup2(&actions_, STDOUT_FILENO, standard));
             return {};
         case kind::descriptor: give(own_copy(to.descriptor()), standard); return {};
         case kind::pipe: break;
@@ -70,7 +70,7 @@ public:
         // This process may have closed its own: nothing that it prints shall go into the pipe.
         if (ours.get() <= STDERR_FILENO) ours = own_copy(ours.get());
         if (theirs.get() <= STDERR_FILENO) theirs = own_copy(theirs.get());
-        if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) fail(errno, "create_subprocess: pipe");
+        if (calls.fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) fail(errno, "create_subprocess: pipe");
         give(std::move(theirs), standard);
         return ours;
     }
@@ -82,11 +82,11 @@ public:
         sigemptyset(&standard); // what Python's restore_signals restores; handlers end with exec anyway
         sigaddset(&standard, SIGPIPE);
         sigaddset(&standard, SIGXFSZ);
-        check(::posix_spawnattr_setsigmask(&attributes_, &none));
-        check(::posix_spawnattr_setsigdefault(&attributes_, &standard));
+        require_done(calls.spawnattr_setsigmask(&attributes_, &none));
+        require_done(calls.spawnattr_setsigdefault(&attributes_, &standard));
         if (options.new_group && !options.new_session) { // a session begins with a group of its own
             flags = static_cast<short>(flags | POSIX_SPAWN_SETPGROUP);
-            check(::posix_spawnattr_setpgroup(&attributes_, 0));
+            require_done(calls.spawnattr_setpgroup(&attributes_, 0));
         }
         if (options.new_session) {
 #if defined(POSIX_SPAWN_SETSID)
@@ -95,10 +95,10 @@ public:
             throw std::invalid_argument("create_subprocess: this system has no new_session");
 #endif
         }
-        check(::posix_spawnattr_setflags(&attributes_, flags));
-        if (!options.cwd.empty()) check(::posix_spawn_file_actions_addchdir_np(&actions_, options.cwd.c_str()));
+        require_done(calls.spawnattr_setflags(&attributes_, flags));
+        if (!options.cwd.empty()) require_done(calls.file_actions_addchdir(&actions_, options.cwd.c_str()));
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-        if (options.close_descriptors) check(::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
+        if (options.close_descriptors) require_done(calls.file_actions_addclosefrom(&actions_, STDERR_FILENO + 1));
 #endif
     }
 
@@ -112,30 +112,60 @@ public:
         trivial_vector<char*> environment;
         point_to(variables, environment);
         pid_t pid = 0;
-        const int error = calls.posix_spawnp(&pid, arguments[0], &actions_, &attributes_, arguments.data(),
-                                             inherited ? ::environ : environment.data());
+        const auto try_at = [&](const char* program) {
+            return calls.posix_spawnp(&pid, program, &actions_, &attributes_, arguments.data(),
+                                      inherited ? ::environ : environment.data());
+        };
+        const bool to_be_found = !inherited && command[0].find('/') == std::string::npos;
+        const int error = to_be_found ? try_each(command[0], path_of(variables), try_at) : try_at(arguments[0]);
         if (error != 0)
             fail(error, "start '" + command[0] + "'" + (options.cwd.empty() ? "" : " in '" + options.cwd + "'"));
         return pid;
     }
 
 private:
-    static void check(int error) {
+    static void require_done(int error) {
         if (error != 0) fail(error, "create_subprocess");
     }
     /// Above the standard streams, so that giving one to the child does not overwrite another one.
     static descriptor own_copy(int fd) {
-        descriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+        descriptor copy(calls.fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
         if (!copy) fail(errno, "create_subprocess: descriptor " + std::to_string(fd));
         return copy;
     }
     void give(descriptor theirs, int standard) {
-        check(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
+        require_done(calls.file_actions_adddup2(&actions_, theirs.get(), standard));
         theirs_[standard] = std::move(theirs);
     }
     static void point_to(const std::vector<std::string>& texts, trivial_vector<char*>& all) {
         for (const std::string& each : texts) all.push_back(const_cast<char*>(each.c_str()));
         all.push_back(nullptr);
+    }
+
+    /// The first PATH of an environment; without one, where the system looks.
+    static std::string_view path_of(const std::vector<std::string>& variables) noexcept {
+        constexpr std::string_view name = "PATH=";
+        for (const std::string_view each : variables)
+            if (each.starts_with(name)) return each.substr(name.size());
+        return "/bin:/usr/bin";
+    }
+    /// Searches as execvp(3) does, but in the PATH that the program gets, not in this process's. @return an error number or 0.
+    template<class Try>
+    static int try_each(const std::string& name, std::string_view path, Try try_at) {
+        int found = ENOENT; // and what it was that could not be run
+        for (bool more = true; more;) {
+            const std::size_t end = path.find(':');
+            more = end != std::string_view::npos;
+            std::string program(end == 0 || path.empty() ? "." : path.substr(0, end));
+            program.append("/").append(name);
+            const int error = try_at(program.c_str());
+            if (error == EACCES)
+                found = error;
+            else if (error != ENOENT && error != ENOTDIR && error != ELOOP && error != ENODEV && error != ESTALE)
+                return error;
+            path.remove_prefix(more ? end + 1 : path.size());
+        }
+        return found;
     }
 
     /// What is added replaces what has the same name; of two that are added, the later one.
@@ -164,9 +194,10 @@ private:
 /// @throws std::invalid_argument for what a program cannot be given.
 inline void require_valid(const std::vector<std::string>& command, const process_options& options) {
     if (command.empty() || command[0].empty()) throw std::invalid_argument("create_subprocess: there is no program");
+    const std::string program = command[0].substr(0, command[0].find('\0'));
     for (const std::string& each : command)
         if (each.find('\0') != std::string::npos)
-            throw std::invalid_argument("create_subprocess: an argument of '" + command[0] + "' has a zero byte");
+            throw std::invalid_argument("create_subprocess: an argument of '" + program + "' has a zero byte");
     if (options.cwd.find('\0') != std::string::npos)
         throw std::invalid_argument("create_subprocess: cwd has a zero byte");
     const auto require_variables = [](const std::vector<std::string>& all) {

@@ -31,13 +31,7 @@ public:
 protected:
     stream_operation(channel& c, direction d, const char* name) noexcept : io_operation(c, d, name), channel_(&c) {}
 
-    void finish() {
-        io_operation::finish();
-        if (failure_ != nullptr) std::rethrow_exception(failure_);
-    }
-
     channel* channel_;
-    std::exception_ptr failure_; // of the library's own: no memory
 };
 
 /// Reads into the channel's buffer until the goal is reached.
@@ -49,13 +43,10 @@ public:
     read_operation& operator=(read_operation&&) = delete;
     ~read_operation() override = default;
 
-    bool await_ready() {
-        channel_->rethrow();
-        return begin();
-    }
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
     auto await_resume() {
         finish();
-        if (!reached_) channel_->rethrow();
+        if (!reached_) channel_->rethrow(direction::read);
         return goal_.take(*channel_);
     }
 
@@ -66,7 +57,7 @@ private:
             if (!channel_->open(direction::read) || taken >= channel::most_in_a_turn) return false;
         }
     } catch (...) {
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 
@@ -83,16 +74,10 @@ public:
     read_into& operator=(read_into&&) = delete;
     ~read_into() override = default;
 
-    bool await_ready() {
-        channel_->rethrow();
-        return begin();
-    }
-    /// Who is cancelled after the bytes have come gives them back to the stream; without memory for that it has them,
-    /// and the request stays pending.
+    bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
     std::size_t await_resume() {
-        if (count_ != 0 && interrupted() && !gone() && !give_back()) return count_;
         finish();
-        if (count_ == 0) channel_->rethrow();
+        if (count_ == 0) channel_->rethrow(direction::read);
         return count_;
     }
 
@@ -109,13 +94,6 @@ private:
         if (!channel_->open(direction::read)) return false;
         count_ = channel_->received(channel_->receive(into_.data(), into_.size()), into_.size());
         return count_ != 0 || channel_->ended();
-    }
-    bool give_back() noexcept try {
-        channel_->buffer().put_back(std::string_view(static_cast<const char*>(into_.data()), count_));
-        count_ = 0;
-        return true;
-    } catch (const std::bad_alloc&) {
-        return false;
     }
 
     mutable_bytes into_;
@@ -190,9 +168,9 @@ public:
     write_operation& operator=(write_operation&&) = delete;
     ~write_operation() override = default;
 
-    bool await_ready() {
+    bool await_ready(bool may_give_way = true) {
         channel_->require_writable("write");
-        return begin();
+        return begin(may_give_way);
     }
     void await_resume() {
         finish();
@@ -202,7 +180,7 @@ public:
 private:
     bool attempt() noexcept override try {
         for (std::size_t sent = 0;;) {
-            if (channel_->closed() || channel_->error() != 0) return true;
+            if (channel_->closed() || channel_->failed(direction::write)) return true;
             iovec parts[Parts::most];
             const std::size_t count = parts_.fill(parts);
             if (count == 0) return all_ = true;
@@ -212,7 +190,7 @@ private:
             sent += taken;
         }
     } catch (...) { // of the range
-        failure_ = std::current_exception();
+        failed();
         return true;
     }
 
