@@ -67,6 +67,7 @@ struct cache {
     char* slab_end = nullptr;
     std::size_t slabs = 0; // so far
     bool closed = false; // the thread is ending: blocks go to the depot at once
+    void (*ask)() = nullptr; // see frame_pool::ask_before_each
 
     constexpr cache() noexcept {
         for (std::size_t index = 0; index < frame_classes; ++index) {
@@ -162,6 +163,16 @@ public:
         return frame_memory::shared.live + mine.blocks - static_cast<std::ptrdiff_t>(free);
     }
 
+    /// For tests: calls `ask()`, which may throw, before each block that this thread takes; null ends that. The blocks
+    /// lie in the depot meanwhile, so that each way goes past the place that asks.
+    static void ask_before_each(void (*ask)()) noexcept {
+        if (!pool_frames) return; // each is an operator new
+        empty_at_exit();
+        frame_memory::local.ask = ask;
+        frame_memory::local.closed = ask != nullptr;
+        if (ask != nullptr) give_all();
+    }
+
 private:
     static constexpr std::size_t classes = frame_memory::frame_classes;
     static constexpr std::size_t magazine_size = frame_memory::magazine_size;
@@ -206,6 +217,7 @@ private:
 
     [[gnu::noinline]] static void* refill(std::size_t index) {
         empty_at_exit();
+        if (frame_memory::local.ask != nullptr) frame_memory::local.ask();
         magazine& loaded = frame_memory::local.loaded[index];
         loaded.touch();
         if (!frame_memory::local.spare[index].empty()) {

@@ -94,8 +94,9 @@ private:
     class conversation final : public detail::crew {
     public:
         conversation() noexcept { begin(); }
-        void add(task<> part) {
-            make_room();
+        using crew::make_room;
+        void add(task<> part) { // when there is room for all: nothing of it can fail
+            if (!part) return;
             const auto started = detail::make_task(loop(), std::move(part), {}, false, {});
             adopt(*started.completion());
         }
@@ -148,10 +149,16 @@ private:
         if (!input.empty() && !state->in()) throw std::logic_error("communicate: the process's in is no pipe");
         process_output all;
         conversation parts;
-        if (state->in() && !state->in()->is_closed()) parts.add(feed(*state->in(), input));
-        if (state->out()) parts.add(collect(*state->out(), all.out));
-        if (state->err()) parts.add(collect(*state->err(), all.err));
-        co_await parts.end();
+        task<> all_ended = parts.end(); // without memory for this and all of them, none begins
+        task<> in, out, err;
+        if (state->in() && !state->in()->is_closed()) in = feed(*state->in(), input);
+        if (state->out()) out = collect(*state->out(), all.out);
+        if (state->err()) err = collect(*state->err(), all.err);
+        parts.make_room(3);
+        parts.add(std::move(in));
+        parts.add(std::move(out));
+        parts.add(std::move(err));
+        co_await std::move(all_ended);
         co_await ended(state);
         co_return all;
     }

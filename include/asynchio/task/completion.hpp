@@ -89,6 +89,7 @@ enum completion_flag : unsigned short {
     flag_resting = 8192,   // gathered, done, and nobody else has a handle: the coroutine is still there
     flag_plain = 16384,    // a coroutine whose arguments have trivial destructors: nobody sees when they die
     flag_generator = 32768, // an async_generator's frame: never a root; it belongs to no parent
+    flag_last = 32768,      // of a root: its runner ends, holds it, and waits for it
 };
 
 /// The shared state of tasks and futures, without the result's type.

@@ -6,14 +6,13 @@
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/core/late_value.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/current_task.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 
 #include <csignal>
+#include <cstdint>
 #include <source_location>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 namespace asynchio {
 
@@ -61,7 +60,11 @@ public:
     /// Ends the loop as described above; does nothing the second time.
     void close() {
         if (detail::exchange(closed_, true) || !loop_) return;
-        cancel_all();
+        {
+            last_tasks left(*loop_);
+            left.cancel();
+            left.report();
+        }
         close_services();
         loop_->close();
     }
@@ -113,28 +116,87 @@ private:
         }
     }
 
-    /// All are asked first, in order of creation, and then waited for together.
-    void cancel_all() {
-        const std::vector<any_task_handle> left = all_tasks(*loop_);
-        std::size_t running = left.size();
-        if (running == 0) return;
-        for (const any_task_handle& each : left) {
-            each.cancel();
-            each.add_done_callback([&running, this] {
-                if (--running == 0) loop_->stop();
-            });
+    /// The tasks that are left at the end. None of this takes memory.
+    class last_tasks : private detail::watcher, private detail::ready_item {
+    public:
+        explicit last_tasks(event_loop& loop) noexcept : watcher(&one_done), ready_item(&all_done), loop_(loop) {
+            const detail::frame* const last = loop.tasks().back();
+            if (last == nullptr) return;
+            youngest_ = last->id;
+            for (detail::frame* each = following(nullptr); each != nullptr; each = following(each)) {
+                ++each->references;
+                each->set(detail::flag_last);
+            }
         }
-        while (running > 0) loop_->run_forever();
-        for (const any_task_handle& each : left) {
-            if (each.cancelled() || !each.exception()) continue;
-            exception_context context;
-            context.message = "unhandled exception during asyncio.run() shutdown";
-            context.exception = each.exception();
-            context.source = each.name();
-            context.object = each.completion();
-            loop_->call_exception_handler(context);
+        last_tasks(const last_tasks&) = delete;
+        last_tasks& operator=(const last_tasks&) = delete;
+        ~last_tasks() {
+            if (watching()) watched_->unwatch(*this);
+            for (detail::frame* each = following(nullptr); each != nullptr; each = following(each)) { // closing has failed
+                each->clear(detail::flag_last);
+                detail::release(*each); // the loop has a count
+            }
         }
-    }
+
+        /// All are asked first, in order of creation, and then waited for together.
+        void cancel() {
+            if (following(nullptr) == nullptr) return;
+            for (detail::frame* each = following(nullptr); each != nullptr; each = following(each))
+                detail::cancel_completion(*each, {});
+            watch_first();
+            while (!over_) loop_.run_forever();
+        }
+
+        /// Tells of those that failed, in the order in which they did.
+        void report() noexcept {
+            detail::intrusive_list<detail::completion>& kept = loop_.kept();
+            detail::intrusive_list<detail::completion> ended;
+            for (detail::completion* each = kept.front(); each != nullptr;) {
+                detail::completion* const after = kept.after(*each);
+                if (each->has(detail::flag_root) && each->has(detail::flag_last)) {
+                    kept.remove(*each);
+                    ended.push_back(*each);
+                }
+                each = after;
+            }
+            while (detail::completion* each = ended.pop_front()) {
+                each->clear(detail::flag_last);
+                detail::keep(*each);
+                if (each->failed() && each->error()) {
+                    each->set(detail::flag_retrieved);
+                    detail::report(*each, "unhandled exception during asyncio.run() shutdown", each->error());
+                }
+                detail::release(*each);
+            }
+        }
+
+    private:
+        /// The first that has not ended, or the next one; those that were made since the beginning do not belong to them.
+        detail::frame* following(detail::frame* each) const noexcept {
+            each = each == nullptr ? loop_.tasks().front() : loop_.tasks().after(*each);
+            while (each != nullptr && (each->has(detail::flag_branch) || static_cast<std::int32_t>(each->id - youngest_) > 0))
+                each = loop_.tasks().after(*each);
+            return each;
+        }
+        void watch_first() noexcept {
+            watched_ = following(nullptr);
+            if (watched_ != nullptr)
+                watched_->watch(*this);
+            else
+                loop_.schedule(*this);
+        }
+        static void one_done(watcher& self, detail::completion&) noexcept { static_cast<last_tasks&>(self).watch_first(); }
+        static void all_done(ready_item& item) noexcept {
+            auto& self = static_cast<last_tasks&>(item);
+            self.over_ = true;
+            self.loop_.stop();
+        }
+
+        event_loop& loop_;
+        detail::frame* watched_ = nullptr;
+        std::uint32_t youngest_ = 0;
+        bool over_ = false;
+    };
 
     run_options options_;
     bool closed_ = false;

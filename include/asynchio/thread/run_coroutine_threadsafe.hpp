@@ -82,11 +82,13 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
         [](task<T> coroutine, detail::settle_at_end<T> end) {
             detail::concurrent_state<T>& shared = end.state();
             if (shared.cancelled()) return; // before it began
+            task_handle<T> handle;
             try {
-                const task_handle<T> handle = create_task(std::move(coroutine));
+                handle = create_task(std::move(coroutine));
                 shared.task = handle;
                 handle.add_done_callback(std::move(end));
             } catch (...) {
+                if (handle) handle.cancel(); // it never enters its body
                 shared.settle([](outcome<T>& result) { result.set_error(std::current_exception(), false); });
                 throw; // the loop's exception handler hears of it too
             }
