@@ -98,9 +98,9 @@ protected:
         detail::require_callable(f, "add_done_callback");
         if (c.loop == nullptr || c.loop->closing())
             throw std::logic_error("add_done_callback: Event loop is closed");
-        using callable = std::decay_t<F>;
+        using callable = detail::copied_t<F>;
         struct bound final : detail::done_callback {
-            explicit bound(F&& given) : f(std::forward<F>(given)) {}
+            explicit bound(F&& given) : f(detail::pass_on<F>(given)) {}
             void call(detail::completion& source) override {
                 if constexpr (std::is_invocable_v<callable&, Handle>) {
                     ++source.references;

@@ -218,18 +218,19 @@ public:
     template<class F>
     void add_done_callback(F f) const {
         auto& state = get_state("add_done_callback");
-        static_assert(std::is_invocable_v<F&, concurrent_future> || std::is_invocable_v<F&>,
+        using callable = detail::copied_t<F>;
+        static_assert(std::is_invocable_v<callable&, concurrent_future> || std::is_invocable_v<callable&>,
                       "a done callback is called with the concurrent_future, or with nothing");
         detail::require_callable(f, "add_done_callback");
         struct callback final : detail::concurrent_callback {
-            callback(F&& g, detail::concurrent_state<T>& of) : f(std::move(g)), state(of) {}
+            callback(F&& g, detail::concurrent_state<T>& of) : f(detail::pass_on<F>(g)), state(of) {}
             void call() override {
-                if constexpr (std::is_invocable_v<F&, concurrent_future>)
+                if constexpr (std::is_invocable_v<callable&, concurrent_future>)
                     f(concurrent_future(state.share()));
                 else
                     f();
             }
-            F f;
+            callable f;
             detail::concurrent_state<T>& state;
         };
         auto waiting = detail::make_owner<callback>(std::move(f), state);

@@ -3,6 +3,7 @@
 
 // Starting a task on a loop from another thread.
 
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
@@ -75,6 +76,7 @@ private:
 /// Cost: three allocations and a wake-up if the loop sleeps.
 template<class X>
 auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
+    detail::check_awaited_arguments<X>();
     auto started = detail::as_task(std::forward<X>(x));
     using T = typename decltype(started)::value_type;
     detail::counted_ptr<detail::concurrent_state<T>> state(new detail::concurrent_state<T>(loop));
