@@ -12,6 +12,7 @@
 #include <asynchio/core/functional.hpp>
 #include <asynchio/core/generator.hpp>
 #include <asynchio/core/generator_exit.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/core/late_value.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/core/owner.hpp>

@@ -11,6 +11,7 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/exception_context.hpp>
 #include <asynchio/loop/exception_handler.hpp>
+#include <asynchio/loop/frame_memory.hpp>
 #include <asynchio/loop/frame_pool.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/loop_ref.hpp>

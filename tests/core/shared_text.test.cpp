@@ -66,3 +66,8 @@ TEST_CASE("shared_text: copies may come and go on several threads", "[time]") {
     CHECK(wrong == std::vector<int>(4, 0));
     CHECK(shared.view() == "between threads");
 }
+
+TEST_CASE("shared_text: where it must not fail, it is made if that is possible") {
+    CHECK(shared_text::if_possible("a text").view() == "a text");
+    CHECK(shared_text::if_possible("").view().empty());
+}

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: frame_memory.hpp
 #include <asynchio/loop/frame_pool.hpp>
 
 #include "support/catch.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <random>
 #include <set>
 #include <thread>
 #include <vector>
@@ -34,11 +38,7 @@ std::size_t common(const std::vector<void*>& a, const std::vector<void*>& b) {
     return count;
 }
 
-std::size_t slabs() {
-    std::size_t count = 0;
-    for (const auto* each = asynchio::detail::frame_memory::shared.slabs; each != nullptr; each = each->next) ++count;
-    return count;
-}
+std::size_t slabs() { return asynchio::detail::frame_memory::shared.slabs(); }
 
 } // namespace
 
@@ -168,6 +168,63 @@ TEST_CASE("frame_pool: what an ended thread kept counts as given back, in every 
     }
 }
 
+TEST_CASE("frame_pool: threads that come and go do not take a slab each", "[time]") {
+    if (!pool_frames) return;
+    const std::ptrdiff_t before = frame_pool::live();
+    std::vector<void*> blocks;
+    for (const std::size_t here = slabs(); slabs() == here;) blocks.push_back(frame_pool::allocate(192)); // none is free
+    std::size_t after_first = 0;
+    for (int i = 0; i < 500; ++i) {
+        std::thread([&blocks] { blocks.push_back(frame_pool::allocate(192)); }).join(); // it outlives the thread
+        if (i == 0) after_first = slabs();
+    }
+    CHECK(slabs() <= after_first + 2);
+    give_back(blocks, 192);
+    CHECK(frame_pool::live() == before);
+}
+
+TEST_CASE("frame_pool: memory of frames of one size serves those of another, in any order", "[time]") {
+    if (!pool_frames) return;
+    const std::ptrdiff_t before = frame_pool::live();
+    std::mt19937 random(1);
+    std::thread([&random] { // with a cache of its own
+        std::size_t most = 0;
+        for (const std::size_t size : {320U, 1024U, 128U, 704U, 64U, 512U}) {
+            const std::size_t count = std::size_t(24) * 1024 * 1024 / size;
+            std::vector<void*> blocks = take(count, size);
+            for (void* each : blocks) std::memset(each, 5, size);
+            std::shuffle(blocks.begin(), blocks.end(), random);
+            const std::size_t bytes = asynchio::detail::frame_memory::shared.slab_bytes();
+            if (most == 0) most = bytes;
+            CHECK(bytes <= most + most / 2);
+            give_back(blocks, size);
+        }
+    }).join();
+    CHECK(frame_pool::live() == before);
+}
+
+TEST_CASE("frame_pool: slabs in which something is in use are not cut anew", "[time]") {
+    if (!pool_frames) return;
+    std::thread([] {
+        std::vector<void*> first = take(100'000, 256);
+        std::vector<void*> kept;
+        std::vector<void*> rest;
+        for (std::size_t i = 0; i < first.size(); ++i) (i % 1000 == 0 ? kept : rest).push_back(first[i]);
+        for (std::size_t i = 0; i < kept.size(); ++i) std::memset(kept[i], static_cast<int>(i), 256);
+        give_back(rest, 256);
+        const std::vector<void*> second = take(50'000, 640);
+        for (void* each : second) std::memset(each, 255, 640);
+        for (std::size_t i = 0; i < kept.size(); ++i)
+            for (std::size_t at = 0; at < 256; ++at)
+                REQUIRE(static_cast<unsigned char*>(kept[i])[at] == static_cast<unsigned char>(i));
+        const std::vector<void*> third = take(90'000, 256); // what lay in such slabs still serves
+        CHECK(common(rest, third) > 80'000);
+        give_back(second, 640);
+        give_back(third, 256);
+        give_back(kept, 256);
+    }).join();
+}
+
 TEST_CASE("frame_pool: a held block stays when its coroutine goes") {
     const std::ptrdiff_t before = frame_pool::live();
     void* outer = frame_pool::allocate(100);
@@ -184,6 +241,25 @@ TEST_CASE("frame_pool: a held block stays when its coroutine goes") {
     std::memset(inner, 2, 300);
     frame_pool::deallocate(outer, outer_size);
     frame_pool::deallocate(inner, inner_size);
+    CHECK(frame_pool::live() == before);
+}
+
+TEST_CASE("frame_pool: threads that change sizes at the same time share what they have", "[time][stress]") {
+    const std::ptrdiff_t before = frame_pool::live();
+    std::vector<std::thread> workers;
+    for (unsigned i = 0; i < 3; ++i)
+        workers.emplace_back([i] {
+            for (unsigned round = 0; round < 6; ++round) {
+                const std::size_t size = 64 * (1 + (round * 5 + i * 3) % 16);
+                const std::vector<void*> blocks = take(std::size_t(6) * 1024 * 1024 / size, size);
+                for (void* each : blocks) std::memset(each, static_cast<int>(i), size);
+                for (void* each : blocks)
+                    for (const std::size_t at : {std::size_t(0), size - 1})
+                        if (static_cast<unsigned char*>(each)[at] != i) std::abort();
+                give_back(blocks, size);
+            }
+        });
+    for (std::thread& each : workers) each.join();
     CHECK(frame_pool::live() == before);
 }
 

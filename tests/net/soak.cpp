@@ -327,12 +327,7 @@ std::size_t heap() {
     return all.uordblks + all.hblkhd;
 }
 /// Without the slabs of coroutine frames, which stay: the audit at the end knows of each frame.
-std::size_t heap_besides_frames() {
-    std::size_t slabs = 0;
-    for (auto* each = aio::detail::frame_memory::shared.slabs; each != nullptr; each = each->next)
-        slabs += ::malloc_usable_size(each);
-    return heap() - slabs;
-}
+std::size_t heap_besides_frames() { return heap() - aio::detail::frame_memory::shared.slab_bytes(); }
 
 aio::task<> wait_for_ever(aio::stream s) { co_await s.read_line(); }
 

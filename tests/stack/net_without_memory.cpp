@@ -5,23 +5,23 @@
 
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
-#include <asynchio/core/errors.hpp>
-#include <asynchio/core/read_errors.hpp>
+#include <asynchio/net/datagram_socket.hpp>
 #include <asynchio/net/open_connection.hpp>
+#include <asynchio/net/process.hpp>
+#include <asynchio/net/resolve.hpp>
 #include <asynchio/net/server.hpp>
+#include <asynchio/net/signal_set.hpp>
+#include <asynchio/net/wait_readable.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
-#include <asynchio/task/runner.hpp>
-#include <asynchio/testing/audit.hpp>
-#include <asynchio/testing/for_each_errno.hpp>
-#include <asynchio/testing/policies.hpp>
 #include <asynchio/testing/stream_pair.hpp>
 
 #include "small_stack.hpp"
+#include "support/starved.hpp"
 
-#include <cstdlib>
-#include <exception>
-#include <new>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -30,41 +30,8 @@
 
 namespace aio = asynchio;
 using namespace std::chrono_literals;
-
-namespace {
-
-long fuse = -1; // how many allocations still succeed; negative: all
-bool for_good = false;
-bool failed = false;
-
-bool burns() {
-    if (fuse < 0 || fuse-- > 0) return false;
-    failed = true;
-    if (for_good) fuse = 0;
-    return true;
-}
-
-} // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t size) {
-    void* address = burns() ? nullptr : std::malloc(size == 0 ? 1 : size);
-    if (address == nullptr) throw std::bad_alloc();
-    return address;
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-    return burns() ? nullptr : std::malloc(size == 0 ? 1 : size);
-}
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-    const auto a = static_cast<std::size_t>(alignment);
-    void* address = burns() ? nullptr : std::aligned_alloc(a, (size + a - 1) / a * a);
-    if (address == nullptr) throw std::bad_alloc();
-    return address;
-}
-[[gnu::noinline]] void operator delete(void* address) noexcept { std::free(address); }
-[[gnu::noinline]] void operator delete(void* address, std::size_t) noexcept { std::free(address); }
-[[gnu::noinline]] void operator delete(void* address, const std::nothrow_t&) noexcept { std::free(address); }
-[[gnu::noinline]] void operator delete(void* address, std::align_val_t) noexcept { std::free(address); }
-[[gnu::noinline]] void operator delete(void* address, std::size_t, std::align_val_t) noexcept { std::free(address); }
+using asynchio_tests::hold;
+using asynchio_tests::long_text;
 
 namespace {
 
@@ -135,40 +102,62 @@ aio::task<> in_memory() {
     static_cast<void>(co_await aio::nothrow(serving));
 }
 
-/// @return whether an allocation failed.
-bool run_with(long allocations, aio::task<> (*program)()) {
-    const std::string when = "after " + std::to_string(allocations) + " allocations: ";
-    {
-        aio::runner runner(aio::testing::virtual_clock());
-        aio::event_loop& loop = runner.get_loop();
-        loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
-        const auto main = loop.create_task(program());
-        failed = false;
-        fuse = allocations;
-        const bool ended = aio::testing::detail::run_patiently(loop, main);
-        fuse = -1;
-        asynchio_tests::require(ended, when + "it hangs");
-        try {
-            main.result();
-        } catch (const std::bad_alloc&) {
-        } catch (const std::system_error&) { // of the system, which had none for us; or of the other side's end
-        } catch (const aio::timeout_error&) {}
-    }
-    const auto left = aio::testing::audit();
-    asynchio_tests::require(left.clean(), when + left.to_string());
-    return failed;
+aio::task<> datagrams() {
+    const aio::address any = aio::address::ip("127.0.0.1", 0);
+    auto one = aio::datagram_socket::bound(any);
+    auto two = aio::datagram_socket::connected(one.local_address());
+    co_await two.send(long_text);
+    std::string buffer(100, ' ');
+    const auto got = co_await aio::wait_for(one.receive_from(buffer), 300ms);
+    static_cast<void>(got);
 }
 
-void test() {
-    for (const bool all_later : {false, true}) {
-        for_good = all_later;
-        for (const auto program : {&by_number, &by_path, &much, &in_memory}) {
-            long n = 0;
-            while (run_with(n, program)) ++n;
-            asynchio_tests::require(n > 10, "a program that does not allocate shows nothing");
-        }
-    }
+aio::task<> names() {
+    const auto found = co_await aio::resolve("127.0.0.1", 80);
+    hold(found.size() == 1, "a number is an address");
+    const auto local = co_await aio::nothrow(aio::resolve("localhost", 80));
+    static_cast<void>(local);
 }
+
+aio::task<> descriptors() {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category());
+    const struct closing {
+        int* ends;
+        ~closing() {
+            ::close(ends[0]);
+            ::close(ends[1]);
+        }
+    } at_end{ends};
+    co_await aio::wait_writable(ends[1]);
+    if (::write(ends[1], "x", 1) != 1) throw std::system_error(errno, std::generic_category());
+    co_await aio::wait_readable(ends[0]);
+}
+
+aio::task<> signal_sets() {
+    aio::signal_set set(SIGUSR1, SIGUSR2);
+    std::raise(SIGUSR1);
+    const int number = co_await set.wait();
+    hold(number == SIGUSR1, "the signal comes");
+}
+
+aio::task<> processes() {
+    aio::process_options options;
+    options.in = aio::subprocess::pipe;
+    options.out = aio::subprocess::pipe;
+    options.err = aio::subprocess::pipe;
+    aio::process cat = co_await aio::create_subprocess("cat", options);
+    const aio::process_output all = co_await cat.communicate(long_text);
+    hold(all.out == long_text, "what was written comes back");
+}
+
+constexpr asynchio_tests::starved_scenario scenarios[] = {
+    {"by_number", &by_number},     {"by_path", &by_path},         {"much", &much},
+    {"in_memory", &in_memory},     {"datagrams", &datagrams},     {"names", &names},
+    {"descriptors", &descriptors}, {"signal_sets", &signal_sets}, {"processes", &processes},
+};
+
+void test() { asynchio_tests::starve(scenarios); }
 
 } // namespace
 

@@ -20,11 +20,11 @@ namespace {
 
 aio::task<int> stored_for_later() {
     auto owned = std::make_unique<int>(20);
-    return aio::co_invoke([x = std::move(owned)](int more) -> aio::task<int> {
+    auto adds = [x = std::move(owned)](int more) -> aio::task<int> {
         co_await aio::yield();
         co_return *x + more;
-    },
-                          1);
+    };
+    return aio::co_invoke(aio::take(adds), 1);
 }
 
 } // namespace
@@ -54,8 +54,11 @@ TEST_CASE("co_invoke: is lazy, and what it owns dies with it", "[TASK-4]") {
 TEST_CASE("co_invoke: destroys callable and arguments when it has ended", "[TASK-3]") {
     counted::reset();
     virtual_run([]() -> aio::task<> {
-        auto t = aio::co_invoke([c = counted(1)](counted d) -> aio::task<int> { co_return c.value + d.value; },
-                                counted(2));
+        aio::task<int> t;
+        {
+            auto adds = [c = counted(1)](counted d) -> aio::task<int> { co_return c.value + d.value; };
+            t = aio::co_invoke(aio::take(adds), counted(2));
+        }
         CHECK(counted::alive > 0);
         const int got = co_await std::move(t);
         CHECK(got == 3);

@@ -133,7 +133,7 @@ TEST_CASE("default_pool: once the loop is shutting down, new work is refused", "
     std::atomic<bool> refused = false;
     virtual_run([&]() -> aio::task<> {
         // Runs on while the pool is being shut down, and has the loop try to give it more, until that is refused.
-        aio::run_in_executor([&refused, loop = aio::get_running_loop().ref()] {
+        auto tries = [&refused, loop = aio::get_running_loop().ref()] {
             const auto end = std::chrono::steady_clock::now() + 10s;
             while (!refused && std::chrono::steady_clock::now() < end) {
                 gate tried;
@@ -147,7 +147,8 @@ TEST_CASE("default_pool: once the loop is shutting down, new work is refused", "
                 });
                 tried.wait();
             }
-        });
+        };
+        aio::run_in_executor(aio::take(tries));
         co_return;
     });
     CHECK(refused);

@@ -5,6 +5,7 @@
 
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/late_value.hpp>
 #include <asynchio/core/range.hpp>
@@ -181,25 +182,39 @@ public:
 
     as_completed_iterator<task_handle<T>>& async_enter() {
         if (iterator_) throw std::logic_error("as_completed: entered a second time");
+        exit_.prepare(children_end());
         handles_.reserve(tasks_.size());
-        for (task<T>& each : tasks_) handles_.push_back(create_task(std::move(each)));
-        tasks_.clear();
-        return iterator_.emplace(handles_, timeout_);
+        try {
+            for (task<T>& each : tasks_) handles_.push_back(create_task(std::move(each)));
+            tasks_.clear();
+            return iterator_.emplace(handles_, timeout_);
+        } catch (...) { // nobody will wait for them: they never enter their bodies
+            for (const task_handle<T>& each : handles_) each.cancel();
+            throw;
+        }
     }
 
     /// Cancels and awaits what is left. A request that comes meanwhile is delivered by the cancellation that leaves the
     /// block, if one does.
     task<> async_exit(std::exception_ptr error) {
+        body_error_ = std::move(error);
+        return exit_.take();
+    }
+
+private:
+    task<> children_end() {
+        const std::exception_ptr error = std::move(body_error_);
         for (const task_handle<T>& each : handles_) each.cancel();
         for (const task_handle<T>& each : handles_) co_await settled(*each.completion());
         frame* const self = current_task_frame();
         if (self != nullptr && is_cancellation(error)) self->clear(flag_must_cancel);
     }
 
-private:
     std::vector<task<T>> tasks_;
     std::vector<task_handle<T>> handles_;
     nanoseconds_count timeout_;
+    std::exception_ptr body_error_;
+    prepared_exit<void> exit_;
     std::optional<as_completed_iterator<task_handle<T>>> iterator_;
 };
 

@@ -5,8 +5,10 @@
 
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/functional.hpp>
+#include <asynchio/core/outcome.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/task.hpp>
 
-#include <exception>
 #include <type_traits>
 #include <utility>
 
@@ -14,25 +16,20 @@ namespace asynchio {
 
 namespace detail {
 
-/// Runs `cleanup`: a plain call, a call that gives an awaitable, or an awaitable.
-template<class C>
-task<> clean_up(std::remove_reference_t<C>& cleanup) {
-    if constexpr (std::is_invocable_v<std::remove_reference_t<C>&>) {
-        if constexpr (awaitable<std::invoke_result_t<std::remove_reference_t<C>&>>)
-            co_await detail::invoke(cleanup);
-        else
-            detail::invoke(cleanup);
-        co_return;
-    } else {
-        static_assert(awaitable<C&&>, "the cleanup of finally is an awaitable, or is called with nothing");
-        co_await static_cast<C&&>(cleanup);
-    }
-}
-
 template<class B, class C>
 task<body_result_t<B>> run_finally(B body, C cleanup) {
-    auto ended = co_await capture(run_body<B>(body));
-    co_await clean_up<C>(cleanup);
+    outcome<body_result_t<B>> ended;
+    task<body_result_t<B>> block = make_or_fail(ended, [&] { return run_body<B>(body); });
+    if (block) co_await capture_into(ended, std::move(block));
+    using callable = std::remove_reference_t<C>;
+    if constexpr (!std::is_invocable_v<callable&>) {
+        static_assert(awaitable<C&&>, "the cleanup of finally is an awaitable, or is called with nothing");
+        co_await static_cast<C&&>(cleanup);
+    } else if constexpr (awaitable<std::invoke_result_t<callable&>>) {
+        co_await detail::invoke(cleanup);
+    } else {
+        detail::invoke(cleanup);
+    }
     if constexpr (std::is_void_v<body_result_t<B>>)
         ended.rethrow();
     else

@@ -124,10 +124,10 @@ auto map(Source&& source, F&& f, std::size_t limit) {
     const char* name = Ordered ? "map_ordered" : "map_unordered";
     if (limit == 0) throw std::invalid_argument(std::string(name) + ": the limit must be at least 1");
     require_callable(f, name);
-    auto stream = as_stream(std::forward<Source>(source));
+    auto stream = as_stream(pass_on<Source>(source));
     using T = typename decltype(stream)::value_type;
     return stream_of(
-        make_owner<mapping<Ordered, T, std::decay_t<F>>>(std::move(stream), std::forward<F>(f), limit));
+        make_owner<mapping<Ordered, T, copied_t<F>>>(std::move(stream), pass_on<F>(f), limit));
 }
 
 } // namespace detail

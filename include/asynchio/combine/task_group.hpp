@@ -4,10 +4,11 @@
 // Tasks that end together: structured concurrency. Built on crew.
 
 #include <asynchio/core/exchange.hpp>
-#include <asynchio/task/crew.hpp>
+#include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <exception>
@@ -69,18 +70,29 @@ public:
 
     // The resource; called by with.
 
+    template<class = void> // templates: g++ makes code of every other coroutine, also where it is not used
     task_group& async_enter() {
         if (entered_) throw std::logic_error("task_group: has already been entered");
         parent_ = current_task();
         if (!parent_) throw std::logic_error("task_group: must be used inside a task");
+        exit_.prepare(children_end());
         entered_ = true;
         if (group_cancelled_) abort_with_parent();
         return *this;
     }
 
-    /// Waits for the children. @return whether the body's exception is suppressed: after cancel().
-    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+    /// Waits for the children, without memory too. @return whether the body's exception is suppressed: after cancel().
+    template<class = void>
     task<bool> async_exit(std::exception_ptr error) {
+        if (!exit_) exit_.prepare(children_end());
+        body_error_ = std::move(error);
+        return exit_.take();
+    }
+
+private:
+    template<class = void>
+    task<bool> children_end() {
+        const std::exception_ptr error = std::move(body_error_);
         exiting_ = true;
         std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;
         std::exception_ptr late; // of a request that came while the group was ending already
@@ -106,7 +118,8 @@ public:
                 cancellation = std::move(late);
             }
         }
-        if (error && !detail::is_cancellation(error)) errors_.push_back(std::move(error));
+        if (unlisted_) errors_.push_back(std::move(unlisted_)); // or else std::bad_alloc stands for it
+        if (error && !detail::is_cancellation(error)) errors_.push_back(error);
         if (!errors_.empty()) {
             if (parent_.cancelling() > 0) { // somebody else's request is delivered at the next suspension
                 parent_.uncancel();
@@ -118,7 +131,6 @@ public:
         co_return quiet;
     }
 
-private:
     event_loop& ready_to_adopt() {
         if (!entered_) throw std::logic_error("task_group: create_task: the group has not been entered");
         if (exiting_ && running() == 0) throw std::logic_error("task_group: create_task: the group is finished");
@@ -138,7 +150,8 @@ private:
         child.set(detail::flag_retrieved);
         try {
             errors_.push_back(child.error());
-        } catch (const std::bad_alloc&) { // the group is aborted all the same
+        } catch (const std::bad_alloc&) {
+            if (!unlisted_) unlisted_ = child.error();
         }
         if (!aborting_ && !parent_cancelled_) abort_with_parent();
     }
@@ -155,6 +168,9 @@ private:
 
     any_task_handle parent_;
     std::vector<std::exception_ptr> errors_;
+    std::exception_ptr unlisted_; // the first one that there was no memory to list
+    std::exception_ptr body_error_;
+    detail::prepared_exit<bool> exit_;
     bool entered_ = false;
     bool exiting_ = false;
     bool aborting_ = false;

@@ -26,6 +26,8 @@ concept enters = requires(R& r) { r.async_enter(); };
 template<class R>
 concept exits = requires(R& r) { r.async_exit(std::exception_ptr()); };
 template<class R>
+using exit_t = decltype(std::declval<R&>().async_exit(std::declval<const std::exception_ptr&>()));
+template<class R>
 concept closes = requires(R& r) { r.aclose(); };
 
 /// What a call gives in the end: the result of awaiting it if that is possible, else the thing itself.
@@ -109,28 +111,14 @@ struct level_result<I, Resources, B, Entered...> {
     using type = body_result_t<B, Entered...>;
 };
 
-/// @return whether the exception is suppressed.
-template<class R>
-task<bool> leave(R& resource, std::exception_ptr error) {
-    if constexpr (exits<R>) {
-        using exit = decltype(resource.async_exit(error));
-        if constexpr (!awaitable<exit>) {
-            if constexpr (std::is_void_v<exit>) {
-                resource.async_exit(std::move(error));
-                co_return false;
-            } else {
-                co_return static_cast<bool>(resource.async_exit(std::move(error)));
-            }
-        } else if constexpr (std::is_void_v<await_result_t<exit>>) {
-            co_await resource.async_exit(std::move(error));
-            co_return false;
-        } else {
-            co_return static_cast<bool>(co_await resource.async_exit(std::move(error)));
-        }
-    } else {
-        static_assert(closes<R>, "a resource of with has async_exit(std::exception_ptr) or aclose()");
-        co_await resource.aclose();
-        co_return false;
+/// The task that `make()` gives. If there is no memory for it, `ended` says so, and what is given is empty.
+template<class T, class Make>
+task<T> make_or_fail(outcome<T>& ended, Make make) noexcept {
+    try {
+        return make();
+    } catch (...) {
+        ended.set_error(std::current_exception(), false);
+        return task<T>();
     }
 }
 
@@ -147,7 +135,8 @@ auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&
         return with_level<I + 1, Resources, B, Entered...>(resources, body, given...);
 }
 
-/// Enters, and runs what is inside. Entering that throws leaves nothing to be left.
+/// Enters, and runs what is inside. Entering that throws leaves nothing to be left; what was entered is left in any case:
+/// that takes no memory but what the resource asks for.
 template<std::size_t I, class Resources, class B, class... Entered>
 task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
                                                                           std::remove_reference_t<B>& body,
@@ -157,22 +146,43 @@ task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resour
     auto& resource = std::get<I>(resources);
     using R = std::remove_reference_t<decltype(resource)>;
     outcome<inner> ended;
+    const auto inside = [&](auto&... more) noexcept {
+        return make_or_fail(ended, [&] { return next_level<I, Resources, B>(resources, body, given..., more...); });
+    };
+    task<inner> block;
     if constexpr (!enters<R>) {
-        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
+        block = inside();
+        if (block) co_await capture_into(ended, std::move(block));
     } else if constexpr (std::is_void_v<typename level::given>) {
         if constexpr (awaitable<decltype(resource.async_enter())>)
             co_await resource.async_enter();
         else
             resource.async_enter();
-        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given...));
+        block = inside();
+        if (block) co_await capture_into(ended, std::move(block));
     } else if constexpr (awaitable<decltype(resource.async_enter())>) {
         auto&& it = co_await resource.async_enter();
-        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
+        block = inside(it);
+        if (block) co_await capture_into(ended, std::move(block));
     } else {
         auto&& it = resource.async_enter();
-        co_await capture_into(ended, next_level<I, Resources, B>(resources, body, given..., it));
+        block = inside(it);
+        if (block) co_await capture_into(ended, std::move(block));
     }
-    const bool suppressed = co_await leave(resource, ended.error());
+    bool suppressed = false;
+    if constexpr (!exits<R>) {
+        static_assert(closes<R>, "a resource of with has async_exit(std::exception_ptr) or aclose()");
+        co_await resource.aclose();
+    } else if constexpr (awaitable<exit_t<R>>) {
+        if constexpr (std::is_void_v<await_result_t<exit_t<R>>>)
+            co_await resource.async_exit(ended.error());
+        else
+            suppressed = static_cast<bool>(co_await resource.async_exit(ended.error()));
+    } else if constexpr (std::is_void_v<exit_t<R>>) {
+        resource.async_exit(ended.error());
+    } else {
+        suppressed = static_cast<bool>(resource.async_exit(ended.error()));
+    }
     if constexpr (ends_quietly<R>) {
         if (suppressed) {
             if constexpr (std::is_void_v<inner>)
@@ -228,7 +238,7 @@ struct with_arguments {
 /// true to suppress the body's exception, and replaces it by throwing another.
 /// Lifetime: an lvalue resource or body is referenced, a temporary or taken one kept until the end.
 /// Cancellation: reaches whatever the body, or the leaving, waits for.
-/// Cost: two frames from the pool, and two more for each resource.
+/// Cost: two frames from the pool, and one more for each resource.
 /// Example: `co_await aio::with(aio::timeout(5s), [&]() -> aio::task<> { co_await fetch(); });`
 /// See also: finally, timeout, task_group.
 template<class... X>

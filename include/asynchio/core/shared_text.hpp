@@ -24,6 +24,15 @@ public:
         std::memcpy(block_.get() + 1, text.data(), text.size());
     }
 
+    /// The same, but without memory there is no text.
+    static shared_text if_possible(std::string_view text) noexcept {
+        try {
+            return shared_text(text);
+        } catch (const std::bad_alloc&) {
+            return shared_text();
+        }
+    }
+
     std::string_view view() const noexcept {
         if (!block_) return {};
         return {reinterpret_cast<const char*>(block_.get() + 1), block_->size};

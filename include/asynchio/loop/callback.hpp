@@ -4,6 +4,7 @@
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/frame_pool.hpp>
@@ -144,8 +145,7 @@ private:
 /// @tparam Base callback or timed_callback.
 template<class Base, class F, class... Args>
 Base* make_callback(scheduler& owner, F&& f, Args&&... args) {
-    return new bound_callback<Base, std::decay_t<F>, std::decay_t<Args>...>(owner, std::forward<F>(f),
-                                                                            std::forward<Args>(args)...);
+    return new bound_callback<Base, copied_t<F>, copied_t<Args>...>(owner, pass_on<F>(f), pass_on<Args>(args)...);
 }
 
 template<class F>
@@ -154,6 +154,11 @@ constexpr bool is_null_callable(const F& f) noexcept {
         return static_cast<bool>(f == nullptr);
     else
         return false;
+}
+
+template<class F>
+constexpr bool is_null_callable(const taken<F>& f) noexcept {
+    return is_null_callable(f.value());
 }
 
 /// @throws std::invalid_argument naming the function that was given nothing to call.

@@ -33,7 +33,7 @@ public:
     /// @throws nothing but what copying the handler throws; nullptr restores the default.
     template<class Handler>
     void set(Handler&& handler) {
-        using kept = std::decay_t<Handler>;
+        using kept = copied_t<Handler>;
         if constexpr (std::is_null_pointer_v<kept>) {
             held_ = {};
         } else {
@@ -42,7 +42,7 @@ public:
             if (is_null_callable(handler))
                 held_ = {};
             else
-                held_ = counted_ptr<base>(new holder<kept>(std::forward<Handler>(handler)));
+                held_ = counted_ptr<base>(new holder<kept>(pass_on<Handler>(handler)));
         }
     }
 

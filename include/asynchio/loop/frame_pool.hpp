@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Memory for coroutine frames: recycled blocks of 64-byte size classes, carved from slabs. Depends on nothing but
-// operator new; the few atomic operations are the compiler's own, since <atomic> would cost every user 0.2 s.
+// Memory for coroutine frames: recycled blocks of 64-byte size classes, cut from slabs.
 
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/loop/frame_memory.hpp>
 
 #include <cstddef>
 #include <new>
@@ -26,47 +26,17 @@ inline constexpr bool pool_frames = true;
 
 namespace frame_memory {
 
-inline constexpr std::size_t frame_classes = 17; // index 1 to 16; 0 is unused
-
-/// A free block. It counts itself and those below it, down to one of the two ends.
-struct block {
-    block* next;
-    std::size_t depth;
-    block* next_magazine; // of the first of a magazine in the depot
-};
-inline constexpr std::size_t magazine_size = 1024;
-/// The end of every magazine; it alone has no next.
-inline constinit block end{nullptr, 0, nullptr};
-/// The end of a class of blocks that its thread has not used yet: the first block given back takes the slow path.
-inline constinit block untouched{nullptr, magazine_size - 1, nullptr};
-
-/// Blocks on top of each other.
-struct magazine {
-    block* first;
-
-    bool empty() const noexcept { return first->next == nullptr; }
-    std::size_t size() const noexcept { return empty() ? 0 : first->depth; }
-    void push(void* address) noexcept { first = new (address) block{first, first->depth + 1, nullptr}; }
-    /// Takes it into use: after this it ends as the others do.
-    void touch() noexcept {
-        if (first == &untouched) {
-            first = &end;
-        } else if (first->next == &untouched) {
-            first->next = &end;
-            first->depth = 1;
-        }
-    }
-};
+/// What a thread has.
 struct cache {
     void* held = nullptr;
     std::size_t held_size = 0;
-    std::ptrdiff_t blocks = 0; // carved or taken from the depot, minus given to it: in use, or in the magazines
+    std::ptrdiff_t blocks = 0; // cut or taken from the depot, minus given to it: in use, or in the magazines
     magazine loaded[frame_classes];
     magazine spare[frame_classes];
-    char* slab = nullptr;
-    char* slab_end = nullptr;
+    region uncut;
     std::size_t slabs = 0; // so far
     bool closed = false; // the thread is ending: blocks go to the depot at once
+    void (*ask)() = nullptr; // see frame_pool::ask_before_each
 
     constexpr cache() noexcept {
         for (std::size_t index = 0; index < frame_classes; ++index) {
@@ -74,23 +44,6 @@ struct cache {
             spare[index].first = &end;
         }
     }
-};
-/// What threads share. Slabs are linked so that leak checkers see them as reachable.
-struct depot {
-    bool busy = false;
-    block* full[frame_classes] = {};
-    block* slabs = nullptr;
-    std::ptrdiff_t live = 0; // of threads that have ended
-
-    struct guard {
-        depot& shared;
-        explicit guard(depot& d) noexcept : shared(d) {
-            while (__atomic_test_and_set(&shared.busy, __ATOMIC_ACQUIRE)) {}
-        }
-        guard(const guard&) = delete;
-        guard& operator=(const guard&) = delete;
-        ~guard() { __atomic_clear(&shared.busy, __ATOMIC_RELEASE); }
-    };
 };
 
 inline constinit thread_local cache local{};
@@ -103,14 +56,15 @@ inline constinit depot shared{};
 /// A thread takes and gives back blocks without any synchronisation: two magazines of up to 1,024 free blocks per
 /// class. Full magazines go to a depot that all threads share, and come back from there; so a block may be freed
 /// by another thread than the one that took it, also after that one has ended. Memory is kept for the next frame
-/// and not returned to the system: the process holds what its largest number of simultaneous frames needed.
+/// and not returned to the system: the process holds what its largest number of simultaneous frames needed. When frames
+/// of another size are needed, slabs of which nothing is in use are cut anew (see frame_memory::depot::recycle).
 /// Under AddressSanitizer every frame is an allocation of its own, so that misuse of a dead one is seen.
 ///
 /// Threads: all functions may be called on any thread.
 /// Cost: a handful of instructions; one `operator new` per slab, of 64 KiB at first and of 1 MiB when there are many.
 class frame_pool {
 public:
-    static constexpr std::size_t granule = 64;
+    static constexpr std::size_t granule = frame_memory::granule;
 
     /// @throws std::bad_alloc when the system has no memory.
     [[gnu::always_inline]] static void* allocate(std::size_t size) {
@@ -158,8 +112,17 @@ public:
         std::size_t free = 0;
         for (std::size_t index = 1; index < classes; ++index)
             free += mine.loaded[index].size() + mine.spare[index].size();
-        const depot::guard lock(frame_memory::shared);
-        return frame_memory::shared.live + mine.blocks - static_cast<std::ptrdiff_t>(free);
+        return frame_memory::shared.live() + mine.blocks - static_cast<std::ptrdiff_t>(free);
+    }
+
+    /// For tests: calls `ask()`, which may throw, before each block that this thread takes; null ends that. The blocks
+    /// lie in the depot meanwhile, so that each way goes past the place that asks.
+    static void ask_before_each(void (*ask)()) noexcept {
+        if (!pool_frames) return; // each is an operator new
+        empty_at_exit();
+        frame_memory::local.ask = ask;
+        frame_memory::local.closed = ask != nullptr;
+        if (ask != nullptr) give_all();
     }
 
 private:
@@ -175,7 +138,7 @@ private:
     using block = frame_memory::block;
     using magazine = frame_memory::magazine;
     using cache = frame_memory::cache;
-    using depot = frame_memory::depot;
+    using region = frame_memory::region;
     /// Empties the cache of a thread that ends. Made by the first slow path, so that `local` needs no destructor.
     struct reaper {
         reaper() = default;
@@ -206,19 +169,16 @@ private:
 
     [[gnu::noinline]] static void* refill(std::size_t index) {
         empty_at_exit();
+        if (frame_memory::local.ask != nullptr) frame_memory::local.ask();
         magazine& loaded = frame_memory::local.loaded[index];
         loaded.touch();
         if (!frame_memory::local.spare[index].empty()) {
             std::swap(loaded, frame_memory::local.spare[index]);
         } else {
-            const depot::guard lock(frame_memory::shared);
-            if (block* first = frame_memory::shared.full[index]) {
-                frame_memory::shared.full[index] = first->next_magazine;
-                loaded.first = first;
-                frame_memory::local.blocks += static_cast<std::ptrdiff_t>(first->depth);
-            }
+            loaded = frame_memory::shared.take(index);
+            frame_memory::local.blocks += static_cast<std::ptrdiff_t>(loaded.size());
         }
-        void* const taken = loaded.empty() ? carve(index) : detail::exchange(loaded.first, loaded.first->next);
+        void* const taken = loaded.empty() ? cut(index) : detail::exchange(loaded.first, loaded.first->next);
         if (frame_memory::local.closed) give_all();
         return taken;
     }
@@ -228,25 +188,19 @@ private:
         (void)&at_exit;
     }
 
-    static void* carve(std::size_t index) {
+    static void* cut(std::size_t index) {
         const std::size_t size = index * granule;
-        if (static_cast<std::size_t>(frame_memory::local.slab_end - frame_memory::local.slab) < size) {
-            // The rest serves small frames.
-            for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
-                frame_memory::local.loaded[1].touch();
-                frame_memory::local.loaded[1].push(frame_memory::local.slab);
-                ++frame_memory::local.blocks;
+        while (frame_memory::local.uncut.size() < size) {
+            frame_memory::shared.give(detail::exchange(frame_memory::local.uncut, region()));
+            if (frame_memory::shared.should_recycle()) {
+                give_magazines();
+                frame_memory::shared.recycle();
             }
-            const std::size_t slab_bytes = slab_size(frame_memory::local.slabs);
-            char* slab = static_cast<char*>(::operator new(slab_bytes, std::align_val_t(granule)));
+            frame_memory::local.uncut = frame_memory::shared.take_region(slab_size(frame_memory::local.slabs));
             ++frame_memory::local.slabs;
-            const depot::guard lock(frame_memory::shared);
-            frame_memory::shared.slabs = new (slab) block{frame_memory::shared.slabs, 0, nullptr};
-            frame_memory::local.slab = slab + granule;
-            frame_memory::local.slab_end = slab + slab_bytes;
         }
         ++frame_memory::local.blocks;
-        return detail::exchange(frame_memory::local.slab, frame_memory::local.slab + size);
+        return frame_memory::local.uncut.cut(size);
     }
 
     [[gnu::noinline]] static void rotate(std::size_t index) noexcept {
@@ -269,32 +223,30 @@ private:
         settle();
     }
 
-    /// The same with all that is here, also what is not carved yet.
-    static void give_all() noexcept {
+    /// All that is here, but what is not cut.
+    static void give_magazines() noexcept {
         for (std::size_t index = 1; index < classes; ++index) {
             give(index, frame_memory::local.spare[index]);
-            give_last(index);
+            frame_memory::local.loaded[index].touch();
+            give(index, frame_memory::local.loaded[index]);
+            frame_memory::local.loaded[index].first = &frame_memory::untouched;
         }
-        magazine rest{&frame_memory::end};
-        for (; frame_memory::local.slab != frame_memory::local.slab_end; frame_memory::local.slab += granule) {
-            rest.push(frame_memory::local.slab);
-            ++frame_memory::local.blocks;
-        }
-        give(1, rest);
+    }
+    /// Also that.
+    static void give_all() noexcept {
+        give_magazines();
+        frame_memory::shared.give(detail::exchange(frame_memory::local.uncut, region()));
         settle();
     }
 
     static void settle() noexcept {
-        const depot::guard lock(frame_memory::shared);
-        frame_memory::shared.live += detail::exchange(frame_memory::local.blocks, 0);
+        frame_memory::shared.settle(detail::exchange(frame_memory::local.blocks, std::ptrdiff_t(0)));
     }
 
     static void give(std::size_t index, magazine& full) noexcept {
         if (full.empty()) return;
         frame_memory::local.blocks -= static_cast<std::ptrdiff_t>(full.size());
-        const depot::guard lock(frame_memory::shared);
-        full.first->next_magazine = frame_memory::shared.full[index];
-        frame_memory::shared.full[index] = detail::exchange(full.first, &frame_memory::end);
+        frame_memory::shared.give(index, full);
     }
 };
 

@@ -77,9 +77,9 @@ using repeated_call_ptr = owner<repeated_call, repeated_call::remover>;
 template<class F>
 repeated_call* repeated_call::make(scheduler& loop, F&& f) {
     struct bound final : repeated_call {
-        bound(scheduler& owner, F&& callable) : repeated_call(owner), f(std::forward<F>(callable)) {}
+        bound(scheduler& owner, F&& callable) : repeated_call(owner), f(pass_on<F>(callable)) {}
         void call() override { f(); }
-        std::decay_t<F> f;
+        copied_t<F> f;
     };
     return new bound(loop, std::forward<F>(f));
 }

@@ -98,8 +98,9 @@ private:
     /// Those who read and write; the first error cancels the others.
     class conversation final : public detail::crew {
     public:
-        void add(task<> part) {
-            make_room();
+        using crew::make_room;
+        void add(task<> part) { // when there is room for all: nothing of it can fail
+            if (!part) return;
             const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
             adopt(*started.completion());
         }
@@ -180,10 +181,16 @@ private:
         require_input(state, input);
         if (!state->input) state->input.emplace(std::move(input));
         conversation parts;
-        if (usable(state->in()) && state->in()->native_handle() >= 0) parts.add(feed(state));
-        if (usable(state->out())) parts.add(collect(*state->out()));
-        if (usable(state->err())) parts.add(collect(*state->err()));
-        co_await parts.end();
+        task<> all_ended = parts.end(); // without memory for this and all of them, none begins
+        task<> in, out, err;
+        if (usable(state->in()) && state->in()->native_handle() >= 0) in = feed(state);
+        if (usable(state->out())) out = collect(*state->out());
+        if (usable(state->err())) err = collect(*state->err());
+        parts.make_room(3);
+        parts.add(std::move(in));
+        parts.add(std::move(out));
+        parts.add(std::move(err));
+        co_await std::move(all_ended);
         co_await ended(state);
         process_output all;
         if (usable(state->out())) all.out = detail::channel_of(*state->out()).buffer().view();

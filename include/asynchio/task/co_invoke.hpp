@@ -4,8 +4,10 @@
 // A task from anything that can be started: a task, an awaitable, or a callable with arguments.
 
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/functional.hpp>
 #include <asynchio/core/owner.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <memory>
@@ -59,7 +61,9 @@ task<typename kept_result<await_result_t<A>>::type> await_kept(std::remove_refer
 template<class X, class... Args>
 decltype(auto) as_task(X&& x, Args&&... args) {
     using kept = std::decay_t<X>;
-    if constexpr (is_task<kept> && sizeof...(Args) == 0) {
+    if constexpr (is_taken<X> || (is_taken<Args> || ...)) {
+        return as_task(pass_on<X>(x), pass_on<Args>(args)...);
+    } else if constexpr (is_task<kept> && sizeof...(Args) == 0) {
         static_assert(!std::is_lvalue_reference_v<X>,
                       "a task is given up to who runs it: write std::move(t), or make a handle with create_task");
         return std::forward<X>(x);
@@ -87,12 +91,13 @@ decltype(auto) as_task(X&& x, Args&&... args) {
 } // namespace detail
 
 /// A task that calls `f(args...)` when it is awaited and awaits what that returns. Callable and arguments are copied
-/// in, passed as rvalues, and destroyed when it ends; so a coroutine lambda with captures is safe.
+/// in (or moved: see take), passed as rvalues, and destroyed when it ends; so a coroutine lambda with captures is safe.
 ///
 /// Cost: one frame beside that of `f`.
-/// Example: `task<int> later = co_invoke([x = std::move(x)]() -> task<int> { co_return co_await use(*x); });`
+/// Example: `auto use = [x]() -> task<int> { co_return co_await send(x); }; task<int> later = co_invoke(take(use));`
 template<class F, class... Args>
 auto co_invoke(F&& f, Args&&... args) {
+    detail::check_awaited_arguments<F, Args...>();
     return detail::as_task(std::forward<F>(f), std::forward<Args>(args)...);
 }
 

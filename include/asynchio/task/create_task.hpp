@@ -95,7 +95,9 @@ concept named = sizeof...(X) == 2 && requires {
 template<class First, class... Rest>
 auto make_task_from(event_loop& loop, task_options options, bool is_eager, std::source_location created, First&& first,
                     Rest&&... rest) {
-    if constexpr (std::is_same_v<std::decay_t<First>, task_options>) {
+    if constexpr (is_taken<First> || (is_taken<Rest> || ...)) {
+        return make_task_from(loop, options, is_eager, created, pass_on<First>(first), pass_on<Rest>(rest)...);
+    } else if constexpr (std::is_same_v<std::decay_t<First>, task_options>) {
         return make_task_from(loop, first, is_eager, created, std::forward<Rest>(rest)...);
     } else if constexpr (std::is_same_v<std::decay_t<First>, eager_t>) {
         return make_task_from(loop, options, true, created, std::forward<Rest>(rest)...);

@@ -39,17 +39,20 @@ protected:
     crew() = default;
     virtual ~crew() {
         while (member* each = children_.pop_front()) each->leave();
+        while (member* each = spare_.pop_front()) delete each;
     }
 
     /// What child_ended is told is over, or was cancelled, or failed.
     virtual void child_ended(frame& child) noexcept = 0;
 
-    /// Before a child is made: from now on adopt cannot fail.
-    void make_room() {
-        if (spare_ == nullptr) spare_ = make_owner<member>(*this);
+    /// Before a child is made: from now on adopt cannot fail. Before `count` that start together: who cannot start all is
+    /// to start none.
+    void make_room(std::size_t count = 1) {
+        for (const member* each = spare_.front(); each != nullptr && count > 0; each = spare_.after(*each)) --count;
+        for (; count > 0; --count) spare_.push_back(*new member(*this));
     }
     void adopt(completion& task) noexcept {
-        member& child = *spare_.release();
+        member& child = *spare_.pop_front();
         child.task = static_cast<frame*>(&task);
         ++task.references;
         ++running_;
@@ -106,7 +109,7 @@ private:
     };
 
     intrusive_list<member> children_;
-    owner<member> spare_;
+    intrusive_list<member> spare_;
     std::size_t running_ = 0;
     all_ended* waiting_ = nullptr;
 };

@@ -48,11 +48,11 @@ public:
     }
 
     /// Asks to stop: whatever is awaited right now throws cancelled_error in the next iteration. A future is
-    /// cancelled at once. @param message seen in cancelled_error::message().
+    /// cancelled at once. @param message seen in cancelled_error::message(); without memory for it there is none.
     /// @return false if it is done already, so that nothing happens.
     bool cancel(std::string_view message = {}) const {
         detail::completion& c = get("cancel");
-        return detail::cancel_completion(c, detail::shared_text(message));
+        return detail::cancel_completion(c, detail::shared_text::if_possible(message));
     }
 
     /// The exception it ended with, null if it has a value.
@@ -98,9 +98,9 @@ protected:
         detail::require_callable(f, "add_done_callback");
         if (c.loop == nullptr || c.loop->closing())
             throw std::logic_error("add_done_callback: Event loop is closed");
-        using callable = std::decay_t<F>;
+        using callable = detail::copied_t<F>;
         struct bound final : detail::done_callback {
-            explicit bound(F&& given) : f(std::forward<F>(given)) {}
+            explicit bound(F&& given) : f(detail::pass_on<F>(given)) {}
             void call(detail::completion& source) override {
                 if constexpr (std::is_invocable_v<callable&, Handle>) {
                     ++source.references;

@@ -3,20 +3,15 @@
 
 // Making each system call of a program fail, with each error that it can have.
 
-#include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/task/runner.hpp>
-#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/audit.hpp>
+#include <asynchio/testing/detail/patience.hpp>
 #include <asynchio/testing/faults.hpp>
 #include <asynchio/testing/policies.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <exception>
-#include <sstream>
-#include <stdexcept>
 #include <string>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -74,39 +69,6 @@ private:
     event_loop& loop_;
 };
 
-/// @return whether the main task ends. What is under way in the system gets a moment before virtual time goes on.
-template<class Handle>
-bool run_patiently(event_loop& loop, const Handle& main) {
-    constexpr asynchio::detail::nanoseconds_count moment = 1'000'000;
-    constexpr int most_idle = 500;
-    const event_loop::running_scope scope(loop);
-    for (int idle = 0; !main.done() && idle < most_idle;) {
-        if (loop.run_once(false)) {
-            idle = 0;
-            continue;
-        }
-        loop.outside().sleep_at_most(moment);
-        if (loop.run_once(false)) continue;
-        if (loop.is_stuck())
-            ++idle;
-        else
-            loop.run_once();
-    }
-    return main.done();
-}
-
-/// An audit that finds as much as `before`, if there is one to be had: a thread that has done its work may hold a loop's
-/// mailbox for a moment.
-inline audit_report audit_after(const audit_report& before) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    for (;;) {
-        const audit_report after = audit();
-        if ((after.loops == before.loops && after.threads == before.threads) || std::chrono::steady_clock::now() > end)
-            return after;
-        ::usleep(50);
-    }
-}
-
 template<class Scenario>
 faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, const errno_plan& plan) {
     faults faulty;
@@ -121,22 +83,9 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
     faulty_run run(faulty.hit(), at, nullptr);
     const std::string point = "for_each_errno, call " + std::to_string(at) + " (" + run.what.call + ", error " +
                               std::to_string(run.what.error) + "): ";
-    if (!ended) {
-        std::ostringstream tasks;
-        debug::dump_tasks(tasks, loop);
-        loop.set_exception_handler([](event_loop&, const exception_context&) {});
-        loop.close(); // the runner would wait for what hangs
-        throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
-    }
+    if (!ended) give_up_on(loop, point);
     run.error = main.cancelled() ? std::make_exception_ptr(cancelled_error()) : main.exception();
-    bool usable = false;
-    r.run(
-        [](bool* ran) -> task<> {
-            co_await yield();
-            *ran = true;
-        },
-        &usable);
-    if (!usable) throw std::logic_error(point + "the loop does not run any more");
+    require_usable(r, point);
     if (run.what.call.empty() && run.error) std::rethrow_exception(run.error); // what fails untouched fails
     return run;
 }
@@ -161,12 +110,9 @@ errno_report for_each_errno(Scenario scenario, errno_plan plan = {}) {
     for (std::size_t at = 1;; ++at) {
         for (std::size_t choice = 0;; ++choice) {
             faulty_run run = detail::run_faulty(scenario, at, choice, plan);
-            const audit_report after = detail::audit_after(before);
-            if (after.frames != before.frames || after.loops != before.loops || after.threads != before.threads ||
-                after.descriptors != before.descriptors)
-                throw std::logic_error("for_each_errno, call " + std::to_string(at) + " (" + run.what.call +
-                                       ", error " + std::to_string(run.what.error) + "): something is still alive\n" +
-                                       after.to_string());
+            detail::require_same(before, detail::audit_after(before),
+                                 "for_each_errno, call " + std::to_string(at) + " (" + run.what.call + ", error " +
+                                     std::to_string(run.what.error) + "): ");
             if (run.what.call.empty()) {
                 if (choice == 0) return report;
                 break; // it has no more errors

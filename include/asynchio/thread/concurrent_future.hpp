@@ -37,9 +37,9 @@ public:
 
 /// Shared by the futures and by the loop's side. The first of value, exception and cancellation counts.
 template<class T>
-class concurrent_state : public counted_object<concurrent_state<T>> {
+class concurrent_state : public counted_object<concurrent_state<T>>, private ready_item {
 public:
-    explicit concurrent_state(loop_ref l) noexcept : loop(std::move(l)) {}
+    explicit concurrent_state(loop_ref l) noexcept : ready_item(&cancel_task), loop(std::move(l)) {}
     ~concurrent_state() {
         while (concurrent_callback* each = callbacks_.pop_front()) delete each;
     }
@@ -83,6 +83,15 @@ public:
         result_.set_error(nullptr, result_.cancelled());
     }
 
+    /// Any thread: cancels it, and has the loop cancel the task. Takes no memory. @return false if it was done already.
+    bool cancel() noexcept {
+        if (!settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); }))
+            return false;
+        counted_ptr<concurrent_state> on_its_way = this->share();
+        if (loop.post(*this)) static_cast<void>(on_its_way.release()); // else the loop is closed, and the task with it
+        return true;
+    }
+
     bool done() const noexcept {
         const std::unique_lock lock(mutex_);
         return done_;
@@ -116,17 +125,26 @@ public:
     any_task_handle task;
 
 private:
+    static void cancel_task(ready_item& item) noexcept {
+        const counted_ptr<concurrent_state> self(static_cast<concurrent_state*>(&item));
+        if (self->task) self->task.cancel();
+    }
+
     /// The loop's exception handler hears of it.
     void callback_failed() const noexcept {
         const std::exception_ptr error = std::current_exception();
         try {
             loop.call_soon_threadsafe([error] { std::rethrow_exception(error); });
         } catch (...) { // it is closed
-            exception_context context;
-            context.message = "Exception in callback of a concurrent_future";
-            context.exception = error;
-            print_exception_context(context);
+            print(error);
         }
+    }
+    static void print(const std::exception_ptr& error) noexcept try {
+        exception_context context;
+        context.message = "Exception in callback of a concurrent_future";
+        context.exception = error;
+        print_exception_context(context);
+    } catch (...) { // no memory for a report
     }
 
     mutable std::mutex mutex_;
@@ -192,18 +210,7 @@ public:
 
     /// Cancels it at once, and then, on the loop, the task behind it. @return false if it was done already.
     bool cancel() const {
-        auto& state = get_state("cancel");
-        const bool first = state.settle([](outcome<T>& result) {
-            result.set_error(std::make_exception_ptr(cancelled_error()), true);
-        });
-        if (!first) return false;
-        try {
-            state.loop.call_soon_threadsafe([shared = state_] {
-                if (shared->task) shared->task.cancel();
-            });
-        } catch (const std::logic_error&) { // the loop is closed, and the task with it
-        }
-        return true;
+        return get_state("cancel").cancel();
     }
 
     /// Calls `f(future)` or `f()` when it is done: on the thread that ends it, or here and now if it is done. What it
@@ -211,18 +218,19 @@ public:
     template<class F>
     void add_done_callback(F f) const {
         auto& state = get_state("add_done_callback");
-        static_assert(std::is_invocable_v<F&, concurrent_future> || std::is_invocable_v<F&>,
+        using callable = detail::copied_t<F>;
+        static_assert(std::is_invocable_v<callable&, concurrent_future> || std::is_invocable_v<callable&>,
                       "a done callback is called with the concurrent_future, or with nothing");
         detail::require_callable(f, "add_done_callback");
         struct callback final : detail::concurrent_callback {
-            callback(F&& g, detail::concurrent_state<T>& of) : f(std::move(g)), state(of) {}
+            callback(F&& g, detail::concurrent_state<T>& of) : f(detail::pass_on<F>(g)), state(of) {}
             void call() override {
-                if constexpr (std::is_invocable_v<F&, concurrent_future>)
+                if constexpr (std::is_invocable_v<callable&, concurrent_future>)
                     f(concurrent_future(state.share()));
                 else
                     f();
             }
-            F f;
+            callable f;
             detail::concurrent_state<T>& state;
         };
         auto waiting = detail::make_owner<callback>(std::move(f), state);

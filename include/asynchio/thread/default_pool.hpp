@@ -4,12 +4,13 @@
 // The pool that a loop starts when it is first needed, and ends with itself.
 
 #include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 
 #include <cstdio>
-#include <memory>
 #include <stdexcept>
+#include <utility>
 
 namespace asynchio {
 
@@ -19,7 +20,7 @@ namespace detail {
 class loop_pool : public service {
 public:
     loop_pool(event_loop& loop, std::size_t most, thread_pool_options options)
-        : mailbox_(loop.ref()), core_(new pool_core(most, options.spin.count())) {}
+        : waker_(new waker(loop.ref())), core_(new pool_core(most, options.spin.count())) {}
     loop_pool(const loop_pool&) = delete;
     loop_pool& operator=(const loop_pool&) = delete;
     ~loop_pool() override {
@@ -31,17 +32,7 @@ public:
     }
 
     /// The threads end, and the last one wakes the loop.
-    void close() noexcept override {
-        struct waker final : pool_watcher, ready_item {
-            explicit waker(const loop_ref& l) noexcept
-                : ready_item([](ready_item& item) noexcept { delete static_cast<waker*>(&item); }), loop(l) {}
-            void ended() noexcept override {
-                if (!loop_ref(loop).post(*this)) delete this;
-            }
-            loop_ref loop;
-        };
-        core_->close(new (std::nothrow) waker(mailbox_));
-    }
+    void close() noexcept override { core_->close(waker_.release()); }
     bool closed() const noexcept override { return core_->has_ended(); }
     /// A thread is in a call that does not end: it is left behind.
     void give_up() noexcept override {
@@ -55,7 +46,17 @@ protected:
     bool given_up_ = false;
 
 private:
-    loop_ref mailbox_;
+    /// Wakes the loop, and frees itself.
+    struct waker final : pool_watcher, ready_item {
+        explicit waker(loop_ref l) noexcept
+            : ready_item([](ready_item& item) noexcept { delete static_cast<waker*>(&item); }), loop(std::move(l)) {}
+        void ended() noexcept override {
+            if (!loop_ref(loop).post(*this)) delete this;
+        }
+        loop_ref loop;
+    };
+
+    owner<waker> waker_; // made with the pool: it ends without memory
     counted_ptr<pool_core> core_;
 };
 

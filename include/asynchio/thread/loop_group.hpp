@@ -3,6 +3,7 @@
 
 // One loop per thread: for programs that one thread is not enough for.
 
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/core/owner_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -59,11 +60,12 @@ public:
     loop_ref loop(std::size_t index) const { return member_at(index).loop; }
 
     /// Makes a task on loop number `index`: of a task, another awaitable, or `f(args...)`, which is called there with
-    /// arguments that are copied. @return its future; co_await it through wrap_future.
+    /// arguments that are copied (or moved: see take). @return its future; co_await it through wrap_future.
     /// @throws std::out_of_range if there is no such loop; std::logic_error when the group is being closed: nothing was
     /// started then.
     template<class X, class... Args>
     auto submit(std::size_t index, X&& x, Args&&... args) {
+        detail::check_awaited_arguments<X, Args...>();
         member& to = member_at(index);
         auto work = detail::as_task(std::forward<X>(x), std::forward<Args>(args)...);
         const std::lock_guard lock(to.entry);
@@ -74,6 +76,7 @@ public:
     /// The same on the loops in turn.
     template<class X, class... Args>
     requires(!std::is_integral_v<std::remove_cvref_t<X>>) auto submit(X&& x, Args&&... args) {
+        detail::check_awaited_arguments<X, Args...>();
         const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed) % size();
         return submit(index, std::forward<X>(x), std::forward<Args>(args)...);
     }

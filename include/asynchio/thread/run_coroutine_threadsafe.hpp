@@ -3,6 +3,7 @@
 
 // Starting a task on a loop from another thread.
 
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
@@ -75,6 +76,7 @@ private:
 /// Cost: three allocations and a wake-up if the loop sleeps.
 template<class X>
 auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
+    detail::check_awaited_arguments<X>();
     auto started = detail::as_task(std::forward<X>(x));
     using T = typename decltype(started)::value_type;
     detail::counted_ptr<detail::concurrent_state<T>> state(new detail::concurrent_state<T>(loop));
@@ -82,11 +84,13 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
         [](task<T> coroutine, detail::settle_at_end<T> end) {
             detail::concurrent_state<T>& shared = end.state();
             if (shared.cancelled()) return; // before it began
+            task_handle<T> handle;
             try {
-                const task_handle<T> handle = create_task(std::move(coroutine));
+                handle = create_task(std::move(coroutine));
                 shared.task = handle;
                 handle.add_done_callback(std::move(end));
             } catch (...) {
+                if (handle) handle.cancel(); // it never enters its body
                 shared.settle([](outcome<T>& result) { result.set_error(std::current_exception(), false); });
                 throw; // the loop's exception handler hears of it too
             }

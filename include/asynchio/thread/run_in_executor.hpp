@@ -3,6 +3,7 @@
 
 // A blocking call in a thread of a given pool, as a future.
 
+#include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/functional.hpp>
 #include <asynchio/core/late_value.hpp>
@@ -10,6 +11,7 @@
 #include <asynchio/core/owner.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/default_pool.hpp>
 #include <asynchio/thread/detail/held_by_loop.hpp>
@@ -312,7 +314,7 @@ task<> close_pool(counted_ptr<pool_core> core) {
 } // namespace detail
 
 /// Calls `f(args...)` in a thread of `pool` and gives a future for its result, at once. Callable and arguments are
-/// copied in and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+/// copied in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
 ///
 /// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
 /// result dropped.
@@ -322,19 +324,21 @@ task<> close_pool(counted_ptr<pool_core> core) {
 /// Cost: two allocations. See also: to_thread.
 template<class F, class... Args>
 auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
+    detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
-    return detail::executor_call<std::decay_t<F>, std::decay_t<Args>...>::start(
-        get_running_loop(), pool.core(), std::forward<F>(f), std::forward<Args>(args)...);
+    return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
+        get_running_loop(), pool.core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
 /// The same in the loop's default pool.
 template<class F, class... Args>
     requires(!std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
 auto run_in_executor(F&& f, Args&&... args) {
+    detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
     event_loop& loop = get_running_loop();
-    return detail::executor_call<std::decay_t<F>, std::decay_t<Args>...>::start(
-        loop, detail::default_pool::of(loop).core(), std::forward<F>(f), std::forward<Args>(args)...);
+    return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
+        loop, detail::default_pool::of(loop).core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
 template<class>

@@ -80,6 +80,43 @@ private:
     std::atomic<bool> unwanted_ = false;
 };
 
+/// What a concurrent_future ended with, on its way to a loop. Made beforehand: what is on its way needs no memory.
+/// Frees itself.
+template<class T>
+class followed_result final : private ready_item {
+public:
+    followed_result(loop_ref to, concurrent_future<T> source, held_future<T>& held) noexcept
+        : ready_item(&arrived), box_(std::move(to)), source_(std::move(source)), held_(held) {}
+
+    /// On the thread that ends it.
+    static void send(owner<followed_result> self) noexcept {
+        const loop_ref box = self->box_;
+        if (box.post(*self)) static_cast<void>(self.release());
+    }
+
+private:
+    static void arrived(ready_item& item) noexcept {
+        const owner<followed_result> self(&static_cast<followed_result&>(item));
+        const future<T> target = self->held_.target;
+        self->held_.let_go();
+        if (target.done() || self->box_.get()->closing()) return;
+        try {
+            if constexpr (std::is_void_v<T>) {
+                self->source_.get();
+                target.set_result();
+            } else {
+                target.set_result(self->source_.get());
+            }
+        } catch (...) {
+            target.set_exception(std::current_exception());
+        }
+    }
+
+    loop_ref box_;
+    concurrent_future<T> source_;
+    held_future<T>& held_;
+};
+
 } // namespace detail
 
 /// A future of the running loop that follows a concurrent_future: its result is copied over, through the loop's
@@ -87,32 +124,20 @@ private:
 /// cancelled, is dropped. Virtual time does not wait for it.
 template<class T>
 future<T> wrap_future(const concurrent_future<T>& source) {
-    const loop_ref here = get_running_loop().ref();
+    event_loop& loop = get_running_loop();
     future<T> followed;
     followed.add_done_callback([source](const future<T>& done) {
         if (done.cancelled()) source.cancel();
     });
-    auto& held = detail::held_by_loop::make<detail::held_future<T>>(get_running_loop(), followed);
-    source.add_done_callback([here, &held](const concurrent_future<T>& done) {
-        try {
-            here.call_soon_threadsafe([&held, done] {
-                const future<T> target = held.target;
-                held.let_go();
-                if (target.done()) return;
-                try {
-                    if constexpr (std::is_void_v<T>) {
-                        done.get();
-                        target.set_result();
-                    } else {
-                        target.set_result(done.get());
-                    }
-                } catch (...) {
-                    target.set_exception(std::current_exception());
-                }
-            });
-        } catch (const std::logic_error&) { // closed
-        }
-    });
+    auto& held = detail::held_by_loop::make<detail::held_future<T>>(loop, followed);
+    try {
+        auto result = detail::make_owner<detail::followed_result<T>>(loop.ref(), source, held);
+        source.add_done_callback(
+            [result = std::move(result)]() mutable { detail::followed_result<T>::send(std::move(result)); });
+    } catch (...) {
+        held.let_go();
+        throw;
+    }
     return followed;
 }
 

@@ -65,15 +65,18 @@ public:
     /// While there is an item. `Result` is T or an optional. @throws what moving throws: the item stays.
     template<class Result>
     Result take() {
+        after_taking finished{*this};
+        stored item = items_.pop_front();
         if constexpr (boxed) {
-            Result item(std::move(*items_.front()));
-            static_cast<void>(items_.pop_front());
-            taken();
-            return item;
+            try {
+                return Result(std::move(*item)); // no local: g++ 12 would move it once more, when the item is gone
+            } catch (...) {
+                items_.push_front(std::move(item)); // where it was: there is room
+                finished.nothing_gone = true;
+                throw;
+            }
         } else {
-            Result item(items_.pop_front());
-            taken();
-            return item;
+            return Result(std::move(item));
         }
     }
     template<class Result>
@@ -164,6 +167,15 @@ private:
         place.wait(lock, deadline);
         return line.leave(place) ? standing::waiting : place.standing;
     }
+
+    /// Ends a call that takes an item, when what it gives has been made.
+    struct after_taking {
+        threadsafe_queue_core& queue;
+        bool nothing_gone = false;
+        ~after_taking() {
+            if (!nothing_gone) queue.taken();
+        }
+    };
 
     /// An item has gone.
     void taken() noexcept {

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Leaving a block without memory.
+
+#include <asynchio/task/frame.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <utility>
+
+namespace asynchio::detail {
+
+/// The end of a block whose children must not outlive it, made when it is entered: leaving needs no memory then.
+template<class T>
+class prepared_exit {
+public:
+    prepared_exit() noexcept = default;
+    prepared_exit(const prepared_exit&) = delete;
+    prepared_exit& operator=(const prepared_exit&) = delete;
+    ~prepared_exit() {
+        if (auto* unused = exit_.release()) discard_frame(*unused);
+    }
+
+    void prepare(task<T> exit) noexcept { exit_ = std::move(exit); }
+    explicit operator bool() const noexcept { return static_cast<bool>(exit_); }
+    task<T> take() noexcept { return std::move(exit_); }
+
+private:
+    task<T> exit_;
+};
+
+} // namespace asynchio::detail

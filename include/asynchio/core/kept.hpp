@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How what is passed to a call that goes on later is kept. See take.
+
+#include <type_traits>
+#include <utility>
+
+namespace asynchio {
+
+/// What take() gives: its value goes where it is passed.
+template<class T>
+class taken {
+public:
+    explicit taken(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_(std::move(value)) {}
+    T release() && { return std::move(value_); }
+    const T& value() const noexcept { return value_; }
+    T&& pass_on() noexcept { return std::move(value_); }
+
+private:
+    T value_;
+};
+
+namespace detail {
+
+template<class T>
+inline constexpr bool is_taken = false;
+template<class T>
+inline constexpr bool is_taken<taken<T>> = true;
+
+template<class T>
+struct kept {
+    using type = std::conditional_t<std::is_lvalue_reference_v<T>, T, std::remove_cvref_t<T>>;
+};
+template<class T>
+struct kept<taken<T>> {
+    using type = T;
+};
+
+/// How a combinator keeps an argument forwarded as `T&&`: an lvalue by reference, a taken or temporary one by value.
+template<class T>
+using kept_t = typename kept<T>::type;
+
+template<class T>
+kept_t<T> keep(std::remove_reference_t<T>& given) {
+    if constexpr (is_taken<T>)
+        return std::move(given).release();
+    else
+        return static_cast<T&&>(given);
+}
+
+/// How a call that copies its arguments keeps one: a taken one as what was taken.
+template<class T>
+using copied_t = std::decay_t<kept_t<T>>;
+
+/// The argument itself, for such a call: what was taken as an rvalue.
+template<class T>
+decltype(auto) pass_on(std::remove_reference_t<T>& given) noexcept {
+    if constexpr (is_taken<T>)
+        return given.pass_on();
+    else
+        return static_cast<T&&>(given);
+}
+
+} // namespace detail
+
+} // namespace asynchio

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Memory that runs out when a test wants it.
+
+#include <asynchio/loop/frame_pool.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace asynchio::testing {
+
+/// Lets the n-th allocation of a program fail, or all from the n-th on.
+///
+/// A header cannot replace the global operator new, so the test program does, in one of its source files:
+///
+///     using faults = asynchio::testing::allocation_faults;
+///     void* operator new(std::size_t size) { return faults::allocate(size); }
+///     void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return faults::allocate_or_null(size); }
+///     void* operator new(std::size_t size, std::align_val_t alignment) { return faults::allocate(size, alignment); }
+///     void operator delete(void* address) noexcept { faults::deallocate(address); }
+///     void operator delete(void* address, std::size_t) noexcept { faults::deallocate(address); }
+///     void operator delete(void* address, const std::nothrow_t&) noexcept { faults::deallocate(address); }
+///     void operator delete(void* address, std::align_val_t) noexcept { faults::deallocate(address); }
+///     void operator delete(void* address, std::size_t, std::align_val_t) noexcept { faults::deallocate(address); }
+///
+/// The array forms call these. With g++ each of them wants `[[gnu::noinline]]`: it warns of a free() that it sees behind
+/// a new.
+///
+/// Behaviour: what counts is each call of these, on any thread, and between start() and stop() each coroutine frame and
+/// call that the thread that called start() takes from the library's pool, whether the pool has a block or not. What the
+/// language's runtime allocates for an exception that is thrown does not count; nor does what C libraries take.
+/// Threads: any may allocate; start() and stop() belong to one.
+/// See also: for_each_allocation_failure.
+class allocation_faults {
+public:
+    // For the program's operator new and operator delete
+
+    /// Memory of that size. @throws std::bad_alloc: there is none, or it is the one that fails.
+    static void* allocate(std::size_t size) {
+        void* const address = allocate_or_null(size);
+        if (address == nullptr) throw std::bad_alloc();
+        return address;
+    }
+    static void* allocate(std::size_t size, std::align_val_t alignment) {
+        const auto boundary = static_cast<std::size_t>(alignment);
+        const std::size_t whole = (size + boundary - 1) / boundary * boundary;
+        void* const address = fails() ? nullptr : std::aligned_alloc(boundary, whole);
+        if (address == nullptr) throw std::bad_alloc();
+        return address;
+    }
+    /// The same, with null in place of an exception.
+    static void* allocate_or_null(std::size_t size) noexcept {
+        return fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
+    }
+    static void deallocate(void* address) noexcept { std::free(address); }
+
+    // For tests
+
+    /// From now on the `nth` allocation fails, counted from 1, and with `all_later` also those behind it.
+    /// 0: none fails, they are only counted.
+    static void start(std::size_t nth, bool all_later = false) noexcept {
+        made_ = 0;
+        met_ = false;
+        at_ = nth;
+        all_later_ = all_later;
+        active_ = true;
+        asynchio::detail::frame_pool::ask_before_each(&ask);
+    }
+    /// Nothing fails from now on.
+    static void stop() noexcept {
+        asynchio::detail::frame_pool::ask_before_each(nullptr);
+        active_ = false;
+    }
+    /// Whether one has failed since start().
+    static bool met() noexcept { return met_; }
+    /// How many allocations there were since start(), up to stop().
+    static std::size_t made() noexcept { return made_; }
+
+    /// While it lives, on the thread that called start(), nothing fails and nothing is counted: for a test's own
+    /// business in between. Only between start() and stop().
+    class pause {
+    public:
+        pause() noexcept { set(false); }
+        pause(const pause&) = delete;
+        pause& operator=(const pause&) = delete;
+        ~pause() { set(true); }
+
+    private:
+        static void set(bool active) noexcept {
+            active_ = active;
+            asynchio::detail::frame_pool::ask_before_each(active ? &ask : nullptr);
+        }
+    };
+
+    /// Whether the program's operator new is made as above.
+    static bool installed() {
+        const std::size_t before = made_;
+        const bool was_active = active_.exchange(true);
+        const std::size_t at = at_.exchange(0);
+        const bool all = all_later_.exchange(false);
+        ::operator delete(::operator new(1));
+        at_ = at;
+        all_later_ = all;
+        active_ = was_active;
+        return made_.exchange(before) != before;
+    }
+
+private:
+    static bool fails() noexcept {
+        if (!active_.load(std::memory_order_relaxed)) return false;
+        const std::size_t number = ++made_;
+        const std::size_t at = at_.load(std::memory_order_relaxed);
+        if (at == 0 || number < at || (number > at && !all_later_.load(std::memory_order_relaxed))) return false;
+        met_ = true;
+        return true;
+    }
+    static void ask() {
+        if (fails()) throw std::bad_alloc();
+    }
+
+    static inline constinit std::atomic<bool> active_ = false;
+    static inline constinit std::atomic<bool> all_later_ = false;
+    static inline constinit std::atomic<bool> met_ = false;
+    static inline constinit std::atomic<std::size_t> at_ = 0;
+    static inline constinit std::atomic<std::size_t> made_ = 0;
+};
+
+} // namespace asynchio::testing

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How tests that break things find out that a program hangs, leaves something, or has broken its loop.
+
+#include <asynchio/debug/dump_tasks.hpp>
+#include <asynchio/task/runner.hpp>
+#include <asynchio/task/yield.hpp>
+#include <asynchio/testing/audit.hpp>
+
+#include <chrono>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <unistd.h>
+
+namespace asynchio::testing::detail {
+
+/// @return whether the main task ends. What is under way in the system gets a moment before virtual time goes on.
+template<class Handle>
+bool run_patiently(event_loop& loop, const Handle& main) {
+    constexpr asynchio::detail::nanoseconds_count moment = 1'000'000;
+    constexpr int most_idle = 500;
+    const event_loop::running_scope scope(loop);
+    for (int idle = 0; !main.done() && idle < most_idle;) {
+        if (loop.run_once(false)) {
+            idle = 0;
+            continue;
+        }
+        loop.outside().sleep_at_most(moment);
+        if (loop.run_once(false)) continue;
+        if (loop.is_stuck())
+            ++idle;
+        else
+            loop.run_once();
+    }
+    return main.done();
+}
+
+/// Ends the loop of a scenario that hangs, for which the runner would wait. @throws std::logic_error that says so.
+[[noreturn]] inline void give_up_on(event_loop& loop, const std::string& point) {
+    std::ostringstream tasks;
+    debug::dump_tasks(tasks, loop);
+    loop.set_exception_handler([](event_loop&, const exception_context&) {});
+    loop.close();
+    throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
+}
+
+/// @throws std::logic_error if the runner does not run another task.
+inline void require_usable(runner& r, const std::string& point) {
+    bool usable = false;
+    r.run(
+        [](bool* ran) -> task<> {
+            co_await yield();
+            *ran = true;
+        },
+        &usable);
+    if (!usable) throw std::logic_error(point + "the loop does not run any more");
+}
+
+/// An audit that finds as much as `before`, if there is one to be had: a thread that has done its work may hold a loop's
+/// mailbox for a moment.
+inline audit_report audit_after(const audit_report& before) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    for (;;) {
+        const audit_report after = audit();
+        if ((after.loops == before.loops && after.threads == before.threads) || std::chrono::steady_clock::now() > end)
+            return after;
+        ::usleep(50);
+    }
+}
+
+/// @throws std::logic_error if there is more alive than before.
+inline void require_same(const audit_report& before, const audit_report& after, const std::string& point) {
+    if (after.frames != before.frames || after.loops != before.loops || after.threads != before.threads ||
+        after.descriptors != before.descriptors)
+        throw std::logic_error(point + "something is still alive\n" + after.to_string());
+}
+
+} // namespace asynchio::testing::detail
