@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/sync/condition.hpp>
 
+#include "support/captured_stderr.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
@@ -395,4 +396,23 @@ TEST_CASE("condition: 100,000 waits") {
         co_await b;
         CHECK(turn == 100'000);
     });
+}
+
+TEST_CASE("condition: debug mode reports a guard whose co_await was forgotten, with its task") {
+    for (const bool debug : {true, false}) {
+        std::string text;
+        {
+            const captured_stderr printed;
+            auto main = []() -> aio::task<> {
+                aio::condition m;
+                const auto guard = m.scoped_acquire();
+                co_await aio::yield();
+            };
+            virtual_run(main(), aio::run_options{.debug = debug, .virtual_time = true});
+            text = printed.text();
+        }
+        CHECK(contains(text, "acquire() or scoped_acquire() of a mutex was never awaited") == debug);
+        CHECK(contains(text, "Task-1") == debug);
+        CHECK(contains(text, "condition.test.cpp:") == debug);
+    }
 }

@@ -100,11 +100,18 @@ private:
 class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::acquire_awaiter {
 public:
     explicit acquire_awaiter(mutex& m) noexcept : mutex_(&m) {}
-    acquire_awaiter(acquire_awaiter&& other) noexcept : acquire_awaiter(*other.mutex_) {}
+    acquire_awaiter(acquire_awaiter&& other) noexcept : mutex_(other.mutex_) {
+        waiter_.give_on();
+        other.waiter_.give_on();
+    }
     acquire_awaiter& operator=(acquire_awaiter&&) = delete;
     ~acquire_awaiter() = default;
 
-    bool await_ready() const noexcept { return mutex_->free(); }
+    bool await_ready() noexcept {
+        if (mutex_->free()) return true;
+        waiter_.give_on();
+        return false;
+    }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
@@ -115,6 +122,8 @@ public:
             waiter_->leave([this] {
                 if (!mutex_->locked_) mutex_->line_.wake_front();
             });
+        } else {
+            waiter_.give_on();
         }
         mutex_->locked_ = true;
     }
@@ -123,7 +132,10 @@ protected:
     mutex* mutex_;
 
 private:
-    detail::late_waiter<detail::wait_queue::waiter> waiter_;
+    friend detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter>;
+    static constexpr const char* unawaited = "acquire() or scoped_acquire() of a mutex";
+
+    detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter> waiter_;
 };
 
 class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_acquire_awaiter final
