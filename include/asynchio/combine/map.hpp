@@ -8,11 +8,11 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/functional.hpp>
 #include <asynchio/core/owner.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/co_invoke.hpp>
 
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -46,10 +46,8 @@ auto as_stream(Source&& source) {
                       "map_ordered and map_unordered take a stream over: write std::move(source)");
         return given(std::forward<Source>(source));
     } else {
-        static_assert(
-            requires(given & range) { std::begin(range), std::end(range); },
-            "map_ordered and map_unordered take an async_generator or a range");
-        using V = std::remove_cvref_t<decltype(*std::begin(std::declval<given&>()))>;
+        static_assert(range<given>, "map_ordered and map_unordered take an async_generator or a range");
+        using V = range_value_t<given>;
         return elements<V>(make_owner<given>(std::forward<Source>(source)));
     }
 }

@@ -220,10 +220,10 @@ struct callable_reference {
 };
 
 template<class A>
-using branch_of = owned_child<await_result_t<A>, true>;
+using branch_of = owned_child<passed_result_t<await_result_t<A>>, true>;
 
 template<class A>
-task<await_result_t<A>> await_in_place(kept_t<A> awaitable) {
+task<passed_result_t<await_result_t<A>>> await_in_place(kept_t<A> awaitable) {
     co_return co_await static_cast<kept_t<A>&&>(awaitable);
 }
 

@@ -181,7 +181,7 @@ public:
     /// Makes it of `arguments`, and parks the running task.
     template<class Promise, class... Arguments>
     void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where, Arguments&&... arguments) {
-        new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
+        ::new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
         stage_ = stage::entered;
         waiter_.enter(coroutine, where);
     }

@@ -57,7 +57,7 @@ class thread_call {
     };
 
 public:
-    using result = typename std::conditional_t<stoppable, with_token, without>::type;
+    using result = passed_result_t<typename std::conditional_t<stoppable, with_token, without>::type>;
     static_assert(!awaitable<result>, "the callable of to_thread is a plain blocking call: a task that it gives would "
                                       "belong to a loop; create_task runs coroutines");
 
@@ -67,7 +67,7 @@ public:
 
     void run(outcome<result>& out) noexcept {
         try {
-            const auto call = [this](Args&... args) -> result {
+            const auto call = [this](Args&... args) -> decltype(auto) {
                 if constexpr (stoppable)
                     return detail::invoke(std::move(f_), stop_.get_token(), std::move(args)...);
                 else
