@@ -101,7 +101,7 @@ aio::task<> my_tasks() {
     co_await aio::nothrow(failed);
     co_await aio::sleep(0s, my_item());
     aio::context_var<my_item> variable("variable", my_item());
-    const auto token = variable.set(my_item());
+    auto token = variable.set(my_item());
     static_cast<void>(variable.get());
     variable.reset(token);
     auto& loop = aio::get_running_loop();
@@ -130,8 +130,8 @@ aio::task<> my_combined() {
     co_await aio::shield(my_makes()());
     std::vector<aio::task_handle<my_item>> handles{aio::create_task(my_makes()())};
     co_await aio::wait(handles);
-    aio::as_completed done(handles);
-    co_await done.next();
+    auto in_order = aio::as_completed(handles);
+    co_await in_order.next();
     my_resource opened;
     co_await aio::with(opened, my_body());
     co_await aio::with(aio::timeout(1h), make);
@@ -193,9 +193,45 @@ aio::task<> my_threads() {
     co_await aio::wrap_future(loops.submit(my_makes()));
 }
 
+struct my_handler {
+    aio::task<> operator()(aio::stream client) const {
+        std::vector<std::string> parts{"a", "b"};
+        co_await client.write(parts);
+        co_await client.read_until(parts);
+        co_await client.aclose();
+    }
+};
+struct my_call {
+    void operator()() const {}
+};
+struct my_scenario {
+    aio::task<> operator()() const { return my_synchronized(); }
+};
+struct my_words {
+    std::vector<std::string> all;
+};
+const std::string* begin(const my_words& w) { return w.all.data(); }
+const std::string* end(const my_words& w) { return w.all.data() + w.all.size(); }
+
+/// Only compiled: the rest of the program needs no sockets.
+aio::task<> my_connections() {
+    auto server = co_await aio::start_server(my_handler(), "localhost", 0);
+    co_await server.aclose();
+    const my_words words;
+    co_await aio::create_subprocess(words);
+    auto& loop = aio::get_running_loop();
+    loop.add_reader(0, my_call());
+    loop.add_signal_handler(1, my_call());
+}
+
 } // namespace greedy
 
-int main() {
+int main(int argc, char**) {
+    if (argc > 1000) {
+        aio::run(greedy::my_connections());
+        aio::testing::for_each_cancellation(greedy::my_scenario());
+        aio::testing::for_each_errno(greedy::my_scenario());
+    }
     const auto all = []() -> aio::task<> {
         co_await greedy::my_tasks();
         co_await greedy::my_combined();

@@ -48,7 +48,7 @@ auto as_stream(Source&& source) {
     } else {
         static_assert(range<given>, "map_ordered and map_unordered take an async_generator or a range");
         using V = range_value_t<given>;
-        return elements<V>(make_owner<given>(std::forward<Source>(source)));
+        return elements<V>(detail::make_owner<given>(std::forward<Source>(source)));
     }
 }
 
@@ -121,7 +121,7 @@ template<bool Ordered, class Source, class F>
 auto map(Source&& source, F&& f, std::size_t limit) {
     const char* name = Ordered ? "map_ordered" : "map_unordered";
     if (limit == 0) throw std::invalid_argument(std::string(name) + ": the limit must be at least 1");
-    require_callable(f, name);
+    detail::require_callable(f, name);
     auto stream = as_stream(std::forward<Source>(source));
     using T = typename decltype(stream)::value_type;
     return stream_of(

@@ -142,7 +142,7 @@ public:
         if (what.has(flag_root))
             free_gathered(what);
         else
-            drop_frame(what);
+            detail::drop_frame(what);
     }
 
     bool empty() const noexcept { return state_ == nullptr; }

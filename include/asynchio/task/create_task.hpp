@@ -59,22 +59,22 @@ template<class T>
     struct dropped {
         task_state<T>* coroutine;
         ~dropped() {
-            if (coroutine != nullptr) drop_frame(*coroutine);
+            if (coroutine != nullptr) detail::drop_frame(*coroutine);
         }
     } unless_made{given};
     loop.require_usable("create_task");
     if (given == nullptr) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
     task_extra* extra = name.empty() ? nullptr : new task_extra{shared_text(name), {}};
     task_state<T>& state = *detail::exchange(unless_made.coroutine, nullptr);
-    become_task(state, loop, 1, created);
+    detail::become_task(state, loop, 1, created);
     if (chosen != nullptr)
         state.extra.context().share(chosen->cell());
     else if (context_in_use())
-        inherit_context(state);
+        detail::inherit_context(state);
     state.extra = extra;
     task_handle<T> handle(&state);
     if (eager && loop.is_running())
-        start_now(state);
+        detail::start_now(state);
     else
         loop.schedule(state);
     return handle;
@@ -87,7 +87,7 @@ task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_optio
     const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
     if (!plain || given == nullptr || loop.closing() || loop.debug()) [[unlikely]]
         return make_task_with(loop, given, options.name, options.context.get(), eager, created);
-    become_task(*given, loop, 1, created);
+    detail::become_task(*given, loop, 1, created);
     loop.schedule(*given);
     return task_handle<T>(given);
 }
