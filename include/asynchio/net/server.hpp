@@ -91,7 +91,7 @@ public:
     /// @throws std::logic_error for a second one, or once it is closed.
     template<class = void>
     task<> serve_forever() {
-        return forever(held(state()));
+        return serve_until_closed(held(state()));
     }
 
     /// Closes, cancels the handlers, and waits until they have ended, also when it is cancelled itself meanwhile.
@@ -109,8 +109,8 @@ private:
         while (!state->closed() || state->connected()) co_await state->change();
     }
     template<class = void>
-    static task<> forever(held state) {
-        if (state->forever) throw std::logic_error("serve_forever: the server is in it already");
+    static task<> serve_until_closed(held state) {
+        if (state->serving_forever) throw std::logic_error("serve_forever: the server is in it already");
         state->start_serving();
         const struct mark {
             explicit mark(bool& f) noexcept : flag(f) { flag = true; }
@@ -118,7 +118,7 @@ private:
             mark& operator=(const mark&) = delete;
             ~mark() { flag = false; }
             bool& flag;
-        } in_it(state->forever);
+        } in_it(state->serving_forever);
         std::exception_ptr cancellation;
         try {
             while (!state->closed()) co_await state->change();

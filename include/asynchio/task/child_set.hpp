@@ -119,7 +119,7 @@ public:
     explicit owned_child(task<T>&& what)
         requires(!std::is_reference_v<Place>)
         : state_(what.release()) {
-        require(state_);
+        require_task(state_);
     }
     explicit owned_child(Place place) noexcept
         requires std::is_reference_v<Place>
@@ -133,7 +133,7 @@ public:
             if (state_ != nullptr) give_up(*state_);
     }
 
-    [[gnu::always_inline]] static void require(const task_state<T>* what) {
+    [[gnu::always_inline]] static void require_task(const task_state<T>* what) {
         if (what == nullptr) [[unlikely]]
             task_is_empty();
     }

@@ -93,7 +93,7 @@ public:
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
 
     /// Whether somebody is in serve_forever.
-    bool forever = false;
+    bool serving_forever = false;
 
     // Who refers to it
 

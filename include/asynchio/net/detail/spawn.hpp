@@ -35,10 +35,10 @@ struct spawned {
 class spawn_plan {
 public:
     spawn_plan() {
-        check(::posix_spawn_file_actions_init(&actions_));
+        require_success(::posix_spawn_file_actions_init(&actions_));
         if (const int error = ::posix_spawnattr_init(&attributes_)) {
             ::posix_spawn_file_actions_destroy(&actions_);
-            check(error);
+            require_success(error);
         }
     }
     spawn_plan(const spawn_plan&) = delete;
@@ -54,11 +54,11 @@ public:
         switch (to.what()) {
         case kind::inherit: return {};
         case kind::devnull:
-            check(::posix_spawn_file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0));
+            require_success(::posix_spawn_file_actions_addopen(&actions_, standard, "/dev/null", O_RDWR, 0));
             return {};
         case kind::to_stdout:
             if (standard != STDERR_FILENO) throw std::invalid_argument("create_subprocess: to_stdout is for err only");
-            check(::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, standard));
+            require_success(::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, standard));
             return {};
         case kind::descriptor: give(own_copy(to.descriptor()), standard); return {};
         case kind::pipe: break;
@@ -82,11 +82,11 @@ public:
         sigemptyset(&standard); // what Python's restore_signals restores; handlers end with exec anyway
         sigaddset(&standard, SIGPIPE);
         sigaddset(&standard, SIGXFSZ);
-        check(::posix_spawnattr_setsigmask(&attributes_, &none));
-        check(::posix_spawnattr_setsigdefault(&attributes_, &standard));
+        require_success(::posix_spawnattr_setsigmask(&attributes_, &none));
+        require_success(::posix_spawnattr_setsigdefault(&attributes_, &standard));
         if (options.new_group && !options.new_session) { // a session begins with a group of its own
             flags = static_cast<short>(flags | POSIX_SPAWN_SETPGROUP);
-            check(::posix_spawnattr_setpgroup(&attributes_, 0));
+            require_success(::posix_spawnattr_setpgroup(&attributes_, 0));
         }
         if (options.new_session) {
 #if defined(POSIX_SPAWN_SETSID)
@@ -95,10 +95,10 @@ public:
             throw std::invalid_argument("create_subprocess: this system has no new_session");
 #endif
         }
-        check(::posix_spawnattr_setflags(&attributes_, flags));
-        if (!options.cwd.empty()) check(::posix_spawn_file_actions_addchdir_np(&actions_, options.cwd.c_str()));
+        require_success(::posix_spawnattr_setflags(&attributes_, flags));
+        if (!options.cwd.empty()) require_success(::posix_spawn_file_actions_addchdir_np(&actions_, options.cwd.c_str()));
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-        if (options.close_descriptors) check(::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
+        if (options.close_descriptors) require_success(::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
 #endif
     }
 
@@ -120,7 +120,7 @@ public:
     }
 
 private:
-    static void check(int error) {
+    static void require_success(int error) {
         if (error != 0) fail(error, "create_subprocess");
     }
     /// Above the standard streams, so that giving one to the child does not overwrite another one.
@@ -130,7 +130,7 @@ private:
         return copy;
     }
     void give(descriptor theirs, int standard) {
-        check(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
+        require_success(::posix_spawn_file_actions_adddup2(&actions_, theirs.get(), standard));
         theirs_[standard] = std::move(theirs);
     }
     static void point_to(const std::vector<std::string>& texts, trivial_vector<char*>& all) {
