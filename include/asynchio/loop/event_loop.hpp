@@ -74,9 +74,9 @@ public:
     }
 
     /// Calls `f(args...)` at `when`, or in the next iteration if that has passed.
-    template<class F, class... Args>
-    timer_handle call_at(time_point when, F&& f, Args&&... args) {
-        const auto at = when.time_since_epoch().count();
+    template<class D, class F, class... Args>
+    timer_handle call_at(std::chrono::time_point<clock, D> when, F&& f, Args&&... args) {
+        const auto at = detail::to_nanoseconds(when);
         return call_at_count(at, at <= now(), std::forward<F>(f), std::forward<Args>(args)...);
     }
 

@@ -3,6 +3,7 @@
 
 // The awaiters of a stream.
 
+#include <asynchio/core/range.hpp>
 #include <asynchio/net/bytes.hpp>
 #include <asynchio/net/detail/channel.hpp>
 #include <asynchio/net/detail/readiness.hpp>
