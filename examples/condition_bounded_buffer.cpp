@@ -29,7 +29,7 @@ namespace aio = asynchio;
 class pair_buffer {
 public:
     aio::task<> put(int item) {
-        const auto guard = co_await not_full_.scoped_lock();
+        const auto guard = co_await not_full_.scoped_acquire();
         auto room = [this] { return items_.size() < 3; };
         co_await not_full_.wait_for(room);
         items_.push_back(item);
@@ -38,7 +38,7 @@ public:
     }
 
     aio::task<std::pair<int, int>> take_two() {
-        const auto guard = co_await not_empty_.scoped_lock();
+        const auto guard = co_await not_empty_.scoped_acquire();
         auto two = [this] { return items_.size() >= 2; };
         co_await not_empty_.wait_for(two);
         const std::pair taken(items_[0], items_[1]);

@@ -43,8 +43,8 @@ struct table {
 
 aio::task<> dine(table& t, aio::mutex& left, aio::mutex& right) {
     const auto seat = co_await t.seats.scoped_acquire();
-    const auto one = co_await left.scoped_lock();
-    const auto other = co_await right.scoped_lock();
+    const auto one = co_await left.scoped_acquire();
+    const auto other = co_await right.scoped_acquire();
     t.most_eating = std::max(t.most_eating, ++t.eating);
     co_await aio::sleep(1ms);
     --t.eating;

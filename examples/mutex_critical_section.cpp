@@ -33,7 +33,7 @@ public:
         balance_ = before + 1;
     }
     aio::task<> deposit_in_scope() {
-        const auto guard = co_await lock_.scoped_lock(); // give it a name: it unlocks at its end
+        const auto guard = co_await lock_.scoped_acquire(); // give it a name: it releases the mutex at its end
         co_await deposit();
     }
     aio::task<> deposit_with() {
@@ -61,11 +61,11 @@ aio::task<> show_accounts() {
     std::cout << "with `with`: " << c.balance() << '\n';
 
     aio::mutex busy;
-    co_await busy.lock();
+    co_await busy.acquire();
     try {
-        co_await aio::wait_for(busy.lock(), 1ms); // leaves the line when the time is up
+        co_await aio::wait_for(busy.acquire(), 1ms); // leaves the line when the time is up
     } catch (const aio::timeout_error&) {
-        busy.unlock();
+        busy.release();
         std::cout << "given up in time, and " << (busy.locked() ? "locked\n" : "still free\n");
     }
 }

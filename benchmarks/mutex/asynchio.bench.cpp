@@ -14,9 +14,9 @@ static task<> lock_and_unlock() {
     asynchio::mutex mutex;
     std::size_t count = 0;
     for (std::size_t i = 0; i < mutex_problem::locks; ++i) {
-        co_await mutex.lock();
+        co_await mutex.acquire();
         benchmark::DoNotOptimize(++count);
-        mutex.unlock();
+        mutex.release();
     }
     mutex_problem::check(count);
 }
@@ -30,7 +30,7 @@ static task<> lock_in_scope() {
     asynchio::mutex mutex;
     std::size_t count = 0;
     for (std::size_t i = 0; i < mutex_problem::locks; ++i) {
-        const auto guard = co_await mutex.scoped_lock();
+        const auto guard = co_await mutex.scoped_acquire();
         benchmark::DoNotOptimize(++count);
     }
     mutex_problem::check(count);
@@ -43,10 +43,10 @@ BENCHMARK(mutex_uncontended_guard_asynchio);
 
 static task<> holds(asynchio::mutex& mutex, std::size_t& count) {
     for (std::size_t i = 0; i < mutex_problem::locks / mutex_problem::tasks; ++i) {
-        co_await mutex.lock();
+        co_await mutex.acquire();
         co_await asynchio::yield();
         ++count;
-        mutex.unlock();
+        mutex.release();
     }
 }
 

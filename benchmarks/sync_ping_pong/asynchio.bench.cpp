@@ -51,7 +51,7 @@ BENCHMARK(sync_ping_pong_semaphore_asynchio);
 
 static task<> take_turns(asynchio::condition& changed, std::size_t& count, std::size_t self) {
     for (std::size_t i = 0; i < turns / 2; ++i) {
-        const auto guard = co_await changed.scoped_lock();
+        const auto guard = co_await changed.scoped_acquire();
         auto my_turn = [&] { return count % 2 == self; };
         co_await changed.wait_for(my_turn);
         ++count;

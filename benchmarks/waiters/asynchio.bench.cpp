@@ -39,7 +39,7 @@ static void waiters_asynchio_event(benchmark::State& state) {
 BENCHMARK(waiters_asynchio_event)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
 static task<> locks(asynchio::mutex& mutex, std::size_t& held) {
-    const auto guard = co_await mutex.scoped_lock();
+    const auto guard = co_await mutex.scoped_acquire();
     ++held;
 }
 static task<> pass_on(std::size_t n) {
@@ -48,12 +48,12 @@ static task<> pass_on(std::size_t n) {
     std::vector<task<>> all;
     all.reserve(n);
     for (std::size_t i = 0; i < n; ++i) all.push_back(locks(mutex, held));
-    co_await mutex.lock();
+    co_await mutex.acquire();
     auto waiting = asynchio::create_task(
         [](std::vector<task<>> tasks) -> task<> { co_await asynchio::gather(std::move(tasks)); }, std::move(all));
     co_await asynchio::yield();
     co_await asynchio::yield();
-    mutex.unlock(); // they stand in line by now
+    mutex.release(); // they stand in line by now
     co_await waiting;
     waiters_problem::check(held, n);
 }

@@ -26,5 +26,6 @@
 #include <asynchio/loop/shuffled_order.hpp>
 #include <asynchio/loop/signals.hpp>
 #include <asynchio/loop/step_observer.hpp>
+#include <asynchio/loop/task_creator.hpp>
 #include <asynchio/loop/timer_queue.hpp>
 #include <asynchio/loop/watches.hpp>

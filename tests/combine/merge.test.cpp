@@ -143,7 +143,7 @@ TEST_CASE("merge: keeps every item of 100,000, once and in the order of its sour
         constexpr int each = rounds(25'000);
         std::vector<aio::async_generator<int>> sources;
         for (int i = 0; i < 4; ++i) sources.push_back(ticks(i * each, each, 0s));
-        auto all = aio::merge(std::move(sources), 16);
+        auto all = aio::merge(aio::buffered(16), std::move(sources));
         std::vector<int> next(4, 0);
         bool in_order = true;
         while (auto item = co_await all.next()) {
@@ -164,7 +164,7 @@ TEST_CASE("merge: a slow consumer holds its sources up, at the buffer it was giv
             const auto endless = [](int& count) -> aio::async_generator<int> {
                 for (;;) co_yield ++count;
             };
-            auto all = aio::merge(endless(given), endless(given), buffer);
+            auto all = aio::merge(aio::buffered(buffer), endless(given), endless(given));
             co_await all.next();
             co_await aio::testing::run_until_idle();
             // One that was taken, then one ahead for each source, and what the buffer takes.
@@ -211,7 +211,7 @@ TEST_CASE("merge: the first failure cancels the other sources, and comes out of 
     trace log;
     counted::reset();
     virtual_run([&]() -> aio::task<> {
-        auto all = aio::merge(ticks(0, 9, 10ms, &log), fails_later(25ms), 5);
+        auto all = aio::merge(aio::buffered(5), ticks(0, 9, 10ms, &log), fails_later(25ms));
         co_await aio::sleep(1ms);
         const auto first = co_await all.next();
         CHECK(*first == 0);
@@ -258,7 +258,7 @@ TEST_CASE("merge: aclose() cancels and closes the sources and waits for them") {
     trace log;
     counted::reset();
     virtual_run([&]() -> aio::task<> {
-        auto all = aio::merge(ticks(0, 9, 1ms, &log), ticks(10, 9, 1h, &log), 1);
+        auto all = aio::merge(aio::buffered(1), ticks(0, 9, 1ms, &log), ticks(10, 9, 1h, &log));
         co_await all.next();
         co_await aio::sleep(10ms);
         co_await all.aclose();

@@ -323,15 +323,15 @@ TEST_CASE("race: a task that ends in the iteration in which an item comes leaves
 TEST_CASE("race: a mutex that two sides waited for is held once") {
     virtual_run([]() -> aio::task<> {
         aio::mutex one, two;
-        co_await one.lock();
-        co_await two.lock();
+        co_await one.acquire();
+        co_await two.acquire();
         const auto racing = aio::create_task([&]() -> aio::task<std::size_t> {
-            auto r = co_await aio::race(one.lock(), two.lock());
+            auto r = co_await aio::race(one.acquire(), two.acquire());
             co_return r.index();
         });
         co_await aio::yield();
-        one.unlock();
-        two.unlock();
+        one.release();
+        two.release();
         const auto got2 = co_await racing;
         CHECK(got2 == 0);
         CHECK(one.locked());

@@ -792,3 +792,31 @@ TEST_CASE("task_group: cancel() after a child has failed asks the task once") {
         CHECK(aio::current_task().cancelling() == before);
     });
 }
+
+TEST_CASE("task_group: create_task knows the caller's line, with up to six arguments", "[TASK-23]") {
+    virtual_run([]() -> aio::task<> {
+        const auto none = [] { return gives(1); };
+        const auto some = [](auto...) { return gives(1); };
+        auto body = [&](aio::task_group& group) -> aio::task<> {
+            std::vector<aio::any_task_handle> all;
+            const unsigned first = __LINE__ + 1;
+            all.push_back(group.create_task(gives(1)));
+            all.push_back(group.create_task(gives(1), "name"));
+            all.push_back(group.create_task(none));
+            all.push_back(group.create_task(some, 1));
+            all.push_back(group.create_task(some, 1, 2, 3));
+            all.push_back(group.create_task(some, 1, 2, 3, 4, 5, 6));
+            all.push_back(group.create_task(aio::named("name"), some, 1, 2, 3, 4, 5, 6));
+            all.push_back(group.create_task(aio::eager, some, 1, 2, 3, 4, 5, 6));
+            all.push_back(group.create_task(aio::task_options{.name = "name"}, gives(1)));
+            for (unsigned i = 0; i < 9; ++i) {
+                const auto& task = static_cast<const aio::detail::frame&>(*all[i].completion());
+                CHECK(task.created().line() == first + i);
+            }
+            CHECK(all[1].name() == "name");
+            CHECK(all[6].name() == "name");
+            co_return;
+        };
+        co_await aio::with(aio::task_group(), body);
+    });
+}

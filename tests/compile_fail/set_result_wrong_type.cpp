@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// expect: set_result takes what the future's type can be made from
+// expect: set_result takes what converts to the future's type without an explicit conversion
 
 #include <asynchio/task/future.hpp>
 

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 using python::print;
 
 aio::task<> waiter(aio::condition& cond, std::string name) {
-    const auto guard = co_await cond.scoped_lock();
+    const auto guard = co_await cond.scoped_acquire();
     print(name, "waits");
     co_await cond.wait();
     print(name, "woke, locked:", cond.locked());
@@ -34,7 +34,7 @@ aio::task<> amain() {
         co_await aio::sleep(20ms);
     }
     {
-        const auto guard = co_await cond.scoped_lock();
+        const auto guard = co_await cond.scoped_acquire();
         cond.notify_all();
     }
     co_await aio::gather(ts);

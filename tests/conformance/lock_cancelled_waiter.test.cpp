@@ -12,25 +12,25 @@ using python::print;
 
 aio::task<> waiter(aio::mutex& lock, std::string name) {
     try {
-        co_await lock.lock();
+        co_await lock.acquire();
     } catch (const aio::cancelled_error&) {
         print(name, "cancelled, locked:", lock.locked());
         throw;
     }
     print(name, "acquired");
     co_await aio::sleep(20ms);
-    lock.unlock();
+    lock.release();
 }
 
 aio::task<> amain() {
     aio::mutex lock;
-    co_await lock.lock();
+    co_await lock.acquire();
     std::vector<aio::task_handle<>> ts;
     for (const char* n : {"a", "b", "c", "d"}) ts.push_back(aio::create_task(waiter(lock, n)));
     co_await aio::sleep(0s);
     ts[1].cancel(); // still queued
     co_await aio::sleep(0s);
-    lock.unlock(); // wakes a ...
+    lock.release(); // wakes a ...
     print("released, locked:", lock.locked());
     ts[0].cancel(); // ... who is cancelled before it runs
     co_await aio::wait(ts);

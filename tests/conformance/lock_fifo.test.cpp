@@ -42,7 +42,7 @@ aio::task<> amain() {
     for (const auto& each : r) shown.push_back(show(each));
     print("locked:", lock.locked(), shown);
     try {
-        lock.unlock();
+        lock.release();
     } catch (const std::logic_error&) {
         print("RuntimeError: not acquired");
     }

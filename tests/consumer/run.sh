@@ -5,9 +5,11 @@
 #
 #   plain          the compiler, -Iinclude, and nothing else
 #   pkg-config     from an install tree, with pkg-config's flags
+#   absolute       the same, with absolute folders for headers and data
 #   subdirectory   add_subdirectory
 #   fetch          FetchContent
 #   package        from an install tree, with find_package
+#   export         through a library that links it under add_subdirectory, and is installed and exported
 #
 # The compiler and its flags come from CXX and CXXFLAGS.
 set -euo pipefail
@@ -23,7 +25,7 @@ cd "$work"
 
 install_tree() {
     "$cmake" -S "$source" -B library -DASYNCHIO_BUILD_TESTS=OFF -DASYNCHIO_BUILD_EXAMPLES=OFF \
-        -DASYNCHIO_BUILD_BENCHMARKS=OFF >/dev/null
+        -DASYNCHIO_BUILD_BENCHMARKS=OFF "$@" >/dev/null
     "$cmake" --install library --prefix "$work/prefix" >/dev/null
 }
 
@@ -38,10 +40,15 @@ plain)
     "$CXX" -std=c++20 "${flags[@]}" -pthread -I"$source/include" "$here/main.cpp" -o consumer
     ./consumer
     ;;
-pkg-config)
+pkg-config | absolute)
     command -v pkg-config >/dev/null || { echo "pkg-config is not installed"; exit 77; }
-    install_tree
-    export PKG_CONFIG_PATH=$work/prefix/share/pkgconfig
+    if [[ $way == absolute ]]; then
+        install_tree -DCMAKE_INSTALL_INCLUDEDIR="$work/headers" -DCMAKE_INSTALL_DATADIR="$work/data"
+        export PKG_CONFIG_PATH=$work/data/pkgconfig
+    else
+        install_tree
+        export PKG_CONFIG_PATH=$work/prefix/share/pkgconfig
+    fi
     read -ra library <<<"$(pkg-config --cflags --libs asynchio)"
     "$CXX" -std=c++20 "${flags[@]}" "$here/main.cpp" "${library[@]}" -o consumer
     ./consumer
@@ -51,6 +58,14 @@ subdirectory | fetch)
     ;;
 package)
     install_tree
+    build_project -DCMAKE_PREFIX_PATH="$work/prefix"
+    ;;
+export)
+    "$cmake" -S "$here" -B host -DWAY=host -DASYNCHIO_SOURCE="$source"
+    "$cmake" --build host
+    "$cmake" --install host --prefix "$work/prefix"
+    [[ ! -e $work/prefix/include/asynchio.hpp ]] || { echo "a guest was installed along"; exit 1; }
+    "$cmake" --install host --prefix "$work/prefix" --component asynchio
     build_project -DCMAKE_PREFIX_PATH="$work/prefix"
     ;;
 *)

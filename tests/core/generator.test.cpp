@@ -330,3 +330,41 @@ TEST_CASE("generator: dropped early destroys what it has, the innermost first") 
     }
     CHECK(log == trace{"0", "1", "2", "3"});
 }
+
+namespace {
+
+/// The iterator of the generator that runs, for its body.
+aio::generator<int>::iterator* own = nullptr;
+
+aio::generator<int> advances_itself() {
+    co_yield 1;
+    std::string told;
+    try {
+        ++*own;
+    } catch (const std::logic_error& error) {
+        told = error.what();
+    }
+    co_yield told == "generator: its body advances it, but it is already executing" ? 2 : -1;
+    ++*own;
+}
+
+aio::generator<int> advances_from_inside() {
+    co_yield aio::elements_of(advances_itself());
+    co_yield 3;
+}
+
+} // namespace
+
+TEST_CASE("generator: a body that advances its own iterator is told that it is executing already") {
+    for (const bool nested : {false, true}) {
+        auto numbers = nested ? advances_from_inside() : advances_itself();
+        auto at = numbers.begin();
+        own = &at;
+        CHECK(*at == 1);
+        ++at;
+        CHECK(*at == 2);
+        CHECK_THROWS_AS(++at, std::logic_error); // what its body lets out ends it
+        CHECK(at == std::default_sentinel);
+        own = nullptr;
+    }
+}

@@ -255,7 +255,7 @@ TEST_CASE("dump_tasks: a loop can be asked from outside, between its runs") {
 
 TEST_CASE("dump_tasks: an awaiter of one's own is described by what it says") {
     virtual_run([]() -> aio::task<> {
-        const auto handle = aio::create_task([]() -> aio::task<> { co_await own(); }, "hoping");
+        const auto handle = aio::create_task(aio::named("hoping"), []() -> aio::task<> { co_await own(); });
         co_await aio::testing::run_until_idle();
         CHECK(about("hoping")[0] == "hoping: waiting for a sign");
         handle.cancel();

@@ -126,7 +126,7 @@ task<std::size_t> locks(std::size_t n) {
     aio::mutex mutex;
     std::size_t done = 0;
     for (std::size_t i = 0; i < n; ++i) {
-        const auto guard = co_await mutex.scoped_lock();
+        const auto guard = co_await mutex.scoped_acquire();
         ++done;
     }
     co_return done;

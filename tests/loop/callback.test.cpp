@@ -7,6 +7,7 @@
 #include "support/virtual_run.hpp"
 
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -205,7 +206,7 @@ TEST_CASE("call_soon: an argument whose copy throws leaves nothing behind") {
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("timer_handle: knows its deadline, handles are ordered by it", "[LOOP-17]") {
+TEST_CASE("timer_handle: knows its deadline, and equals copies of itself only", "[LOOP-17]") {
     aio::event_loop loop = make_loop();
     const aio::time_point start = loop.time();
     const aio::timer_handle late = loop.call_later(20s, [] {});
@@ -213,11 +214,8 @@ TEST_CASE("timer_handle: knows its deadline, handles are ordered by it", "[LOOP-
     const aio::timer_handle same = loop.call_at(start + 10s, [] {});
     CHECK(late.when() == start + 20s);
     CHECK(early.when() == start + 10s);
-    CHECK(early < late);
-    CHECK(late > early);
-    CHECK(early <= same);
-    CHECK(early >= same);
     CHECK(early != same); // another timer
+    STATIC_REQUIRE_FALSE(std::totally_ordered<aio::timer_handle>); // equal ones would differ
     const aio::timer_handle copy = early;
     CHECK(copy == early);
     run_to_end(loop);

@@ -9,6 +9,9 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <ratio>
+#include <stdexcept>
+#include <utility>
 
 namespace aio = asynchio;
 using aio::detail::far_future;
@@ -36,7 +39,19 @@ TEST_CASE("clock: durations that no counter holds end at the range's end", "[LOO
     const double infinity = std::numeric_limits<double>::infinity();
     CHECK(to_nanoseconds(std::chrono::duration<double>(infinity)) == far_future);
     CHECK(to_nanoseconds(std::chrono::duration<double>(-infinity)) == -far_future);
-    CHECK(to_nanoseconds(std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())) == 0);
+    CHECK(to_nanoseconds(std::chrono::duration<std::uint64_t, std::ratio<31'556'952>>::max()) == far_future);
+    CHECK(to_nanoseconds(std::chrono::duration<std::int64_t, std::atto>::max()) == 9'223'372'037);
+    CHECK(to_nanoseconds(std::chrono::duration<long double>::max()) == far_future);
+    CHECK(to_nanoseconds(std::chrono::duration<float>::min()) == -far_future);
+}
+
+TEST_CASE("clock: what is not a number is no duration", "[LOOP-12]") {
+    const std::chrono::duration<double> nan(std::numeric_limits<double>::quiet_NaN());
+    CHECK_THROWS_AS(to_nanoseconds(nan), std::invalid_argument);
+    CHECK_THROWS_AS(to_nanoseconds(std::chrono::time_point<aio::clock, std::chrono::duration<double>>(nan)),
+                    std::invalid_argument);
+    STATIC_REQUIRE(noexcept(to_nanoseconds(std::declval<std::chrono::hours>())));
+    STATIC_REQUIRE_FALSE(noexcept(to_nanoseconds(nan)));
 }
 
 TEST_CASE("clock: adding to a time does not overflow", "[LOOP-12]") {

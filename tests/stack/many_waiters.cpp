@@ -58,13 +58,13 @@ struct by_mutex {
     static constexpr int crowd = million;
     static constexpr int cancelled = fewer;
     aio::mutex m;
-    by_mutex() { require(m.try_lock(), "a new mutex is locked"); }
+    by_mutex() { require(m.try_acquire(), "a new mutex is locked"); }
     aio::task<> pass() {
         const witness here;
-        const auto guard = co_await m.scoped_lock();
+        const auto guard = co_await m.scoped_acquire();
         ++passed;
     }
-    void open(int) { m.unlock(); }
+    void open(int) { m.release(); }
 };
 
 struct by_semaphore {

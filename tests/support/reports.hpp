@@ -17,6 +17,7 @@ struct report {
     std::string source;
     std::string error;
     unsigned line = 0; // where the object was created
+    std::string file = {};
 };
 
 using reports = std::vector<report>;
@@ -24,7 +25,8 @@ using reports = std::vector<report>;
 /// From now on the running loop's reports go to `into`, which must outlive the loop.
 inline void collect(reports& into, asynchio::event_loop& loop = asynchio::get_running_loop()) {
     loop.set_exception_handler([&into](asynchio::event_loop&, const asynchio::exception_context& context) {
-        into.push_back(report{context.message, context.source, text_of(context.exception), context.created.line()});
+        into.push_back(report{context.message, context.source, text_of(context.exception), context.created.line(),
+                              context.created.file_name()});
     });
 }
 

@@ -41,7 +41,7 @@ ledger books;
 /// A mutex that must be free in the end.
 struct watched_mutex : aio::mutex {
     ~watched_mutex() {
-        if (locked() || !try_lock()) ++books.held;
+        if (locked() || !try_acquire()) ++books.held;
     }
 };
 
@@ -131,21 +131,21 @@ aio::task<> event_alone() {
 // mutex
 
 aio::task<> locks(aio::mutex& m, int& count, int yields) {
-    co_await m.lock();
+    co_await m.acquire();
     {
         const inside here(count);
         try {
             for (int i = 0; i < yields; ++i) co_await aio::yield();
         } catch (const aio::cancelled_error&) {
-            m.unlock();
+            m.release();
             throw;
         }
     }
-    m.unlock();
+    m.release();
 }
 
 aio::task<> locks_in_scope(aio::mutex& m, int& count, int yields) {
-    const auto guard = co_await m.scoped_lock();
+    const auto guard = co_await m.scoped_acquire();
     const inside here(count);
     for (int i = 0; i < yields; ++i) co_await aio::yield();
 }
@@ -195,8 +195,8 @@ aio::task<> mutex_in_timeout() {
     int count = 0;
     auto body = [&]() -> aio::task<> {
         co_await aio::gather(locks_in_scope(m, count, 1), locks_with(m, count, 1));
-        const auto guard = co_await m.scoped_lock();
-        co_await aio::wait_for(m.lock(), 1h); // waits for itself
+        const auto guard = co_await m.scoped_acquire();
+        co_await aio::wait_for(m.acquire(), 1h); // waits for itself
     };
     try {
         co_await aio::with(aio::timeout(1ms), body);
@@ -208,14 +208,14 @@ aio::task<> mutex_in_place() {
     watched_mutex m;
     auto unlocks = [&]() -> aio::task<> {
         co_await aio::yield();
-        if (m.locked()) m.unlock();
+        if (m.locked()) m.release();
     };
-    const bool first = m.try_lock();
+    const bool first = m.try_acquire();
     static_cast<void>(first);
-    auto body = [&]() -> aio::task<> { co_await aio::gather(m.lock(), unlocks); };
+    auto body = [&]() -> aio::task<> { co_await aio::gather(m.acquire(), unlocks); };
     // Whoever of the two was cancelled, the mutex may have been granted: it is given back.
     co_await aio::finally(body(), [&] {
-        if (m.locked()) m.unlock();
+        if (m.locked()) m.release();
     });
 }
 
@@ -228,7 +228,7 @@ struct bounded {
 };
 
 aio::task<> takes(bounded& b) {
-    const auto guard = co_await b.changed.scoped_lock();
+    const auto guard = co_await b.changed.scoped_acquire();
     auto there = [&] { return b.value > 0; };
     try {
         co_await b.changed.wait_for(there);
@@ -241,7 +241,7 @@ aio::task<> takes(bounded& b) {
 }
 
 aio::task<> waits_once(bounded& b) {
-    const auto guard = co_await b.changed.scoped_lock();
+    const auto guard = co_await b.changed.scoped_acquire();
     try {
         co_await b.changed.wait();
     } catch (const aio::cancelled_error&) {
@@ -254,14 +254,14 @@ aio::task<> waits_once(bounded& b) {
 /// Until so many were notified and went on.
 aio::task<> notifies(bounded& b, int waits) {
     while (b.value < waits) {
-        const auto guard = co_await b.changed.scoped_lock();
+        const auto guard = co_await b.changed.scoped_acquire();
         b.changed.notify();
         co_await aio::yield();
     }
 }
 
 aio::task<> gives_to(bounded& b, std::size_t n, bool all = false) {
-    const auto guard = co_await b.changed.scoped_lock();
+    const auto guard = co_await b.changed.scoped_acquire();
     b.value += static_cast<int>(n);
     if (all)
         b.changed.notify_all();
@@ -742,7 +742,7 @@ TEST_CASE("sync: what was granted is not lost to a cancellation of the same iter
                 auto waiter = [&]() -> aio::task<> {
                     switch (kind) {
                     case 0: {
-                        const auto guard = co_await m.scoped_lock();
+                        const auto guard = co_await m.scoped_acquire();
                         break;
                     }
                     case 1: co_await s.acquire(); break;
@@ -755,7 +755,7 @@ TEST_CASE("sync: what was granted is not lost to a cancellation of the same iter
                     }
                     ++reached;
                 };
-                if (kind == 0) co_await m.lock();
+                if (kind == 0) co_await m.acquire();
                 auto victim = aio::create_task(waiter());
                 auto heir = aio::create_task(waiter());
                 for (int i = 0; i < 3; ++i) co_await aio::yield();
@@ -765,7 +765,7 @@ TEST_CASE("sync: what was granted is not lost to a cancellation of the same iter
                 };
                 auto wakes = [&]() -> aio::task<> {
                     switch (kind) {
-                    case 0: m.unlock(); break;
+                    case 0: m.release(); break;
                     case 1: s.release(); break;
                     case 2: q.put_nowait(1); break;
                     default: co_await gives_to(b, 1);

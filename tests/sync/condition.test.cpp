@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/sync/condition.hpp>
 
+#include "support/captured_stderr.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
@@ -23,22 +24,22 @@ namespace {
 
 /// Waits once, and tells how it ended and whether the mutex was locked then.
 aio::task<> waits(aio::condition& c, std::string name, trace& log) {
-    co_await c.lock();
+    co_await c.acquire();
     try {
         co_await c.wait();
         log.push_back(name + (c.locked() ? "" : " unlocked"));
     } catch (const aio::cancelled_error&) {
         log.push_back(name + " cancelled" + (c.locked() ? "" : " unlocked"));
-        c.unlock();
+        c.release();
         throw;
     }
-    c.unlock();
+    c.release();
 }
 
 aio::task<> notifies(aio::condition& c, std::size_t n) {
-    co_await c.lock();
+    co_await c.acquire();
     c.notify(n);
-    c.unlock();
+    c.release();
 }
 
 } // namespace
@@ -47,21 +48,21 @@ TEST_CASE("condition: has the mutex's members") {
     virtual_run([]() -> aio::task<> {
         aio::condition c;
         CHECK(!c.locked());
-        co_await c.lock();
+        co_await c.acquire();
         CHECK(c.locked());
-        CHECK(!c.try_lock());
-        c.unlock();
-        CHECK(c.try_lock());
-        c.unlock();
+        CHECK(!c.try_acquire());
+        c.release();
+        CHECK(c.try_acquire());
+        c.release();
         {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             CHECK(c.locked());
         }
         auto body = [&]() -> aio::task<bool> { co_return c.locked(); };
         const bool inside = co_await aio::with(c, body);
         CHECK(inside);
         CHECK(!c.locked());
-        CHECK_THROWS_AS(c.unlock(), std::logic_error);
+        CHECK_THROWS_AS(c.release(), std::logic_error);
     });
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("condition: without the mutex, waiting and notifying are misuse", "[CN
     });
 }
 
-TEST_CASE("condition: wait unlocks, waits, and locks again", "[CND-2]") {
+TEST_CASE("condition: wait releases, waits, and acquires again", "[CND-2]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::condition c;
@@ -120,7 +121,7 @@ TEST_CASE("condition: notify wakes so many in order, notify_all all, and neither
         co_await aio::testing::run_until_idle();
         CHECK(log == trace{"a", "b", "c"});
         {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             c.notify_all();
             c.notify_all();
         }
@@ -129,12 +130,12 @@ TEST_CASE("condition: notify wakes so many in order, notify_all all, and neither
     CHECK(log == trace{"a", "b", "c", "d", "e"});
 }
 
-TEST_CASE("condition: who was notified goes on when the notifier has unlocked, one after the other", "[CND-4]") {
+TEST_CASE("condition: who was notified goes on when the notifier has released, one after the other", "[CND-4]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::condition c;
         auto slow = [&](std::string name) -> aio::task<> {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             co_await c.wait();
             log.push_back(name + " has it");
             co_await aio::sleep(1ms);
@@ -144,7 +145,7 @@ TEST_CASE("condition: who was notified goes on when the notifier has unlocked, o
         auto b = aio::create_task(slow("b"));
         co_await aio::testing::run_until_idle();
         {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             c.notify_all();
             co_await aio::sleep(5ms);
             log.push_back("notifier leaves");
@@ -181,13 +182,13 @@ TEST_CASE("condition: cancelled, wait locks first, however long that takes and w
 
         auto b = aio::create_task(waits(c, "b", log));
         co_await aio::testing::run_until_idle();
-        co_await c.lock();
+        co_await c.acquire();
         for (int i = 0; i < 5; ++i) {
             b.cancel();
             co_await aio::testing::run_until_idle();
             CHECK(!b.done());
         }
-        c.unlock();
+        c.release();
         co_await aio::testing::run_until_idle();
         CHECK(b.cancelled());
         CHECK(!c.locked());
@@ -201,13 +202,13 @@ TEST_CASE("condition: cancelled while it locks again, wait locks and then throws
         aio::condition c;
         auto a = aio::create_task(waits(c, "a", log));
         co_await aio::testing::run_until_idle();
-        co_await c.lock();
+        co_await c.acquire();
         c.notify();
         co_await aio::testing::run_until_idle(); // it waits for the mutex
         a.cancel();
         co_await aio::testing::run_until_idle();
         CHECK(!a.done());
-        c.unlock();
+        c.release();
         co_await aio::testing::run_until_idle();
         CHECK(a.cancelled());
     });
@@ -222,11 +223,11 @@ TEST_CASE("condition: the notification of who is cancelled passes to the next", 
             auto a = aio::create_task(waits(c, "a", log));
             auto b = aio::create_task(waits(c, "b", log));
             co_await aio::testing::run_until_idle();
-            co_await c.lock();
+            co_await c.acquire();
             if (!after_wake_up) a.cancel();
             c.notify();
             if (after_wake_up) a.cancel();
-            c.unlock();
+            c.release();
             co_await aio::testing::run_until_idle();
             CHECK(a.cancelled());
             CHECK(b.done());
@@ -245,21 +246,21 @@ TEST_CASE("condition: wait_for looks again at each wake-up, and gives what the p
             return value >= 3 ? value : 0;
         };
         auto a = aio::create_task([&]() -> aio::task<int> {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             const int found = co_await c.wait_for(predicate);
             co_return found;
         });
         for (int i = 0; i < 3; ++i) {
             co_await aio::testing::run_until_idle();
             CHECK(!a.done());
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             ++value;
             c.notify();
         }
         const int found = co_await a;
         CHECK(found == 3);
         CHECK(asked == 4);
-        const auto guard = co_await c.scoped_lock();
+        const auto guard = co_await c.scoped_acquire();
         const iterations count;
         const int at_once = co_await c.wait_for([] { return 7; });
         CHECK(at_once == 7);
@@ -276,7 +277,7 @@ TEST_CASE("condition: wait_for references a named predicate, and keeps a tempora
         };
         twice named;
         auto waiter = aio::create_task([&]() -> aio::task<> {
-            const auto guard = co_await c.scoped_lock();
+            const auto guard = co_await c.scoped_acquire();
             co_await c.wait_for(named);
         });
         co_await aio::yield();
@@ -285,7 +286,7 @@ TEST_CASE("condition: wait_for references a named predicate, and keeps a tempora
         co_await waiter;
         CHECK(named.calls == 2);
         auto owner = [p = std::make_unique<int>(5)] { return *p; };
-        const auto guard = co_await c.scoped_lock();
+        const auto guard = co_await c.scoped_acquire();
         const int value = co_await c.wait_for(aio::take(owner));
         CHECK(value == 5);
     });
@@ -295,7 +296,7 @@ TEST_CASE("condition: what a predicate throws leaves wait_for, with the mutex lo
     virtual_run([]() -> aio::task<> {
         aio::condition c;
         auto throws = []() -> bool { throw boom("predicate"); };
-        const auto guard = co_await c.scoped_lock();
+        const auto guard = co_await c.scoped_acquire();
         std::string thrown;
         try {
             co_await c.wait_for(throws);
@@ -317,7 +318,7 @@ TEST_CASE("condition: several share one mutex", "[CND-10]") {
         auto on_b = aio::create_task(waits(b, "b", log));
         co_await aio::testing::run_until_idle();
         {
-            const auto guard = co_await m.scoped_lock();
+            const auto guard = co_await m.scoped_acquire();
             CHECK(a.locked());
             CHECK(b.locked());
             b.notify_all();
@@ -334,7 +335,7 @@ TEST_CASE("condition: in a timeout the mutex is locked when the block ends", "[C
     virtual_run([]() -> aio::task<> {
         aio::condition c;
         bool late = false;
-        const auto guard = co_await c.scoped_lock();
+        const auto guard = co_await c.scoped_acquire();
         auto body = [&] { return c.wait(); };
         try {
             co_await aio::with(aio::timeout(5ms), body);
@@ -354,10 +355,10 @@ TEST_CASE("condition: waiting where tasks of another loop wait is misuse that le
     loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
     loop.create_task(waits(c, "a", log));
     aio::testing::run_until_idle(loop);
-    CHECK(c.try_lock());
+    CHECK(c.try_acquire());
     CHECK_THROWS_AS(aio::run(c.wait()), std::logic_error);
     CHECK(c.locked());
-    c.unlock();
+    c.release();
     loop.close();
 }
 
@@ -371,7 +372,7 @@ TEST_CASE("condition: is destroyed with its loop while tasks wait") {
         for (const char* name : {"a", "b"}) aio::create_task(waits(c, name, log));
         co_await aio::yield();
         co_await notifies(c, 1);
-        co_await c.lock(); // a waits for it, b to be notified
+        co_await c.acquire(); // a waits for it, b to be notified
         co_await aio::sleep(1h);
     });
     aio::testing::run_until_idle(loop);
@@ -386,7 +387,7 @@ TEST_CASE("condition: 100,000 waits") {
         auto player = [&](int self) -> aio::task<> {
             auto mine = [&] { return turn % 2 == self; };
             for (int i = 0; i < 50'000; ++i) {
-                const auto guard = co_await c.scoped_lock();
+                const auto guard = co_await c.scoped_acquire();
                 co_await c.wait_for(mine);
                 ++turn;
                 c.notify();
@@ -398,4 +399,23 @@ TEST_CASE("condition: 100,000 waits") {
         co_await b;
         CHECK(turn == 100'000);
     });
+}
+
+TEST_CASE("condition: debug mode reports a guard whose co_await was forgotten, with its task") {
+    for (const bool debug : {true, false}) {
+        std::string text;
+        {
+            const captured_stderr printed;
+            auto main = []() -> aio::task<> {
+                aio::condition m;
+                const auto guard = m.scoped_acquire();
+                co_await aio::yield();
+            };
+            virtual_run(main(), aio::run_options{.debug = debug, .virtual_time = true});
+            text = printed.text();
+        }
+        CHECK(contains(text, "acquire() or scoped_acquire() of a mutex was never awaited") == debug);
+        CHECK(contains(text, "Task-1") == debug);
+        CHECK(contains(text, "condition.test.cpp:") == debug);
+    }
 }

@@ -144,14 +144,14 @@ TEST_CASE("mutex: has one owner, is served in order, and gets to everybody", "[L
                     co_await pause(d.below(4));
                     const int kind = d.below(4);
                     if (kind == 0) {
-                        if (!m.try_lock()) continue;
+                        if (!m.try_acquire()) continue;
                     } else {
                         const int ticket = line.join();
                         // Found by position: the handle of the running task.
                         for (const auto& each : users)
                             if (each == aio::current_task()) asked.owners.push_back(each);
                         try {
-                            co_await m.lock();
+                            co_await m.acquire();
                         } catch (const aio::cancelled_error&) {
                             line.leave(ticket);
                             throw;
@@ -174,8 +174,8 @@ TEST_CASE("mutex: has one owner, is served in order, and gets to everybody", "[L
             for (int i = 0; i < count; ++i) users.push_back(aio::create_task(user(1 + d.below(5))));
             co_await disturbs(d, users, d.below(4));
             co_await ended(users);
-            require(owners == 0 && !m.locked() && m.try_lock(), "not free in the end");
-            m.unlock();
+            require(owners == 0 && !m.locked() && m.try_acquire(), "not free in the end");
+            m.release();
         });
 }
 
@@ -384,7 +384,7 @@ TEST_CASE("condition: a bounded buffer loses nothing and comes to its end", "[CN
             auto producer = [&]() -> aio::task<> {
                 for (int i = 0; i < 5; ++i) {
                     co_await pause(d.below(3));
-                    const auto guard = co_await m.scoped_lock();
+                    const auto guard = co_await m.scoped_acquire();
                     auto room = [&] { return buffer.size() < 2; };
                     co_await not_full.wait_for(room);
                     require(m.locked(), "unlocked");
@@ -395,7 +395,7 @@ TEST_CASE("condition: a bounded buffer loses nothing and comes to its end", "[CN
             };
             auto consumer = [&](int items) -> aio::task<> {
                 for (int i = 0; i < items; ++i) {
-                    const auto guard = co_await m.scoped_lock();
+                    const auto guard = co_await m.scoped_acquire();
                     auto there = [&] { return !buffer.empty(); };
                     co_await not_empty.wait_for(there);
                     require(m.locked() && !buffer.empty(), "nothing there");

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/sync/mutex.hpp>
 
+#include "support/captured_stderr.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/race.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
@@ -23,12 +26,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Locks, holds it for `time`, unlocks.
+/// Acquires it, holds it for `time`, releases it.
 aio::task<> holds(aio::mutex& m, std::string name, trace& log, aio::duration time = 1ms) {
-    co_await m.lock();
+    co_await m.acquire();
     log.push_back(name);
     co_await aio::sleep(time);
-    m.unlock();
+    m.release();
 }
 
 } // namespace
@@ -39,60 +42,60 @@ TEST_CASE("mutex: a free one is locked without yielding", "[LOCK-1][LOCK-9]") {
         CHECK(!m.locked());
         const iterations count;
         for (int i = 0; i < 100'000; ++i) {
-            co_await m.lock();
-            m.unlock();
+            co_await m.acquire();
+            m.release();
         }
-        co_await m.lock();
+        co_await m.acquire();
         CHECK(m.locked());
         CHECK(count.passed() == 0);
-        m.unlock();
+        m.release();
         CHECK(!m.locked());
     });
 }
 
-TEST_CASE("mutex: try_lock takes a free one only") {
+TEST_CASE("mutex: try_acquire takes a free one only") {
     aio::mutex m;
-    CHECK(m.try_lock());
+    CHECK(m.try_acquire());
     CHECK(m.locked());
-    CHECK(!m.try_lock());
-    m.unlock();
-    CHECK(m.try_lock());
-    m.unlock();
+    CHECK(!m.try_acquire());
+    m.release();
+    CHECK(m.try_acquire());
+    m.release();
 }
 
-TEST_CASE("mutex: is served in the order of arrival, an iteration after the unlock", "[LOCK-2][LOCK-3]") {
+TEST_CASE("mutex: is served in the order of arrival, an iteration after the release", "[LOCK-2][LOCK-3]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         for (const char* name : {"a", "b", "c"}) aio::create_task(holds(m, name, log));
         co_await aio::yield();
-        m.unlock();
-        log.push_back("unlocked");
+        m.release();
+        log.push_back("released");
         CHECK(!m.locked());
         co_await aio::yield();
         CHECK(m.locked());
-        CHECK(log == trace{"unlocked", "a"});
+        CHECK(log == trace{"released", "a"});
         co_await aio::sleep(10ms);
         CHECK(!m.locked());
     });
-    CHECK(log == trace{"unlocked", "a", "b", "c"});
+    CHECK(log == trace{"released", "a", "b", "c"});
 }
 
-TEST_CASE("mutex: nobody overtakes who was woken, neither who unlocked nor a newcomer", "[LOCK-4][LOCK-5]") {
+TEST_CASE("mutex: nobody overtakes who was woken, neither who released nor a newcomer", "[LOCK-4][LOCK-5]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         auto a = aio::create_task(holds(m, "a", log));
         co_await aio::yield();
-        m.unlock();
+        m.release();
         CHECK(!m.locked());
-        CHECK(!m.try_lock());
-        co_await m.lock();
+        CHECK(!m.try_acquire());
+        co_await m.acquire();
         log.push_back("again");
         CHECK(a.done());
-        m.unlock();
+        m.release();
     });
     CHECK(log == trace{"a", "again"});
 }
@@ -101,7 +104,7 @@ TEST_CASE("mutex: a cancelled waiter leaves, and the others keep their order", "
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         std::vector<aio::task_handle<>> all;
         for (const char* name : {"a", "b", "c"}) all.push_back(aio::create_task(holds(m, name, log)));
         co_await aio::yield();
@@ -109,7 +112,7 @@ TEST_CASE("mutex: a cancelled waiter leaves, and the others keep their order", "
         co_await aio::yield();
         CHECK(all[1].cancelled());
         CHECK(m.locked());
-        m.unlock();
+        m.release();
         co_await aio::sleep(10ms);
     });
     CHECK(log == trace{"a", "c"});
@@ -119,11 +122,11 @@ TEST_CASE("mutex: who is cancelled after the wake-up passes it on", "[LOCK-7]") 
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         auto a = aio::create_task(holds(m, "a", log));
         auto b = aio::create_task(holds(m, "b", log));
         co_await aio::yield();
-        m.unlock();
+        m.release();
         a.cancel();
         a.cancel();
         co_await aio::yield();
@@ -134,57 +137,57 @@ TEST_CASE("mutex: who is cancelled after the wake-up passes it on", "[LOCK-7]") 
     CHECK(log == trace{"b"});
 }
 
-TEST_CASE("mutex: who is cancelled before the unlock of the same iteration does not hold it up", "[LOCK-7][LOCK-14]") {
+TEST_CASE("mutex: who is cancelled before the release in the same iteration does not hold it up", "[LOCK-7][LOCK-14]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         auto a = aio::create_task(holds(m, "a", log));
         auto b = aio::create_task(holds(m, "b", log));
         co_await aio::yield();
         a.cancel();
-        m.unlock(); // the first is on its way out, and wakes b
+        m.release(); // the first is on its way out, and wakes b
         co_await b;
         CHECK(a.cancelled());
-        co_await m.lock();
+        co_await m.acquire();
         auto last = aio::create_task(holds(m, "last", log));
         co_await aio::yield();
         last.cancel();
-        m.unlock();
-        CHECK(m.try_lock()); // only cancelled ones are in line
+        m.release();
+        CHECK(m.try_acquire()); // only cancelled ones are in line
         co_await aio::yield();
         CHECK(last.cancelled());
         CHECK(m.locked());
-        m.unlock();
+        m.release();
     });
     CHECK(log == trace{"b"});
 }
 
-TEST_CASE("mutex: unlocking a free one is misuse", "[LOCK-8]") {
+TEST_CASE("mutex: releasing a free one is misuse", "[LOCK-8]") {
     aio::mutex m;
-    CHECK_THROWS_AS(m.unlock(), std::logic_error);
-    CHECK(message_of([&] { m.unlock(); }) == "unlock: the mutex is not locked");
+    CHECK_THROWS_AS(m.release(), std::logic_error);
+    CHECK(message_of([&] { m.release(); }) == "release: the mutex is not locked");
     CHECK(!m.locked());
-    CHECK(m.try_lock());
-    m.unlock();
+    CHECK(m.try_acquire());
+    m.release();
 }
 
-TEST_CASE("mutex: any task may unlock it; locked twice by one task it waits", "[LOCK-10]") {
+TEST_CASE("mutex: any task may release it; acquired twice by one task it waits", "[LOCK-10]") {
     virtual_run([]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         auto other = aio::create_task([&]() -> aio::task<> {
-            m.unlock();
+            m.release();
             co_return;
         });
-        co_await m.lock();
+        co_await m.acquire();
         CHECK(other.done());
         CHECK(m.locked());
-        m.unlock();
+        m.release();
     });
 }
 
-TEST_CASE("mutex: with unlocks at the end, at an exception and at a cancellation", "[LOCK-11]") {
+TEST_CASE("mutex: with releases at the end, at an exception and at a cancellation", "[LOCK-11]") {
     virtual_run([]() -> aio::task<> {
         aio::mutex m;
         auto checks = [&]() -> aio::task<int> {
@@ -215,33 +218,33 @@ TEST_CASE("mutex: with unlocks at the end, at an exception and at a cancellation
     });
 }
 
-TEST_CASE("mutex: a guard unlocks when it goes away, or earlier", "[LOCK-11]") {
+TEST_CASE("mutex: a guard releases when it goes away, or earlier", "[LOCK-11]") {
     virtual_run([]() -> aio::task<> {
         aio::mutex m;
         {
-            const auto guard = co_await m.scoped_lock();
+            const auto guard = co_await m.scoped_acquire();
             CHECK(guard);
             CHECK(m.locked());
         }
         CHECK(!m.locked());
-        auto guard = co_await m.scoped_lock();
-        guard.unlock();
+        auto guard = co_await m.scoped_acquire();
+        guard.release();
         CHECK(!guard);
         CHECK(!m.locked());
-        guard.unlock();
+        guard.release();
         CHECK(!m.locked());
     });
 }
 
-TEST_CASE("mutex: a guard moves, and one that is replaced unlocks") {
+TEST_CASE("mutex: a guard moves, and one that is replaced releases") {
     STATIC_REQUIRE(!std::is_copy_constructible_v<aio::mutex_guard>);
     STATIC_REQUIRE(std::is_nothrow_move_constructible_v<aio::mutex_guard>);
     aio::mutex m;
     aio::mutex n;
     aio::mutex_guard empty;
     CHECK(!empty);
-    CHECK(m.try_lock());
-    CHECK(n.try_lock());
+    CHECK(m.try_acquire());
+    CHECK(n.try_acquire());
     aio::mutex_guard a(m);
     aio::mutex_guard b(std::move(a));
     CHECK(m.locked());
@@ -252,12 +255,12 @@ TEST_CASE("mutex: a guard moves, and one that is replaced unlocks") {
     CHECK(!n.locked());
 }
 
-TEST_CASE("mutex: a guard leaves alone what was unlocked meanwhile") {
+TEST_CASE("mutex: a guard leaves alone what was released meanwhile") {
     aio::mutex m;
-    CHECK(m.try_lock());
+    CHECK(m.try_acquire());
     {
         const aio::mutex_guard guard(m);
-        m.unlock();
+        m.release();
     }
     CHECK(!m.locked());
 }
@@ -267,7 +270,7 @@ TEST_CASE("mutex: a guard that was waited for is handed over in order", "[LOCK-2
     virtual_run([&]() -> aio::task<> {
         aio::mutex m;
         auto user = [&](std::string name) -> aio::task<> {
-            const auto guard = co_await m.scoped_lock();
+            const auto guard = co_await m.scoped_acquire();
             log.push_back(name);
             co_await aio::yield();
         };
@@ -284,18 +287,18 @@ TEST_CASE("mutex: a guard that was waited for is handed over in order", "[LOCK-2
 TEST_CASE("mutex: a lock that comes too late is not taken", "[LOCK-6]") {
     virtual_run([]() -> aio::task<> {
         aio::mutex m;
-        co_await m.lock();
+        co_await m.acquire();
         std::string end = "in time";
-        auto body = [&]() -> aio::task<> { co_await m.lock(); };
+        auto body = [&]() -> aio::task<> { co_await m.acquire(); };
         try {
             co_await aio::with(aio::timeout(5ms), body);
         } catch (const aio::timeout_error&) {
             end = "too late";
         }
         CHECK(end == "too late");
-        m.unlock();
-        CHECK(m.try_lock());
-        m.unlock();
+        m.release();
+        CHECK(m.try_acquire());
+        m.release();
     });
 }
 
@@ -307,7 +310,7 @@ TEST_CASE("mutex: outlives a loop that is closed while tasks hold it and wait fo
         aio::event_loop loop(aio::testing::virtual_clock());
         loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
         auto guarded = [&]() -> aio::task<> {
-            const auto guard = co_await m.scoped_lock();
+            const auto guard = co_await m.scoped_acquire();
             co_await aio::sleep(1h);
         };
         loop.create_task(guarded());
@@ -317,8 +320,8 @@ TEST_CASE("mutex: outlives a loop that is closed while tasks hold it and wait fo
         CHECK(m.locked());
     }
     CHECK(!m.locked());
-    CHECK(m.try_lock());
-    m.unlock();
+    CHECK(m.try_acquire());
+    m.release();
 }
 
 TEST_CASE("mutex: 100,000 locks that wait") {
@@ -329,7 +332,7 @@ TEST_CASE("mutex: 100,000 locks that wait") {
         int passed = 0;
         auto user = [&]() -> aio::task<> {
             for (int i = 0; i < 25'000; ++i) {
-                const auto guard = co_await m.scoped_lock();
+                const auto guard = co_await m.scoped_acquire();
                 most = std::max(most, ++inside);
                 co_await aio::yield();
                 --inside;
@@ -342,4 +345,56 @@ TEST_CASE("mutex: 100,000 locks that wait") {
         CHECK(most == 1);
         CHECK(passed == 100'000);
     });
+}
+
+TEST_CASE("mutex: debug mode reports a guard whose co_await was forgotten, with its task") {
+    for (const bool debug : {true, false}) {
+        std::string text;
+        {
+            const captured_stderr printed;
+            auto main = []() -> aio::task<> {
+                aio::mutex m;
+                const auto guard = m.scoped_acquire();
+                co_await aio::yield();
+            };
+            virtual_run(main(), aio::run_options{.debug = debug, .virtual_time = true});
+            text = printed.text();
+        }
+        CHECK(contains(text, "acquire() or scoped_acquire() of a mutex was never awaited") == debug);
+        CHECK(contains(text, "Task-1") == debug);
+        CHECK(contains(text, "mutex.test.cpp:") == debug);
+    }
+}
+
+TEST_CASE("mutex: what is awaited, passed on or not needed any more is no forgotten guard") {
+    std::string text;
+    {
+        const captured_stderr printed;
+        auto main = []() -> aio::task<> {
+            aio::mutex m;
+            {
+                const auto guard = co_await m.scoped_acquire(); // free
+                auto second = m.acquire();
+                auto third = std::move(second);
+                auto late = aio::create_task(std::move(third)); // is cancelled while it waits
+                co_await aio::yield();
+                late.cancel();
+                aio::create_task(m.acquire()).cancel(); // before it begins
+                auto never = m.acquire();
+                CHECK_THROWS_AS(co_await aio::wait_for(std::move(never), 0s), aio::timeout_error);
+                co_await aio::race(aio::yield(), m.acquire());
+            }
+            const auto waits = [&m]() -> aio::task<> {
+                const auto guard = co_await m.scoped_acquire();
+            };
+            co_await m.acquire();
+            const auto other = aio::create_task(waits);
+            co_await aio::yield();
+            m.release();
+            co_await other;
+        };
+        virtual_run(main(), aio::run_options{.debug = true, .virtual_time = true});
+        text = printed.text();
+    }
+    CHECK(text == "");
 }

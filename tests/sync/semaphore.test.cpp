@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/sync/semaphore.hpp>
 
+#include "support/captured_stderr.hpp"
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/race.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
@@ -302,4 +305,56 @@ TEST_CASE("semaphore: 100,000 acquisitions that wait, at most three at a time") 
         CHECK(most == 3);
         CHECK(passed == 100'000);
     });
+}
+
+TEST_CASE("semaphore: debug mode reports a guard whose co_await was forgotten, with its task") {
+    for (const bool debug : {true, false}) {
+        std::string text;
+        {
+            const captured_stderr printed;
+            auto main = []() -> aio::task<> {
+                aio::semaphore m(1);
+                const auto guard = m.scoped_acquire();
+                co_await aio::yield();
+            };
+            virtual_run(main(), aio::run_options{.debug = debug, .virtual_time = true});
+            text = printed.text();
+        }
+        CHECK(contains(text, "acquire() or scoped_acquire() of a semaphore was never awaited") == debug);
+        CHECK(contains(text, "Task-1") == debug);
+        CHECK(contains(text, "semaphore.test.cpp:") == debug);
+    }
+}
+
+TEST_CASE("semaphore: what is awaited, passed on or not needed any more is no forgotten guard") {
+    std::string text;
+    {
+        const captured_stderr printed;
+        auto main = []() -> aio::task<> {
+            aio::semaphore m(1);
+            {
+                const auto guard = co_await m.scoped_acquire(); // free
+                auto second = m.acquire();
+                auto third = std::move(second);
+                auto late = aio::create_task(std::move(third)); // is cancelled while it waits
+                co_await aio::yield();
+                late.cancel();
+                aio::create_task(m.acquire()).cancel(); // before it begins
+                auto never = m.acquire();
+                CHECK_THROWS_AS(co_await aio::wait_for(std::move(never), 0s), aio::timeout_error);
+                co_await aio::race(aio::yield(), m.acquire());
+            }
+            const auto waits = [&m]() -> aio::task<> {
+                const auto guard = co_await m.scoped_acquire();
+            };
+            co_await m.acquire();
+            const auto other = aio::create_task(waits);
+            co_await aio::yield();
+            m.release();
+            co_await other;
+        };
+        virtual_run(main(), aio::run_options{.debug = true, .virtual_time = true});
+        text = printed.text();
+    }
+    CHECK(text == "");
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: loop/task_creator.hpp
 
 #include <asynchio/task/create_task.hpp>
 
@@ -12,8 +13,12 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -285,7 +290,7 @@ TEST_CASE("create_task: names are Task-N, or what is given", "[TASK-17]") {
         CHECK(named.name() == "temporary");
         auto by_options = aio::create_task(aio::task_options{.name = "options"}, gives, 1);
         CHECK(by_options.name() == "options");
-        auto callable = aio::create_task([] { return gives(1); }, "callable");
+        auto callable = aio::create_task(aio::named("callable"), [] { return gives(1); });
         CHECK(callable.name() == "callable");
         auto options_eager = aio::create_task(aio::task_options{.name = "both"}, aio::eager, gives(1));
         CHECK(options_eager.name() == "both");
@@ -305,6 +310,95 @@ TEST_CASE("create_task: a callable that takes a text is called with it, not name
         CHECK(got == "argument");
         CHECK(t.name() == "Task-2");
     });
+}
+
+TEST_CASE("create_task: what follows a callable is arguments, whatever they are", "[TASK-17]") {
+    virtual_run([]() -> aio::task<> {
+        auto two = [](std::string_view a, std::string b = "default") -> aio::task<std::string> {
+            co_return std::string(a) + " " + b;
+        };
+        const auto one_text = [&](const char* text) { return two(text); };
+        auto argument = aio::create_task(one_text, "text");
+        CHECK(argument.name() != "text");
+        CHECK(co_await argument == "text default");
+        auto front = aio::create_task(aio::named("worker"), two, "a", "b");
+        CHECK(front.name() == "worker");
+        CHECK(co_await front == "a b");
+        auto of_task = aio::create_task(aio::named("task"), gives(1));
+        CHECK(of_task.name() == "task");
+        auto last = aio::create_task(aio::named("first"), gives(1), "behind");
+        CHECK(last.name() == "behind");
+        auto both = aio::create_task(aio::eager, aio::named("eager"), two, "a", "b");
+        CHECK(both.done());
+        CHECK(both.name() == "eager");
+        auto options = aio::create_task(aio::task_options{.name = "options"}, two, "a", "b");
+        CHECK(options.name() == "options");
+        auto handle = aio::create_task(of_task, "of a handle");
+        CHECK(handle.name() == "of a handle");
+        co_await aio::yield();
+        co_await aio::yield();
+        co_await aio::yield();
+    });
+}
+
+namespace {
+
+const auto none = []() -> aio::task<int> { return fails("lost"); };
+const auto some = [](auto...) -> aio::task<int> { return fails("lost"); };
+
+/// Whether what is told are 9 reports of tasks that were created line after line, from `first` on.
+void are_lines_from(unsigned first, const reports& told) {
+    REQUIRE(told.size() == 9);
+    std::vector<unsigned> lines;
+    for (const auto& each : told) {
+        CHECK_THAT(each.file, Catch::Matchers::EndsWith("create_task.test.cpp"));
+        lines.push_back(each.line - first);
+    }
+    std::sort(lines.begin(), lines.end()); // eager ones fail first
+    for (unsigned i = 0; i < 9; ++i) CHECK(lines[i] == i);
+}
+
+} // namespace
+
+TEST_CASE("create_task: the line is the caller's, with up to six arguments", "[TASK-23]") {
+    reports told;
+    unsigned line = 0;
+    virtual_run([&]() -> aio::task<> {
+        collect(told);
+        line = __LINE__ + 1;
+        aio::create_task(fails("lost"));
+        aio::create_task(fails("lost"), "name");
+        aio::create_task(none);
+        aio::create_task(some, 1);
+        aio::create_task(some, 1, 2, 3);
+        aio::create_task(some, 1, 2, 3, 4, 5, 6);
+        aio::create_task(aio::named("name"), some, 1, 2, 3, 4, 5, 6);
+        aio::create_task(aio::eager, some, 1, 2, 3, 4, 5, 6);
+        aio::create_task(aio::task_options{.name = "name"}, fails("lost"));
+        co_await aio::yield();
+    });
+    are_lines_from(line, told);
+}
+
+TEST_CASE("create_task: of a loop knows the caller's line, too", "[TASK-23]") {
+    reports told;
+    unsigned line = 0;
+    virtual_run([&]() -> aio::task<> {
+        collect(told);
+        aio::event_loop& loop = aio::get_running_loop();
+        line = __LINE__ + 1;
+        loop.create_task(fails("lost"));
+        loop.create_task(fails("lost"), "name");
+        loop.create_task(none);
+        loop.create_task(some, 1);
+        loop.create_task(some, 1, 2, 3);
+        loop.create_task(some, 1, 2, 3, 4, 5, 6);
+        loop.create_task(aio::named("name"), some, 1, 2, 3, 4, 5, 6);
+        loop.create_task(aio::eager, some, 1, 2, 3, 4, 5, 6);
+        loop.create_task(aio::task_options{.name = "name"}, fails("lost"));
+        co_await aio::yield();
+    });
+    are_lines_from(line, told);
 }
 
 TEST_CASE("create_task: an exception that nobody fetches is reported with name and line", "[TASK-23][EXH-6]") {
@@ -400,7 +494,7 @@ TEST_CASE("create_task: tasks that were never started are destroyed with the loo
         aio::event_loop loop;
         collect(told, loop);
         auto held = loop.create_task([](counted) -> aio::task<> { co_return; }, counted(1));
-        loop.create_task([c = counted(2)]() -> aio::task<int> { co_return c.value; }, "unheld");
+        loop.create_task(aio::named("unheld"), [c = counted(2)]() -> aio::task<int> { co_return c.value; });
         CHECK(counted::alive > 0);
         loop.close();
         CHECK(counted::alive == 0);

@@ -8,11 +8,11 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/functional.hpp>
 #include <asynchio/core/owner.hpp>
+#include <asynchio/core/range.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/co_invoke.hpp>
 
 #include <cstddef>
-#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -46,11 +46,9 @@ auto as_stream(Source&& source) {
                       "map_ordered and map_unordered take a stream over: write std::move(source)");
         return given(std::forward<Source>(source));
     } else {
-        static_assert(
-            requires(given & range) { std::begin(range), std::end(range); },
-            "map_ordered and map_unordered take an async_generator or a range");
-        using V = std::remove_cvref_t<decltype(*std::begin(std::declval<given&>()))>;
-        return elements<V>(make_owner<given>(std::forward<Source>(source)));
+        static_assert(range<given>, "map_ordered and map_unordered take an async_generator or a range");
+        using V = range_value_t<given>;
+        return elements<V>(detail::make_owner<given>(std::forward<Source>(source)));
     }
 }
 
@@ -123,7 +121,7 @@ template<bool Ordered, class Source, class F>
 auto map(Source&& source, F&& f, std::size_t limit) {
     const char* name = Ordered ? "map_ordered" : "map_unordered";
     if (limit == 0) throw std::invalid_argument(std::string(name) + ": the limit must be at least 1");
-    require_callable(f, name);
+    detail::require_callable(f, name);
     auto stream = as_stream(pass_on<Source>(source));
     using T = typename decltype(stream)::value_type;
     return stream_of(

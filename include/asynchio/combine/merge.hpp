@@ -18,6 +18,12 @@
 
 namespace asynchio {
 
+/// How many items of merge may wait beyond one for each source: `merge(buffered(16), std::move(a), std::move(b))`.
+struct buffered {
+    constexpr explicit buffered(std::size_t n) noexcept : items(n) {}
+    std::size_t items;
+};
+
 namespace detail {
 
 template<class T>
@@ -55,7 +61,7 @@ concept generator_range = range<R> && is_async_generator<range_value_t<R>>;
 /// One async_generator of what several give, as it comes: `auto all = merge(std::move(a), std::move(b));`
 ///
 /// Behaviour: begins with the first next(). Each source then runs in a task of its own, up to one item ahead, and further
-/// while fewer than `buffer` items wait. It ends when all have ended. The first failure of a source cancels the others;
+/// while fewer items wait than a `buffered(n)` in front of the sources allows. It ends when all have ended. The first failure of a source cancels the others;
 /// what came before it is still given, then next() throws it.
 /// Cancellation: of a task that waits in next() ends it: the sources are cancelled, closed and waited for. So does
 /// aclose(): leave it through `with`, and nothing of it runs any more. Either throws a failure that next() has not
@@ -65,43 +71,48 @@ concept generator_range = range<R> && is_async_generator<range_value_t<R>>;
 /// Differs from Python: not in asyncio; in the literature of streams it is called merge everywhere.
 /// Example: `while (auto tick = co_await all.next()) show(*tick);`
 /// See also: map_unordered, async_generator.
-/// @param sources a range of async_generators, which is moved from.
 /// @param buffer how many items may wait beyond one for each source.
+/// @param sources a range of async_generators, which is moved from.
 template<detail::generator_range Range>
-auto merge(Range&& sources, std::size_t buffer = 0) {
+auto merge(buffered buffer, Range&& sources) {
     using source = detail::range_value_t<Range>;
     using T = typename source::value_type;
     std::vector<source> all;
-    for (auto& each : sources) all.push_back(std::move(each));
-    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer));
+    for (auto&& each : sources) all.push_back(std::move(each));
+    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
-/// The same for `merge(a, b, ...)` of one type, given up with std::move; `buffer` may stand last.
+/// The same for `merge(a, b, ...)` of one type, given up with std::move.
 template<class T, class... Rest>
-auto merge(async_generator<T>&& first, Rest&&... rest) {
+auto merge(buffered buffer, async_generator<T>&& first, Rest&&... rest) {
+    static_assert((std::is_same_v<std::remove_cvref_t<Rest>, async_generator<T>> && ...),
+                  "merge takes async_generators of one type; a buffer stands in front: merge(buffered(n), a, b)");
+    static_assert((!std::is_lvalue_reference_v<Rest> && ...), "merge takes its sources over: write std::move(source)");
     std::vector<async_generator<T>> all;
-    std::size_t buffer = 0;
     all.push_back(std::move(first));
-    [[maybe_unused]] const auto add = [&]<class X>(X&& x) {
-        using given = std::remove_cvref_t<X>;
-        if constexpr (std::is_integral_v<given>) {
-            buffer = static_cast<std::size_t>(x);
-        } else {
-            static_assert(std::is_same_v<given, async_generator<T>>,
-                          "merge takes async_generators of one type, and the size of the buffer behind them");
-            static_assert(!std::is_lvalue_reference_v<X>, "merge takes its sources over: write std::move(source)");
-            all.push_back(std::forward<X>(x));
-        }
-    };
-    (add(std::forward<Rest>(rest)), ...);
-    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer));
+    if constexpr ((std::is_same_v<Rest, async_generator<T>> && ...)) (all.push_back(std::forward<Rest>(rest)), ...);
+    return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
 /// Refuses to take from a name without being told.
 template<class T, class... Rest>
-async_generator<T> merge(async_generator<T>&, Rest&&...) {
+async_generator<T> merge(buffered, async_generator<T>&, Rest&&...) {
     static_assert(detail::always_false<T>, "merge takes its sources over: write std::move(source)");
     return {};
+}
+
+/// Without a buffer: each source may be one item ahead.
+template<detail::generator_range Range>
+auto merge(Range&& sources) {
+    return asynchio::merge(buffered(0), std::forward<Range>(sources));
+}
+template<class T, class... Rest>
+auto merge(async_generator<T>&& first, Rest&&... rest) {
+    return asynchio::merge(buffered(0), std::move(first), std::forward<Rest>(rest)...);
+}
+template<class T, class... Rest>
+auto merge(async_generator<T>& first, Rest&&... rest) {
+    return asynchio::merge(buffered(0), first, std::forward<Rest>(rest)...);
 }
 
 } // namespace asynchio

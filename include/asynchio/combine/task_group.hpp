@@ -5,6 +5,8 @@
 
 #include <asynchio/core/exchange.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
+#include <asynchio/loop/task_creator.hpp>
+#include <asynchio/task/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -31,35 +33,21 @@ namespace asynchio {
 /// Cost: one recycled block of 64 bytes a child beside its task, freed when the child has ended.
 /// Example: `co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> { g.create_task(f()); ... })`
 /// See also: gather.
-class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::crew {
+class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::crew,
+                                                                            public detail::task_creator<task_group> {
 public:
     task_group() = default;
     /// Only before it was entered.
-    task_group(task_group&& other) : crew(), group_cancelled_(other.group_cancelled_) {
+    task_group(task_group&& other) : crew(), task_creator(), group_cancelled_(other.group_cancelled_) {
         if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
     }
     task_group& operator=(task_group&&) = delete;
     ~task_group() override = default;
 
-    /// As the free create_task, for a task of this group.
+    /// create_task(...), as the free one, for a task of this group.
     /// @throws std::logic_error before the block, after its end, and while the group is shutting down; what was given
     /// never runs then.
-    template<class X>
-    auto create_task(X&& x, std::source_location created = std::source_location::current()) {
-        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, created, std::forward<X>(x)));
-    }
-    template<class X, class A>
-        requires(!std::is_same_v<std::decay_t<A>, std::source_location>)
-    auto create_task(X&& x, A&& a, std::source_location created = std::source_location::current()) {
-        return adopt(
-            detail::make_task_from(ready_to_adopt(), {}, false, created, std::forward<X>(x), std::forward<A>(a)));
-    }
-    template<class X, class A, class B, class... More>
-        requires(!std::is_same_v<std::decay_t<B>, std::source_location>)
-    auto create_task(X&& x, A&& a, B&& b, More&&... more) {
-        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, std::source_location(), std::forward<X>(x),
-                                            std::forward<A>(a), std::forward<B>(b), std::forward<More>(more)...));
-    }
+    using task_creator::create_task;
 
     /// Cancels children and body, and ends the block quietly; errors they have are thrown all the same. Does nothing
     /// the second time or at the end; before the block it takes effect as soon as that is entered.
@@ -129,6 +117,12 @@ private:
         }
         if (cancellation) std::rethrow_exception(cancellation);
         co_return quiet;
+    }
+
+    friend task_creator;
+    template<class... X>
+    auto create_task_at(const std::source_location& line, X&&... x) {
+        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, line, std::forward<X>(x)...));
     }
 
     event_loop& ready_to_adopt() {

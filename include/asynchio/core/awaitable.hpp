@@ -51,6 +51,10 @@ using await_result_t = decltype(std::declval<std::remove_reference_t<awaiter_t<T
 
 namespace detail {
 
+/// What is passed on of a result: an rvalue reference, whose object may be gone by then, becomes an object.
+template<class R>
+using passed_result_t = std::conditional_t<std::is_rvalue_reference_v<R>, std::remove_cvref_t<R>, R>;
+
 /// What a container or an outcome keeps of a result: `const T&` of a watched handle becomes a `T` of its own.
 template<class T>
 struct kept_result {
@@ -59,6 +63,10 @@ struct kept_result {
 template<class T>
 struct kept_result<const T&> {
     using type = T;
+};
+template<class T>
+struct kept_result<T&&> {
+    using type = std::remove_cv_t<T>;
 };
 
 template<class T>

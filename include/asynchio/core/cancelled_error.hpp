@@ -35,20 +35,21 @@ namespace detail {
 /// A template, so that it may ask what this standard library's exception_ptr can do.
 template<class ExceptionPtr>
 bool holds_cancellation(const ExceptionPtr& error) noexcept {
-    if constexpr (requires { error.__cxa_exception_type(); }) {
+#if defined(__cpp_rtti) // not with -fno-rtti
+    if constexpr (requires { error.__cxa_exception_type(); })
         return *error.__cxa_exception_type() == typeid(cancelled_error);
-    } else {
-        try {
-            std::rethrow_exception(error);
-        } catch (const cancelled_error&) {
-            return true;
-        } catch (...) {
-            return false;
-        }
+#endif
+    try {
+        std::rethrow_exception(error);
+    } catch (const cancelled_error&) {
+        return true;
+    } catch (...) {
+        return false;
     }
 }
 
-/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library cannot tell the type.
+/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library or the compiler cannot tell the
+/// type.
 inline bool is_cancellation(const std::exception_ptr& error) noexcept { return error && holds_cancellation(error); }
 
 } // namespace detail

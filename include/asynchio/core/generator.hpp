@@ -67,7 +67,8 @@ private:
 ///
 /// Behaviour: the body runs from one `co_yield` to the next, inside begin() and `++`, and starts with begin(). Dereferenced,
 /// an iterator gives `T&&`, or `T` if that is a reference; a yielded lvalue is copied, anything else is not. An exception
-/// of the body leaves begin() or `++` and ends the generator. An input range: it can be gone through once.
+/// of the body leaves begin() or `++` and ends the generator. An input range: it can be gone through once. A body that
+/// advances its own iterator gets std::logic_error, as Python's gets ValueError.
 /// Threads: none of its own; no loop is needed.
 /// Lifetime: owns the body; dropped early, the body's locals are destroyed where it stands. Arguments taken by reference
 /// must live as long.
@@ -186,12 +187,16 @@ private:
 
     handle body() noexcept { return handle::from_promise(*this); }
 
-    /// Of the outermost one: runs to the next item. @throws what the body throws.
+    /// Of the outermost one: runs to the next item. @throws what the body throws; std::logic_error inside of the body.
     void advance() {
+        if (executing_) [[unlikely]]
+            throw std::logic_error("generator: its body advances it, but it is already executing");
         item_ = nullptr;
         do {
             promise_type& running = *leaf_;
+            executing_ = true;
             running.body().resume();
+            executing_ = false;
             if (item_ != nullptr || &running != leaf_ || !running.body().done()) continue;
             if (&running == this) {
                 if (error_) std::rethrow_exception(detail::exchange(error_, nullptr));
@@ -219,6 +224,7 @@ private:
     nested* place_ = nullptr;
     std::exception_ptr error_;
     bool begun_ = false;
+    bool executing_ = false; // of the outermost: a body runs
 };
 
 /// An input iterator. Its end is std::default_sentinel.
@@ -232,7 +238,7 @@ public:
     iterator() noexcept = default;
 
     reference operator*() const noexcept { return static_cast<reference>(*body_->item_); }
-    /// @throws what the body throws.
+    /// @throws what the body throws; std::logic_error in the body itself.
     iterator& operator++() {
         body_->advance();
         return *this;

@@ -45,13 +45,18 @@ private:
 template<>
 class slot<void> {};
 
-/// How a result type is stored and given back; the one place that knows void and references.
+/// How a result type is stored and given back; the one place that knows void, const and references.
 template<class T>
 struct result_traits {
-    using stored = T;
+    using stored = std::remove_cv_t<T>;
     using reference = T&;
     static T& get(slot<stored>& from) noexcept { return *from.get(); }
-    static T take(slot<stored>& from) { return static_cast<T&&>(*from.get()); }
+    static T take(slot<stored>& from) {
+        static_assert(std::is_move_constructible_v<stored>,
+                      "this result cannot be moved out: make it a task of its own with create_task and await the handle, "
+                      "which gives a reference to it");
+        if constexpr (std::is_move_constructible_v<stored>) return static_cast<stored&&>(*from.get());
+    }
 };
 
 template<class T>
@@ -61,6 +66,18 @@ struct result_traits<T&> {
     static T& get(slot<stored>& from) noexcept { return **from.get(); }
     static T& take(slot<stored>& from) noexcept { return **from.get(); }
 };
+
+/// Whether a `U` is or refers to the object that a reference of type `T` shall be bound to, so that no temporary is made.
+template<class T, class U>
+consteval bool binds_directly() {
+    using referred = std::remove_reference_t<T>;
+    using given = std::remove_reference_t<U>;
+    if constexpr (std::is_convertible_v<given*, referred*>)
+        return std::is_lvalue_reference_v<U>;
+    else // as std::reference_wrapper does
+        return requires(given& x) { x.operator referred&(); } ||
+               requires(given& x) { x.operator std::remove_const_t<referred>&(); };
+}
 
 template<>
 struct result_traits<void> {
@@ -106,6 +123,8 @@ namespace detail {
 /// A result of type `T` on top of `Base`, which is outcome_base or is built on it.
 template<class T, class Base>
 class basic_outcome : public Base {
+    static_assert(!std::is_rvalue_reference_v<T> && !std::is_array_v<T>,
+                  "a result is an object, an lvalue reference or void: T&& would refer to what is gone");
     using traits = result_traits<T>;
     using stored = typename traits::stored;
 
@@ -118,13 +137,13 @@ public:
         requires std::is_same_v<Base, outcome_base>
         : Base(other) {
         if constexpr (!std::is_void_v<T>)
-            if (this->has_value()) new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
+            if (this->has_value()) ::new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
     }
     basic_outcome(const basic_outcome& other)
         requires(std::is_same_v<Base, outcome_base> && (std::is_void_v<T> || std::is_copy_constructible_v<stored>))
         : Base(other) {
         if constexpr (!std::is_void_v<T>)
-            if (this->has_value()) new (value_.place()) stored(*other.value_.get());
+            if (this->has_value()) ::new (value_.place()) stored(*other.value_.get());
     }
     basic_outcome& operator=(basic_outcome other) noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<stored>)
         requires std::is_same_v<Base, outcome_base>
@@ -132,7 +151,7 @@ public:
         reset();
         this->error_ = nullptr;
         if constexpr (!std::is_void_v<T>)
-            if (other.has_value()) new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
+            if (other.has_value()) ::new (value_.place()) stored(static_cast<stored&&>(*other.value_.get()));
         Base::operator=(other);
         return *this;
     }
@@ -155,10 +174,18 @@ public:
 
     template<class... Args>
     void emplace(Args&&... args) {
-        if constexpr (std::is_lvalue_reference_v<T>)
-            new (value_.place()) stored(__builtin_addressof(args)...);
-        else if constexpr (!std::is_void_v<T>)
-            new (value_.place()) stored(std::forward<Args>(args)...);
+        if constexpr (std::is_lvalue_reference_v<T>) {
+            constexpr bool lasts = (binds_directly<T, Args>() && ...);
+            static_assert(lasts, "the result is a reference, and this is a temporary or a local variable, or would be "
+                                 "converted to a temporary, which is gone before anybody looks: give what lives "
+                                 "elsewhere by its name, or make the result an object");
+            if constexpr (lasts) {
+                T bound(static_cast<Args&&>(args)...);
+                ::new (value_.place()) stored(__builtin_addressof(bound));
+            }
+        } else if constexpr (!std::is_void_v<T>) {
+            ::new (value_.place()) stored(std::forward<Args>(args)...);
+        }
         this->state_ = outcome_state::value;
     }
 

@@ -4,22 +4,52 @@
 // What a range-for goes through. Without <ranges>, 6 MB of what g++ allocates (see tests/compile_cost).
 
 #include <concepts>
-#include <iterator>
 #include <type_traits>
 #include <utility>
 
 namespace asynchio::detail {
 
 template<class R>
-concept range = requires(R& r) {
-    *std::begin(r);
-    std::end(r);
+concept has_member_begin = requires(R& r) {
+    *r.begin();
+    r.end();
 };
 
 template<class R>
-using range_reference_t = decltype(*std::begin(std::declval<R&>()));
+concept has_free_begin = requires(R& r) { // found by the argument's namespace alone, as a range-for does
+    *begin(r);
+    end(r);
+};
 
 template<class R>
+concept range = std::is_bounded_array_v<std::remove_reference_t<R>> || has_member_begin<R> || has_free_begin<R>;
+
+/// Where a range-for begins.
+template<class R>
+constexpr auto begin_of(R& r) {
+    if constexpr (std::is_bounded_array_v<R>)
+        return r + 0;
+    else if constexpr (has_member_begin<R>)
+        return r.begin();
+    else
+        return begin(r);
+}
+
+/// Where it ends.
+template<class R>
+constexpr auto end_of(R& r) {
+    if constexpr (std::is_bounded_array_v<R>)
+        return r + std::extent_v<R>;
+    else if constexpr (has_member_begin<R>)
+        return r.end();
+    else
+        return end(r);
+}
+
+template<range R>
+using range_reference_t = decltype(*detail::begin_of(std::declval<std::remove_reference_t<R>&>()));
+
+template<range R>
 using range_value_t = std::remove_cvref_t<range_reference_t<R>>;
 
 /// Whose elements become a `T`.

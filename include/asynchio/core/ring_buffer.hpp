@@ -45,13 +45,13 @@ public:
     template<class... Args>
     void emplace_back(Args&&... args) {
         make_room();
-        new (static_cast<void*>(&at(end_))) T(std::forward<Args>(args)...);
+        ::new (static_cast<void*>(&at(end_))) T(std::forward<Args>(args)...);
         ++end_;
     }
     template<class... Args>
     void emplace_front(Args&&... args) {
         make_room();
-        new (static_cast<void*>(&at(first_ - 1))) T(std::forward<Args>(args)...);
+        ::new (static_cast<void*>(&at(first_ - 1))) T(std::forward<Args>(args)...);
         --first_;
     }
     void push_back(T&& value) { emplace_back(std::move(value)); }

@@ -16,12 +16,17 @@ template<class T>
 class boxed_value {
 public:
     /// @throws std::bad_alloc, or what moving a `T` throws.
-    explicit boxed_value(T&& value) : value_(make_owner<T>(std::move(value))) {}
-    T& get() noexcept { return *value_; }
-    const T& get() const noexcept { return *value_; }
+    explicit boxed_value(T&& value) : box_(make_owner<box>(std::move(value))) {}
+    T& get() noexcept { return box_->value; }
+    const T& get() const noexcept { return box_->value; }
 
 private:
-    owner<T> value_;
+    /// Around it, since `T` may have an operator new of its own, or none that can be called.
+    struct box {
+        explicit box(T&& v) : value(std::move(v)) {}
+        T value;
+    };
+    owner<box> box_;
 };
 
 /// A value as it is.

@@ -85,7 +85,7 @@ private:
     };
     static constexpr std::size_t item_size = sizeof(slot);
 
-    void add(T item) noexcept { new (static_cast<void*>(data() + size_++)) T(item); }
+    void add(T item) noexcept { ::new (static_cast<void*>(data() + size_++)) T(item); }
 };
 
 } // namespace asynchio::detail

@@ -202,7 +202,7 @@ protected:
     detail::callback* callback_ = nullptr;
 };
 
-/// What call_later and call_at give.
+/// What call_later and call_at give. Equal by identity; `when()` tells the order.
 class timer_handle : public callback_handle {
 public:
     timer_handle() noexcept = default;
@@ -213,7 +213,6 @@ public:
         const auto* timed = static_cast<const detail::timed_callback*>(callback_);
         return time_point(duration(timed != nullptr ? timed->deadline : 0));
     }
-    friend auto operator<=>(const timer_handle& a, const timer_handle& b) noexcept { return a.when() <=> b.when(); }
     friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept {
         return a.callback_ == b.callback_;
     }

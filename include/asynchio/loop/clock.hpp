@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 #include <type_traits>
 
 namespace asynchio {
@@ -37,21 +38,30 @@ inline nanoseconds_count steady_now() noexcept {
     return std::chrono::duration_cast<duration>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Any duration in nanoseconds, rounded up, held at the ends of the range; NaN becomes 0. A wait is never shorter
-/// than what was asked for.
+/// Any duration in nanoseconds, rounded up, held at the ends of the range. A wait is never shorter than what was asked
+/// for. @throws std::invalid_argument for a NaN.
 template<class Rep, class Period>
-constexpr nanoseconds_count to_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept {
+constexpr nanoseconds_count
+to_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept(!std::chrono::treat_as_floating_point_v<Rep>) {
     using wide = std::chrono::duration<long double, std::nano>;
     if constexpr (std::is_same_v<std::chrono::duration<Rep, Period>, duration>) {
         return d.count();
     } else {
         const long double n = std::chrono::duration_cast<wide>(d).count();
-        if (!(n == n)) return 0;
+        if constexpr (std::chrono::treat_as_floating_point_v<Rep>)
+            if (!(n == n)) throw std::invalid_argument("a duration or point in time is not a number (NaN)");
         if (n >= static_cast<long double>(far_future)) return far_future;
         if (n <= -static_cast<long double>(far_future)) return -far_future;
         const auto whole = static_cast<nanoseconds_count>(n);
         return whole < n ? whole + 1 : whole;
     }
+}
+
+/// The same of a point in time.
+template<class D>
+constexpr nanoseconds_count
+to_nanoseconds(std::chrono::time_point<clock, D> t) noexcept(!std::chrono::treat_as_floating_point_v<typename D::rep>) {
+    return detail::to_nanoseconds(t.time_since_epoch());
 }
 
 /// `base + d`, held at the end of the range; a negative `d` counts as 0.

@@ -88,7 +88,7 @@ private:
     entry* entries() noexcept { return std::launder(reinterpret_cast<entry*>(this + 1)); }
     const entry* entries() const noexcept { return std::launder(reinterpret_cast<const entry*>(this + 1)); }
     void append(entry e) noexcept {
-        new (reinterpret_cast<entry*>(this + 1) + size_) entry(std::move(e));
+        ::new (static_cast<void*>(reinterpret_cast<entry*>(this + 1) + size_)) entry(std::move(e));
         ++size_;
     }
 

@@ -17,6 +17,7 @@
 #include <asynchio/loop/services.hpp>
 #include <asynchio/loop/shuffled_order.hpp>
 #include <asynchio/loop/step_observer.hpp>
+#include <asynchio/loop/task_creator.hpp>
 
 #include <cstdio>
 #include <stdexcept>
@@ -38,15 +39,13 @@ class future;
 /// Lifetime: destroying the loop closes it: tasks that are left are destroyed where they are suspended, and reported.
 /// Differs from Python: timers of equal deadline run in the order they were set.
 /// See also: run, runner, get_running_loop.
-class event_loop final : public detail::scheduler {
+class event_loop final : public detail::scheduler, public detail::task_creator<event_loop> {
 public:
     /// @throws std::system_error when the system has no descriptors left.
     explicit event_loop(run_options options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
     ~event_loop() { shut(); }
-
-    // Calls
 
     /// Calls `f(args...)` in the next iteration, behind what is queued already. Callable and arguments are copied in
     /// and destroyed after the call. An exception goes to the exception handler.
@@ -75,9 +74,9 @@ public:
     }
 
     /// Calls `f(args...)` at `when`, or in the next iteration if that has passed.
-    template<class F, class... Args>
-    timer_handle call_at(time_point when, F&& f, Args&&... args) {
-        const auto at = when.time_since_epoch().count();
+    template<class D, class F, class... Args>
+    timer_handle call_at(std::chrono::time_point<clock, D> when, F&& f, Args&&... args) {
+        const auto at = detail::to_nanoseconds(when);
         return call_at_count(at, at <= now(), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
@@ -113,11 +112,7 @@ public:
     bool is_running() const noexcept { return running_; }
     bool is_closed() const noexcept { return closing_; }
 
-    /// Makes a task of `x`, as the free create_task does on a running loop; also before the loop runs.
-    template<class X>
-    auto create_task(X&& x, std::source_location created = std::source_location::current()); // task/create_task.hpp
-    template<class X, class A, class... More>
-    auto create_task(X&& x, A&& a, More&&... more);
+    // create_task(...), from task_creator: as the free create_task does on a running loop; also before the loop runs.
 
     /// A pending future that belongs to this loop.
     template<class T = void>
@@ -163,9 +158,7 @@ public:
     bool remove_reader(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::readable); }
     bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
 
-    // For the rooms above
-
-    /// Timers, descriptors, signals and threads.
+    /// For the rooms above: timers, descriptors, signals and threads.
     detail::selector& outside() noexcept { return outside_; }
     /// A copyable reference that other threads may hold.
     loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
@@ -244,6 +237,10 @@ public:
     };
 
 private:
+    friend detail::task_creator<event_loop>;
+    template<class... X>
+    auto create_task_at(const std::source_location& line, X&&... x); // task/create_task.hpp
+
     template<class F, class... Args>
     timer_handle call_at_count(detail::nanoseconds_count at, bool due, F&& f, Args&&... args) {
         require_usable("call_later or call_at");

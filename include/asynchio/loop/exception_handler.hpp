@@ -39,7 +39,7 @@ public:
         } else {
             static_assert(std::is_invocable_v<kept&, event_loop&, const exception_context&>,
                           "an exception handler is called with (event_loop&, const exception_context&)");
-            if (is_null_callable(handler))
+            if (detail::is_null_callable(handler))
                 held_ = {};
             else
                 held_ = counted_ptr<base>(new holder<kept>(pass_on<Handler>(handler)));

@@ -296,7 +296,7 @@ private:
             precise_ = false;
         }
         constexpr nanoseconds_count most_milliseconds = 86'400'000;
-        const nanoseconds_count milliseconds = (timeout + 999'999) / 1'000'000;
+        const nanoseconds_count milliseconds = timeout / 1'000'000 + (timeout % 1'000'000 != 0 ? 1 : 0);
         return ::epoll_wait(epoll_, events_, most,
                             static_cast<int>(milliseconds < most_milliseconds ? milliseconds : most_milliseconds));
     }

@@ -109,8 +109,9 @@ private:
     }
     nanoseconds_count time_to_sleep() const noexcept {
         if (virtual_ || timers.empty()) return -1;
-        const nanoseconds_count left = timers.next_deadline() - steady_now();
-        return left > 0 ? left : 0;
+        const nanoseconds_count next = timers.next_deadline();
+        const nanoseconds_count time = steady_now();
+        return next > time ? next - time : 0; // `next` may be the least of all
     }
     void poll_now() noexcept {
         if (descriptors.active()) descriptors.wait(0);

@@ -161,7 +161,7 @@ template<class Handler>
 server make_server(const std::vector<address>& where, Handler handler, const server_options& options) {
     static_assert(std::is_invocable_v<Handler&, stream>,
                   "the handler of a server is called with a stream: task<> handle(aio::stream connection)");
-    require_callable(handler, "start_server");
+    detail::require_callable(handler, "start_server");
     if (options.backlog < 1) throw std::invalid_argument("start_server: the backlog must be at least 1");
     auto* state = new server_of<Handler>(listen_at(where, options.reuse_port), options.backlog, std::move(handler));
     server made(*state);
@@ -174,7 +174,7 @@ task<server> start_server(Handler handler, std::string host, int port, server_op
     require_port(port, "start_server");
     const std::vector<address> where =
         co_await resolve(name_query(std::move(host), std::to_string(port), AF_UNSPEC, AI_PASSIVE));
-    co_return make_server(where, std::move(handler), options);
+    co_return detail::make_server(where, std::move(handler), options);
 }
 
 template<class Handler>

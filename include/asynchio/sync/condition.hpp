@@ -22,10 +22,10 @@ namespace asynchio {
 
 /// A mutex and a line of tasks that wait for a notification.
 ///
-/// Behaviour: `wait()` unlocks the mutex, waits to be notified, and locks it again before it returns or throws. Who is
-/// notified goes on when the notifying task has unlocked; several one after the other, in the order in which they
-/// came. A notification that nobody waits for is lost. Spurious wake-ups are possible, as a wait that is cancelled
-/// notifies another: use `wait_for`.
+/// Behaviour: `wait()` releases the mutex, waits to be notified, and acquires it again before it returns or throws.
+/// A task that is notified goes on when the notifying one has released the mutex; several one after the other, in the
+/// order in which they came. A notification that nobody waits for is lost. Spurious wake-ups are possible, as a wait
+/// that is cancelled notifies another: use `wait_for`.
 /// Threads: the loop's. Lifetime: the mutex that is passed must outlive it, and it must outlive those who wait.
 /// Cost: a frame from the pool for each wait.
 /// Example: `co_await c.wait_for([&] { return !items.empty(); });`
@@ -41,13 +41,13 @@ public:
     ~condition() = default;
 
     bool locked() const noexcept { return mutex_->locked(); }
-    [[nodiscard]] bool try_lock() noexcept { return mutex_->try_lock(); }
-    mutex::lock_awaiter lock() noexcept { return mutex_->lock(); }
-    mutex::scoped_lock_awaiter scoped_lock() noexcept { return mutex_->scoped_lock(); }
-    void unlock() { mutex_->unlock(); }
+    [[nodiscard]] bool try_acquire() noexcept { return mutex_->try_acquire(); }
+    mutex::acquire_awaiter acquire() noexcept { return mutex_->acquire(); }
+    mutex::scoped_acquire_awaiter scoped_acquire() noexcept { return mutex_->scoped_acquire(); }
+    void release() { mutex_->release(); }
 
     /// Waits for a notification. @throws std::logic_error unless the mutex is locked.
-    /// Cancellation: locks the mutex first, however long that takes and whatever is requested meanwhile, and then
+    /// Cancellation: acquires the mutex first, however long that takes and whatever is requested meanwhile, and then
     /// throws; a notification that it may have had passes to the next.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> wait();
@@ -71,8 +71,8 @@ public:
         line_.wake_all();
     }
 
-    mutex::lock_awaiter async_enter() noexcept { return lock(); }
-    void async_exit(const std::exception_ptr&) { unlock(); }
+    mutex::acquire_awaiter async_enter() noexcept { return acquire(); }
+    void async_exit(const std::exception_ptr&) { release(); }
 
 private:
     class notification;
@@ -119,7 +119,7 @@ template<class>
 task<> condition::wait() {
     require_locked("wait");
     line_.require_own_loop("condition");
-    unlock();
+    release();
     std::exception_ptr cancelled;
     try {
         co_await notification(*this);
@@ -128,7 +128,7 @@ task<> condition::wait() {
     }
     for (bool held = false; !held;) {
         try {
-            co_await lock();
+            co_await acquire();
             held = true;
         } catch (const cancelled_error&) {
             cancelled = std::current_exception();

@@ -16,22 +16,22 @@ namespace asynchio {
 
 class mutex;
 
-/// Holds a mutex while it lives, and unlocks it unless it is unlocked already. Movable; an empty one holds nothing.
-class [[nodiscard("the mutex is unlocked when the guard goes away: give it a name")]] mutex_guard {
+/// Holds a mutex while it lives, and releases it unless it is released already. Movable; an empty one holds nothing.
+class [[nodiscard("the mutex is released when the guard goes away: give it a name")]] mutex_guard {
 public:
     mutex_guard() noexcept = default;
-    /// Takes over a mutex that is locked.
-    explicit mutex_guard(mutex& locked) noexcept : mutex_(&locked) {}
+    /// Takes over a mutex that is acquired.
+    explicit mutex_guard(mutex& acquired) noexcept : mutex_(&acquired) {}
     mutex_guard(mutex_guard&& other) noexcept : mutex_(detail::exchange(other.mutex_, nullptr)) {}
     mutex_guard& operator=(mutex_guard other) noexcept {
         std::swap(mutex_, other.mutex_);
         return *this;
     }
-    ~mutex_guard() { unlock(); }
+    ~mutex_guard() { release(); }
 
     explicit operator bool() const noexcept { return mutex_ != nullptr; }
-    /// Unlocks early.
-    void unlock() noexcept;
+    /// Releases the mutex early.
+    void release() noexcept;
 
 private:
     mutex* mutex_ = nullptr;
@@ -39,46 +39,47 @@ private:
 
 /// One task at a time.
 ///
-/// Behaviour: whoever waits gets the mutex in the order of arrival. unlock() wakes the first, who owns it when it runs,
+/// Behaviour: whoever waits gets the mutex in the order of arrival. release() wakes the first, who owns it when it runs,
 /// in the next iteration; nobody can take it in between, although locked() is false then. It is not owned by a
-/// task: any may unlock it, and locking it twice in one task waits for ever.
+/// task: any may release it, and acquiring it twice in one task waits for ever.
 /// Threads: the loop's; between threads take a std::mutex and hold it across no co_await.
 /// Lifetime: must outlive those who wait.
 /// Cost: free, a few instructions, no allocation, no switch; else one switch per hand-over.
-/// Example: `auto guard = co_await m.scoped_lock();`, or `co_await with(m, body)`.
-/// Differs from Python: called mutex, with the standard library's verbs.
+/// Example: `auto guard = co_await m.scoped_acquire();`, or `co_await with(m, body)`.
+/// Differs from Python: called mutex, since a lock is what holds one in C++. The verbs are asyncio's, so that
+/// std::lock_guard, which would wait for nothing, does not compile.
 /// See also: semaphore, condition.
 class mutex {
 public:
-    class lock_awaiter;
-    class scoped_lock_awaiter;
+    class acquire_awaiter;
+    class scoped_acquire_awaiter;
 
     mutex() noexcept = default;
 
     bool locked() const noexcept { return locked_; }
 
-    /// Locks it if it is free and nobody waits. @return whether it did.
-    [[nodiscard]] bool try_lock() noexcept {
+    /// Acquires it if it is free and nobody waits. @return whether it did.
+    [[nodiscard]] bool try_acquire() noexcept {
         if (!free()) return false;
         locked_ = true;
         return true;
     }
 
-    /// Waits for its turn and locks.
+    /// Waits for its turn and acquires the mutex.
     /// Cancellation: leaves the line; who was to have the mutex already passes it on.
-    lock_awaiter lock() noexcept;
-    /// The same, and gives a mutex_guard.
-    scoped_lock_awaiter scoped_lock() noexcept;
+    acquire_awaiter acquire() noexcept;
+    /// As acquire(), and returns a mutex_guard.
+    scoped_acquire_awaiter scoped_acquire() noexcept;
 
-    /// Unlocks, and wakes the first who waits. @throws std::logic_error if it is not locked.
-    void unlock() {
+    /// Releases the mutex, and wakes the first who waits. @throws std::logic_error if it is not locked.
+    void release() {
         if (!locked_) [[unlikely]]
-            refuse_to_unlock();
+            refuse_to_release();
         give_back();
     }
 
-    lock_awaiter async_enter() noexcept;
-    void async_exit(const std::exception_ptr&) { unlock(); }
+    acquire_awaiter async_enter() noexcept;
+    void async_exit(const std::exception_ptr&) { release(); }
 
 private:
     friend mutex_guard;
@@ -87,8 +88,8 @@ private:
         locked_ = false;
         line_.wake_front();
     }
-    [[noreturn, gnu::noinline]] static void refuse_to_unlock() {
-        throw std::logic_error("unlock: the mutex is not locked");
+    [[noreturn, gnu::noinline]] static void refuse_to_release() {
+        throw std::logic_error("release: the mutex is not locked");
     }
     bool free() const noexcept { return !locked_ && !line_.contended(); }
 
@@ -96,14 +97,21 @@ private:
     bool locked_ = false;
 };
 
-class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::lock_awaiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::acquire_awaiter {
 public:
-    explicit lock_awaiter(mutex& m) noexcept : mutex_(&m) {}
-    lock_awaiter(lock_awaiter&& other) noexcept : lock_awaiter(*other.mutex_) {}
-    lock_awaiter& operator=(lock_awaiter&&) = delete;
-    ~lock_awaiter() = default;
+    explicit acquire_awaiter(mutex& m) noexcept : mutex_(&m) {}
+    acquire_awaiter(acquire_awaiter&& other) noexcept : mutex_(other.mutex_) {
+        waiter_.give_on();
+        other.waiter_.give_on();
+    }
+    acquire_awaiter& operator=(acquire_awaiter&&) = delete;
+    ~acquire_awaiter() = default;
 
-    bool await_ready() const noexcept { return mutex_->free(); }
+    bool await_ready() noexcept {
+        if (mutex_->free()) return true;
+        waiter_.give_on();
+        return false;
+    }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
@@ -114,6 +122,8 @@ public:
             waiter_->leave([this] {
                 if (!mutex_->locked_) mutex_->line_.wake_front();
             });
+        } else {
+            waiter_.give_on();
         }
         mutex_->locked_ = true;
     }
@@ -122,25 +132,28 @@ protected:
     mutex* mutex_;
 
 private:
-    detail::late_waiter<detail::wait_queue::waiter> waiter_;
+    friend detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter>;
+    static constexpr const char* unawaited = "acquire() or scoped_acquire() of a mutex";
+
+    detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter> waiter_;
 };
 
-class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_lock_awaiter final
-    : public lock_awaiter {
+class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_acquire_awaiter final
+    : public acquire_awaiter {
 public:
-    using lock_awaiter::lock_awaiter;
+    using acquire_awaiter::acquire_awaiter;
 
     mutex_guard await_resume() {
-        lock_awaiter::await_resume();
+        acquire_awaiter::await_resume();
         return mutex_guard(*mutex_);
     }
 };
 
-inline mutex::lock_awaiter mutex::lock() noexcept { return lock_awaiter(*this); }
-inline mutex::scoped_lock_awaiter mutex::scoped_lock() noexcept { return scoped_lock_awaiter(*this); }
-inline mutex::lock_awaiter mutex::async_enter() noexcept { return lock(); }
+inline mutex::acquire_awaiter mutex::acquire() noexcept { return acquire_awaiter(*this); }
+inline mutex::scoped_acquire_awaiter mutex::scoped_acquire() noexcept { return scoped_acquire_awaiter(*this); }
+inline mutex::acquire_awaiter mutex::async_enter() noexcept { return acquire(); }
 
-inline void mutex_guard::unlock() noexcept {
+inline void mutex_guard::release() noexcept {
     mutex* held = detail::exchange(mutex_, nullptr);
     if (held != nullptr && held->locked_) held->give_back();
 }

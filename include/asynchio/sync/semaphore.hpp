@@ -119,21 +119,28 @@ public:
 class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::acquire_awaiter {
 public:
     explicit acquire_awaiter(semaphore& s) noexcept : semaphore_(&s) {}
-    acquire_awaiter(acquire_awaiter&& other) noexcept : acquire_awaiter(*other.semaphore_) {}
+    acquire_awaiter(acquire_awaiter&& other) noexcept : semaphore_(other.semaphore_) {
+        waiter_.give_on();
+        other.waiter_.give_on();
+    }
     acquire_awaiter& operator=(acquire_awaiter&&) = delete;
     ~acquire_awaiter() {
         if (waiter_.entered() && waiter_->in_line() && waiter_->woken()) [[unlikely]]
             semaphore_->give_back();
     }
 
-    bool await_ready() const noexcept { return semaphore_->try_acquire(); }
+    bool await_ready() noexcept {
+        if (semaphore_->try_acquire()) return true;
+        waiter_.give_on();
+        return false;
+    }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         waiter_.enter(awaiting, where, semaphore_->line_, "semaphore");
     }
     void await_resume() {
-        if (!waiter_.entered()) return;
+        if (!waiter_.entered()) return waiter_.give_on();
         waiter_->leave([this] {
             if (waiter_->woken()) ++semaphore_->permits_;
             semaphore_->hand_out();
@@ -145,7 +152,10 @@ protected:
     semaphore* semaphore_;
 
 private:
-    detail::late_waiter<detail::wait_queue::waiter> waiter_;
+    friend detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter>;
+    static constexpr const char* unawaited = "acquire() or scoped_acquire() of a semaphore";
+
+    detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter> waiter_;
 };
 
 class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::scoped_acquire_awaiter final

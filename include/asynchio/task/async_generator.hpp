@@ -195,10 +195,14 @@ public:
     item_type await_resume() {
         if (body_ != nullptr && body_->stage == detail::generator_stage::yielded) [[likely]] {
             auto* item = static_cast<std::remove_reference_t<T>*>(body_->item);
-            if constexpr (std::is_reference_v<T>)
+            if constexpr (std::is_reference_v<T>) {
                 return item;
-            else
-                return item_type(std::in_place, std::move(*item));
+            } else {
+                static_assert(std::is_constructible_v<std::remove_cv_t<T>, T&&>,
+                              "next() moves the item out, which cannot be moved: make it an async_generator<T&>");
+                if constexpr (std::is_constructible_v<std::remove_cv_t<T>, T&&>)
+                    return item_type(std::in_place, std::move(*item));
+            }
         }
         require_end();
         return item_type();

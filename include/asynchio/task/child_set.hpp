@@ -135,7 +135,7 @@ public:
     explicit owned_child(task<T>&& what)
         requires(!std::is_reference_v<Place>)
         : state_(what.release()) {
-        require(state_);
+        require_task(state_);
     }
     explicit owned_child(Place place) noexcept
         requires std::is_reference_v<Place>
@@ -149,7 +149,7 @@ public:
             if (state_ != nullptr) give_up(*state_);
     }
 
-    [[gnu::always_inline]] static void require(const task_state<T>* what) {
+    [[gnu::always_inline]] static void require_task(const task_state<T>* what) {
         if (what == nullptr) [[unlikely]]
             task_is_empty();
     }
@@ -158,7 +158,7 @@ public:
         if (what.has(flag_root))
             free_gathered(what);
         else
-            drop_frame(what);
+            detail::drop_frame(what);
     }
 
     bool empty() const noexcept { return state_ == nullptr; }
@@ -246,10 +246,11 @@ template<class A>
 inline constexpr bool takes_nothing<A> = std::remove_cvref_t<A>::takes_nothing;
 
 template<class A>
-using branch_of = owned_child<await_result_t<A>, true, task_state<await_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
+using branch_of = owned_child<passed_result_t<await_result_t<A>>, true,
+                              task_state<passed_result_t<await_result_t<A>>>*, takes_nothing<awaiter_t<A>>>;
 
 template<class A>
-task<await_result_t<A>> await_in_place(kept_t<A> awaitable) {
+task<passed_result_t<await_result_t<A>>> await_in_place(kept_t<A> awaitable) {
     co_return co_await static_cast<kept_t<A>&&>(awaitable);
 }
 

@@ -27,7 +27,7 @@ template<class F, class... Args>
 concept starts_with = std::is_invocable_v<F, Args...> && awaitable<std::invoke_result_t<F, Args...>>;
 
 template<class F, class... Args>
-using started_result_t = await_result_t<std::invoke_result_t<F, Args...>>;
+using started_result_t = passed_result_t<await_result_t<std::invoke_result_t<F, Args...>>>;
 
 /// A callable whose move may throw, behind a pointer: clang 19 touches a frame after it freed it when an argument
 /// cannot be moved in.
@@ -35,14 +35,20 @@ template<class F>
 class boxed {
 public:
     template<class G>
-    explicit boxed(std::in_place_t, G&& f) : f_(make_owner<F>(std::forward<G>(f))) {}
+    explicit boxed(std::in_place_t, G&& f) : box_(make_owner<box>(std::in_place, std::forward<G>(f))) {}
     template<class... Args>
     decltype(auto) operator()(Args&&... args) && {
-        return detail::invoke(std::move(*f_), std::forward<Args>(args)...);
+        return detail::invoke(std::move(box_->f), std::forward<Args>(args)...);
     }
 
 private:
-    owner<F> f_;
+    /// Around it, since `F` may have an operator new of its own, or none that can be called.
+    struct box {
+        template<class G>
+        explicit box(std::in_place_t, G&& given) : f(std::forward<G>(given)) {}
+        F f;
+    };
+    owner<box> box_;
 };
 
 /// Keeps callable and arguments in its frame while what they start runs.

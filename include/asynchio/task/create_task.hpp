@@ -36,6 +36,13 @@ struct task_options {
 };
 static_assert(std::is_trivially_destructible_v<task_options>, "g++ 12 destroys such temporaries twice in a co_await");
 
+/// Names the task that create_task makes of a callable: `create_task(named("worker"), f, 1, 2)`. Only looked at during
+/// that call.
+struct named {
+    constexpr explicit named(std::string_view n) noexcept : name(n) {}
+    std::string_view name;
+};
+
 /// Tag: run the task at once, inside create_task, up to its first suspension.
 struct eager_t {
     explicit eager_t() = default;
@@ -47,26 +54,27 @@ namespace detail {
 /// With all that a task may be given, and every check. Takes `given` over.
 template<class T>
 [[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task_state<T>* given, std::string_view name,
-                                                const context* chosen, bool eager, const std::source_location& created) {
+                                                const context* chosen, bool eager,
+                                                const std::source_location& created) {
     struct dropped {
         task_state<T>* coroutine;
         ~dropped() {
-            if (coroutine != nullptr) drop_frame(*coroutine);
+            if (coroutine != nullptr) detail::drop_frame(*coroutine);
         }
     } unless_made{given};
     loop.require_usable("create_task");
     if (given == nullptr) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
     task_extra* extra = name.empty() ? nullptr : new task_extra{shared_text(name), {}};
     task_state<T>& state = *detail::exchange(unless_made.coroutine, nullptr);
-    become_task(state, loop, 1, created);
+    detail::become_task(state, loop, 1, created);
     if (chosen != nullptr)
         state.extra.context().share(chosen->cell());
     else if (context_in_use())
-        inherit_context(state);
+        detail::inherit_context(state);
     state.extra = extra;
     task_handle<T> handle(&state);
     if (eager && loop.is_running())
-        start_now(state);
+        detail::start_now(state);
     else
         loop.schedule(state);
     return handle;
@@ -79,83 +87,118 @@ task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_optio
     const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
     if (!plain || given == nullptr || loop.closing() || loop.debug()) [[unlikely]]
         return make_task_with(loop, given, options.name, options.context.get(), eager, created);
-    become_task(*given, loop, 1, created);
+    detail::become_task(*given, loop, 1, created);
     loop.schedule(*given);
     return task_handle<T>(given);
 }
 
-template<class... X>
-concept named = sizeof...(X) == 2 && requires {
-    requires std::is_convertible_v<std::tuple_element_t<1, std::tuple<X...>>, std::string_view>;
-    requires !std::is_invocable_v<std::decay_t<std::tuple_element_t<0, std::tuple<X...>>>,
-                                  std::decay_t<std::tuple_element_t<1, std::tuple<X...>>>>;
-};
-
-/// Understands `[task_options,] [eager,] x [, name]` and `[task_options,] [eager,] f, args...`.
+/// Whether `Rest` is the name of a task or awaitable: what follows a callable is arguments, whatever it is.
 template<class First, class... Rest>
-auto make_task_from(event_loop& loop, task_options options, bool is_eager, std::source_location created, First&& first,
-                    Rest&&... rest) {
-    if constexpr (is_taken<First> || (is_taken<Rest> || ...)) {
-        return make_task_from(loop, options, is_eager, created, pass_on<First>(first), pass_on<Rest>(rest)...);
-    } else if constexpr (std::is_same_v<std::decay_t<First>, task_options>) {
-        return make_task_from(loop, first, is_eager, created, std::forward<Rest>(rest)...);
-    } else if constexpr (std::is_same_v<std::decay_t<First>, eager_t>) {
-        return make_task_from(loop, options, true, created, std::forward<Rest>(rest)...);
-    } else if constexpr (named<First, Rest...>) {
+concept given_with_name =
+    sizeof...(Rest) == 1 && awaitable<First> && (std::is_convertible_v<Rest, std::string_view> && ...) &&
+    !std::is_invocable_v<std::decay_t<First>, std::decay_t<Rest>...>;
+
+/// Whether somebody who gave a name meant it for a callable.
+template<class First, class... Rest>
+concept name_behind_callable =
+    sizeof...(Rest) == 1 && (std::is_convertible_v<Rest, std::string_view> && ...) &&
+    std::is_invocable_v<std::decay_t<First>> && !std::is_invocable_v<std::decay_t<First>, std::decay_t<Rest>...>;
+
+/// Understands `[task_options | named | eager]... x [, name]` and `[task_options | named | eager]... f, args...`.
+template<class First, class... Rest>
+auto make_task_from(event_loop& loop, task_options options, bool is_eager, const std::source_location& created,
+                    First&& first, Rest&&... rest) {
+    using given = std::remove_cvref_t<First>;
+    if constexpr (is_taken<given> || (is_taken<std::remove_cvref_t<Rest>> || ...)) {
+        return detail::make_task_from(loop, options, is_eager, created, pass_on<First>(first), pass_on<Rest>(rest)...);
+    } else if constexpr (std::is_same_v<given, task_options>) {
+        return detail::make_task_from(loop, first, is_eager, created, std::forward<Rest>(rest)...);
+    } else if constexpr (std::is_same_v<given, named>) {
+        options.name = first.name;
+        return detail::make_task_from(loop, options, is_eager, created, std::forward<Rest>(rest)...);
+    } else if constexpr (std::is_same_v<given, eager_t>) {
+        return detail::make_task_from(loop, options, true, created, std::forward<Rest>(rest)...);
+    } else if constexpr (given_with_name<First, Rest...>) {
         options.name = std::string_view(rest...);
-        return make_task_from(loop, options, is_eager, created, std::forward<First>(first));
+        return detail::make_task_from(loop, options, is_eager, created, std::forward<First>(first));
+    } else if constexpr (name_behind_callable<First, Rest...>) {
+        static_assert(always_false<First>, "what follows a callable is arguments for it: name its task with "
+                                           "create_task(named(\"worker\"), f)");
     } else {
-        require_callable(first, "create_task");
-        return make_task(loop, as_task(std::forward<First>(first), std::forward<Rest>(rest)...), options, is_eager,
-                         created);
+        detail::require_callable(first, "create_task");
+        return detail::make_task(loop, detail::as_task(std::forward<First>(first), std::forward<Rest>(rest)...),
+                                 options, is_eager, created);
     }
 }
 
 } // namespace detail
 
-/// Makes a task of `x`, to run beside the caller on the running loop. Its first step comes in the next iteration, in
-/// order of creation.
+/// Makes a task, to run beside the caller on the running loop. Its first step comes in the next iteration, in order of
+/// creation.
 ///
-/// `x` is a task or any awaitable, optionally with a name: `create_task(work(), "worker")`; or a callable with
-/// arguments, which are copied and kept until the task is done: `create_task([x] { return work(x); })`. In front may
-/// stand task_options, or `eager`, which runs the task at once up to its first suspension.
+/// What is given is a task or any awaitable, optionally with a name behind it: `create_task(work(), "worker")`; or a
+/// callable with arguments, which are copied and kept until the task is done: `create_task(work, 1, 2)`. In front may
+/// stand task_options, or `named("worker")`, or `eager`, which runs the task at once up to its first suspension.
 ///
 /// @throws std::logic_error without a running loop, or for a task that was awaited or moved from.
 /// Lifetime: the loop owns the task; the handle may be dropped. What the callable refers to must live long enough.
 /// Cost: for a task nothing beyond its frame; for a callable one frame more.
 /// Differs from Python: any awaitable and any callable will do.
-template<class X>
-[[gnu::always_inline]] inline auto create_task(X&& x, std::source_location created = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x));
+template<class A>
+[[gnu::always_inline]] inline auto create_task(A&& a, std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a));
 }
-template<class X, class A>
-    requires(!std::is_same_v<std::decay_t<A>, std::source_location>)
-auto create_task(X&& x, A&& a, std::source_location created = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x), std::forward<A>(a));
+template<class A, class B>
+auto create_task(A&& a, B&& b, std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b));
 }
-template<class X, class A, class B>
-    requires(!std::is_same_v<std::decay_t<B>, std::source_location>)
-auto create_task(X&& x, A&& a, B&& b, std::source_location created = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, created, std::forward<X>(x), std::forward<A>(a),
-                                  std::forward<B>(b));
+template<class A, class B, class C>
+auto create_task(A&& a, B&& b, C&& c, std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c));
 }
-/// With more arguments than that, the line of the call is not known; reports give the function instead.
-template<class X, class A, class B, class C, class... More>
-    requires(!std::is_same_v<std::decay_t<C>, std::source_location>)
-auto create_task(X&& x, A&& a, B&& b, C&& c, More&&... more) {
-    return detail::make_task_from(get_running_loop(), {}, false, std::source_location(), std::forward<X>(x),
-                                  std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),
+template<class A, class B, class C, class D>
+auto create_task(A&& a, B&& b, C&& c, D&& d, std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c), std::forward<D>(d));
+}
+template<class A, class B, class C, class D, class E>
+auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c), std::forward<D>(d), std::forward<E>(e));
+}
+template<class A, class B, class C, class D, class E, class F>
+auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f,
+                 std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f));
+}
+template<class A, class B, class C, class D, class E, class F, class G>
+auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g,
+                 std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
+                                  std::forward<G>(g));
+}
+template<class A, class B, class C, class D, class E, class F, class G, class H>
+auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h,
+                 std::source_location line = std::source_location::current()) {
+    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+                                  std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
+                                  std::forward<G>(g), std::forward<H>(h));
+}
+/// With more than these, the line of the call is not known; reports name the function instead.
+template<class A, class B, class C, class D, class E, class F, class G, class H, class I, class... More>
+auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h, I&& i, More&&... more) {
+    return detail::make_task_from(get_running_loop(), {}, false, std::source_location(), std::forward<A>(a),
+                                  std::forward<B>(b), std::forward<C>(c), std::forward<D>(d), std::forward<E>(e),
+                                  std::forward<F>(f), std::forward<G>(g), std::forward<H>(h), std::forward<I>(i),
                                   std::forward<More>(more)...);
 }
 
-template<class X>
-auto event_loop::create_task(X&& x, std::source_location created) {
-    return detail::make_task_from(*this, {}, false, created, std::forward<X>(x));
-}
-template<class X, class A, class... More>
-auto event_loop::create_task(X&& x, A&& a, More&&... more) {
-    return detail::make_task_from(*this, {}, false, std::source_location(), std::forward<X>(x), std::forward<A>(a),
-                                  std::forward<More>(more)...);
+template<class... X>
+auto event_loop::create_task_at(const std::source_location& line, X&&... x) {
+    return detail::make_task_from(*this, {}, false, line, std::forward<X>(x)...);
 }
 
 } // namespace asynchio

@@ -41,10 +41,10 @@ public:
     void set_result(U&&... value) const {
         static_assert(sizeof...(U) == (std::is_void_v<T> ? 0 : 1),
                       "set_result of a future<void> takes nothing, that of another one value");
-        static_assert(std::is_void_v<T> || std::is_constructible_v<T, U&&...>,
-                      "set_result takes what the future's type can be made from");
+        constexpr bool converts = std::is_void_v<T> || std::is_reference_v<T> || (std::is_convertible_v<U, T> && ...);
+        static_assert(converts, "set_result takes what converts to the future's type without an explicit conversion");
         state& s = pending("set_result");
-        s.emplace(std::forward<U>(value)...);
+        if constexpr (converts) s.emplace(std::forward<U>(value)...);
         s.complete();
     }
 

@@ -82,10 +82,11 @@ private:
 
 /// Waits for at least `d`; 0 or less lets everything that is ready run once, as yield() does.
 ///
+/// @throws std::invalid_argument for a NaN.
 /// Cancellation: ends the sleep; its timer is gone at once.
 /// Cost: O(log n) in the number of timers; no allocation beyond the timer queue's growth.
 template<class Rep, class Period>
-detail::sleep_awaiter<false> sleep(std::chrono::duration<Rep, Period> d) noexcept {
+detail::sleep_awaiter<false> sleep(std::chrono::duration<Rep, Period> d) noexcept(noexcept(detail::to_nanoseconds(d))) {
     return detail::sleep_awaiter<false>(detail::to_nanoseconds(d));
 }
 
@@ -96,8 +97,11 @@ detail::sleep_with_result<std::decay_t<T>> sleep(std::chrono::duration<Rep, Peri
 }
 
 /// Waits until `when` on asynchio::clock; a point that has passed yields once.
-inline detail::sleep_awaiter<true> sleep_until(time_point when) noexcept {
-    return detail::sleep_awaiter<true>(when.time_since_epoch().count());
+/// @throws std::invalid_argument for a NaN.
+template<class D>
+detail::sleep_awaiter<true>
+sleep_until(std::chrono::time_point<clock, D> when) noexcept(noexcept(detail::to_nanoseconds(when))) {
+    return detail::sleep_awaiter<true>(detail::to_nanoseconds(when));
 }
 
 } // namespace asynchio

@@ -28,10 +28,11 @@ void finish_task(ready_item& item) noexcept;
 /// Whatever `co_return` needs of a promise with a result; void is the other one.
 template<class T, class Promise>
 struct promise_result {
-    template<class U = std::remove_cv_t<std::remove_reference_t<T>>>
-        requires std::is_constructible_v<T, U&&>
+    template<class U = std::remove_cvref_t<T>>
     void return_value(U&& value) noexcept(std::is_nothrow_constructible_v<T, U&&>) {
-        static_cast<Promise*>(this)->state().emplace(std::forward<U>(value));
+        constexpr bool converts = std::is_reference_v<T> || std::is_convertible_v<U, T>;
+        static_assert(converts, "co_return: this does not convert to the task's result without an explicit conversion");
+        if constexpr (converts) static_cast<Promise*>(this)->state().emplace(std::forward<U>(value));
     }
 };
 

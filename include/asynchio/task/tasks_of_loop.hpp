@@ -141,7 +141,7 @@ inline void end_gathered(frame& task) noexcept {
 template<class T>
 [[gnu::always_inline]] inline void free_gathered(task_state<T>& task) noexcept {
     if (!task.has(flag_resting)) [[unlikely]]
-        return give_up_gathered(task);
+        return detail::give_up_gathered(task);
     const std::coroutine_handle<> coroutine = task.handle();
     task.extra.drop();
     task.~basic_outcome();
@@ -153,7 +153,7 @@ template<class T>
     if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
         task.set_error(
             std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())), true);
-    end_task(task, &dispose_task<T>);
+    detail::end_task(task, &dispose_task<T>);
 }
 
 template<class T>
@@ -161,7 +161,8 @@ void finish_task(ready_item& item) noexcept {
     auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
     if (task.has_value() && task.watchers.empty()) [[likely]] {
         constexpr unsigned gathered = flag_gathered | flag_plain;
-        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2) return end_gathered(task);
+        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2)
+            return detail::end_gathered(task);
         if ((task.flags & (flag_owned | flag_must_cancel)) == 0 && task.references == 1) return end_detached(task);
     }
     finish_task_slowly(task);

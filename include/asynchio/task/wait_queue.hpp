@@ -5,13 +5,16 @@
 
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/task/suspension.hpp>
+#include <asynchio/task/tasks_of_loop.hpp>
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdio>
 #include <new>
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace asynchio::detail {
@@ -149,36 +152,60 @@ private:
     bool queued_ = false;
 };
 
+/// In debug mode, names the task that let go of an awaiter which it did not await.
+[[gnu::noinline]] inline void report_unawaited(const char* what) noexcept try {
+    const auto* loop = static_cast<const event_loop*>(this_thread.running);
+    const frame* task = current_task_frame();
+    if (task == nullptr || !loop->debug() || loop->closing()) return;
+    std::fprintf(stderr, "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n",
+                 what, task_name(*task).c_str(), task->where.file_name(), static_cast<unsigned>(task->where.line()));
+} catch (...) { // no memory for a name
+}
+
 /// A waiter that an awaiter makes when its task has to wait: the way without waiting touches none of it.
-template<class Waiter>
+///
+/// @tparam Expected what debug mode calls an awaiter that goes away unawaited, as its `unawaited`; void if nobody minds.
+/// It costs nothing: the awaiter calls give_on() when it is awaited without having entered, and whoever moves one answers
+/// for it from then on.
+template<class Waiter, class Expected = void>
 class late_waiter {
 public:
     late_waiter() noexcept {} // `waiter_` is made by enter()
     late_waiter(const late_waiter&) = delete;
     late_waiter& operator=(const late_waiter&) = delete;
     ~late_waiter() {
-        if (entered_) [[unlikely]]
+        if (stage_ != stage::given_on) [[unlikely]]
             end();
     }
 
     /// Makes it of `arguments`, and parks the running task.
     template<class Promise, class... Arguments>
     void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where, Arguments&&... arguments) {
-        new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
-        entered_ = true;
+        ::new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
+        stage_ = stage::entered;
         waiter_.enter(coroutine, where);
     }
-    bool entered() const noexcept { return entered_; }
+    bool entered() const noexcept {
+        return std::is_void_v<Expected> ? stage_ != stage::given_on : stage_ == stage::entered;
+    }
+    /// Nothing is to be reported any more. Only while it is not entered.
+    void give_on() noexcept { stage_ = stage::given_on; }
     /// Once entered.
     Waiter* operator->() noexcept { return &waiter_; }
 
 private:
-    [[gnu::noinline]] void end() noexcept { waiter_.Waiter::~Waiter(); } // not a virtual call
+    enum class stage : unsigned char { given_on, made, entered };
+
+    [[gnu::noinline]] void end() noexcept {
+        if constexpr (!std::is_void_v<Expected>)
+            if (stage_ == stage::made) return report_unawaited(Expected::unawaited);
+        waiter_.Waiter::~Waiter(); // not a virtual call
+    }
 
     union {
         Waiter waiter_;
     };
-    bool entered_ = false;
+    stage stage_ = std::is_void_v<Expected> ? stage::given_on : stage::made;
 };
 
 /// Waits in a line until woken, once.

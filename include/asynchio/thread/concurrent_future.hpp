@@ -104,10 +104,14 @@ public:
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return done_; });
     }
-    template<class D>
-    bool wait_for(const D& limit) const {
+    /// Until a point in time of std::chrono::steady_clock.
+    bool wait_until(nanoseconds_count deadline) const {
+        const auto is_done = [this] { return done_; };
         std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, limit, [this] { return done_; });
+        if (deadline != far_future)
+            return changed_.wait_until(lock, std::chrono::steady_clock::time_point(duration(deadline)), is_done);
+        changed_.wait(lock, is_done);
+        return true;
     }
     /// @return false if it is done, and the callback was not taken.
     bool add(concurrent_callback& callback) noexcept {
@@ -202,7 +206,8 @@ public:
     template<class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> limit) const {
         require_other_thread("wait_for");
-        return get_state("wait_for").wait_for(limit);
+        const detail::nanoseconds_count wait = detail::to_nanoseconds(limit);
+        return get_state("wait_for").wait_until(detail::later(detail::steady_now(), wait));
     }
 
     bool done() const { return get_state("done").done(); }

@@ -14,7 +14,6 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/default_pool.hpp>
-#include <asynchio/thread/detail/held_by_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 
 #include <atomic>
@@ -59,7 +58,7 @@ class thread_call {
     };
 
 public:
-    using result = typename std::conditional_t<stoppable, with_token, without>::type;
+    using result = passed_result_t<typename std::conditional_t<stoppable, with_token, without>::type>;
     static_assert(!awaitable<result>, "the callable of to_thread is a plain blocking call: a task that it gives would "
                                       "belong to a loop; create_task runs coroutines");
 
@@ -69,7 +68,7 @@ public:
 
     void run(outcome<result>& out) noexcept {
         try {
-            const auto call = [this](Args&... args) -> result {
+            const auto call = [this](Args&... args) -> decltype(auto) {
                 if constexpr (stoppable)
                     return detail::invoke(std::move(f_), stop_.get_token(), std::move(args)...);
                 else
@@ -278,39 +277,6 @@ task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args)
                                                                    std::move(args)...);
 }
 
-/// The end of a pool on its way to the loop that waits for it. Frees itself.
-class pool_end final : public pool_watcher, private ready_item {
-public:
-    pool_end(loop_ref loop, held_future<void>& waiting) noexcept
-        : ready_item(&arrived), box_(std::move(loop)), waiting_(waiting) {}
-
-    void ended() noexcept override {
-        if (!loop_ref(box_).post(*this)) delete this;
-    }
-
-private:
-    static void arrived(ready_item& item) noexcept {
-        const owner<pool_end> self(&static_cast<pool_end&>(item));
-        self->box_.get()->post_arrived();
-        if (!self->waiting_.target.done()) self->waiting_.target.set_result();
-        self->waiting_.let_go();
-    }
-
-    loop_ref box_;
-    held_future<void>& waiting_;
-};
-
-template<class = void>
-task<> close_pool(counted_ptr<pool_core> core) {
-    event_loop& loop = get_running_loop();
-    const future<> ended;
-    auto watcher = make_owner<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
-    loop.expect_post();
-    core->close(watcher.release());
-    co_await ended;
-    core->join();
-}
-
 } // namespace detail
 
 /// Calls `f(args...)` in a thread of `pool` and gives a future for its result, at once. Callable and arguments are
@@ -339,11 +305,6 @@ auto run_in_executor(F&& f, Args&&... args) {
     event_loop& loop = get_running_loop();
     return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
         loop, detail::default_pool::of(loop).core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
-}
-
-template<class>
-task<> thread_pool::aclose() {
-    return detail::close_pool<>(core_);
 }
 
 } // namespace asynchio

@@ -9,6 +9,9 @@
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/native_thread.hpp>
+#include <asynchio/task/future.hpp>
+#include <asynchio/task/task.hpp>
+#include <asynchio/thread/detail/held_by_loop.hpp>
 #include <asynchio/thread/worker_count.hpp>
 
 #include <atomic>
@@ -23,8 +26,6 @@
 
 namespace asynchio {
 
-template<class T>
-class task;
 
 namespace detail {
 
@@ -210,7 +211,7 @@ private:
     /// Looks for work without sleeping. @return whether there may be some.
     bool spin(std::unique_lock<std::mutex>& lock) noexcept {
         lock.unlock();
-        const nanoseconds_count end = steady_now() + spin_;
+        const nanoseconds_count end = later(steady_now(), spin_);
         bool found = false;
         do {
             for (int i = 0; i < 64 && !found; ++i) found = queued_.load(std::memory_order_acquire) != 0;
@@ -243,6 +244,43 @@ struct thread_pool_options {
     /// most of the way there where a core is free, and burns that core meanwhile. The loop itself still sleeps.
     duration spin{0};
 };
+
+namespace detail {
+
+/// The end of a pool on its way to the loop that waits for it. Frees itself.
+class pool_end final : public pool_watcher, private ready_item {
+public:
+    pool_end(loop_ref loop, held_future<void>& waiting) noexcept
+        : ready_item(&arrived), box_(std::move(loop)), waiting_(waiting) {}
+
+    void ended() noexcept override {
+        if (!loop_ref(box_).post(*this)) delete this;
+    }
+
+private:
+    static void arrived(ready_item& item) noexcept {
+        const owner<pool_end> self(&static_cast<pool_end&>(item));
+        self->box_.get()->post_arrived();
+        if (!self->waiting_.target.done()) self->waiting_.target.set_result();
+        self->waiting_.let_go();
+    }
+
+    loop_ref box_;
+    held_future<void>& waiting_;
+};
+
+template<class = void>
+task<> close_pool(counted_ptr<pool_core> core) {
+    event_loop& loop = get_running_loop();
+    const future<> ended;
+    auto watcher = make_owner<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
+    loop.expect_post();
+    core->close(watcher.release());
+    co_await ended;
+    core->join();
+}
+
+} // namespace detail
 
 /// Threads for blocking calls: started when there is work and none is idle, up to a number, and joined at the end.
 ///
@@ -277,7 +315,9 @@ public:
     /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
     /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
-    task<void> aclose();   // thread/run_in_executor.hpp
+    task<> aclose() {
+        return detail::close_pool<>(core_);
+    }
 
     const detail::counted_ptr<detail::pool_core>& core() const noexcept { return core_; }
 

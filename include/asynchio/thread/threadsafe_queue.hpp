@@ -177,7 +177,7 @@ private:
                                " would block the event loop that runs on this thread; use co_await " + instead);
     }
     template<class Rep, class Period>
-    static detail::nanoseconds_count deadline(std::chrono::duration<Rep, Period> limit) noexcept {
+    static detail::nanoseconds_count deadline(std::chrono::duration<Rep, Period> limit) {
         return detail::later(detail::steady_now(), detail::to_nanoseconds(limit));
     }
 

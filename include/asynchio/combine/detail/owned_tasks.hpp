@@ -32,7 +32,7 @@ public:
 
     /// @throws std::logic_error for an empty task.
     explicit owned_tasks(std::vector<task<T>>&& tasks) : tasks_(std::move(tasks)) {
-        for (task<T>& each : tasks_) value_type::require(each.place());
+        for (task<T>& each : tasks_) value_type::require_task(each.place());
     }
     owned_tasks(owned_tasks&& other) noexcept : tasks_(std::move(other.tasks_)) {}
     owned_tasks& operator=(owned_tasks&&) = delete;

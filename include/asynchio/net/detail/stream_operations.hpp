@@ -3,6 +3,7 @@
 
 // The awaiters of a stream.
 
+#include <asynchio/core/range.hpp>
 #include <asynchio/net/bytes.hpp>
 #include <asynchio/net/detail/channel.hpp>
 #include <asynchio/net/detail/readiness.hpp>
@@ -126,8 +127,8 @@ public:
     std::size_t fill(iovec* to) {
         std::size_t count = 0;
         std::size_t skip = offset_;
-        auto each = std::next(std::begin(parts_), static_cast<std::ptrdiff_t>(done_));
-        for (; each != std::end(parts_) && count < most; ++each) {
+        auto each = std::next(detail::begin_of(parts_), static_cast<std::ptrdiff_t>(done_));
+        for (; each != detail::end_of(parts_) && count < most; ++each) {
             const bytes part(*each);
             if (part.size() > skip)
                 to[count++] = {const_cast<char*>(static_cast<const char*>(part.data())) + skip, part.size() - skip};
@@ -139,7 +140,7 @@ public:
         return count;
     }
     void advance(std::size_t count) {
-        auto each = std::next(std::begin(parts_), static_cast<std::ptrdiff_t>(done_));
+        auto each = std::next(detail::begin_of(parts_), static_cast<std::ptrdiff_t>(done_));
         while (count != 0) {
             const std::size_t left = bytes(*each).size() - offset_;
             if (count < left) {

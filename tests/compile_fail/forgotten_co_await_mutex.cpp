@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A lock that is not awaited locks nothing.
+// An acquire that is not awaited locks nothing.
 
 // expect: the mutex is locked only when this is awaited
 
@@ -11,9 +11,9 @@ namespace aio = asynchio;
 
 aio::task<> program(aio::mutex& m) {
 #ifdef ASYNCHIO_CORRECT
-    co_await m.lock();
+    co_await m.acquire();
 #else
-    m.lock();
+    m.acquire();
     co_return;
 #endif
 }
