@@ -158,7 +158,7 @@ private:
     const frame* task = current_task_frame();
     if (task == nullptr || !loop->debug() || loop->closing()) return;
     std::fprintf(stderr, "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n",
-                 what, task_name(*task).c_str(), task->where.file_name(), static_cast<unsigned>(task->where.line()));
+                 what, task_name(*task).c_str(), task->where().file_name(), static_cast<unsigned>(task->where().line()));
 } catch (...) { // no memory for a name
 }
 
