@@ -8,6 +8,8 @@
 #define ASYNCHIO_VERSION_MINOR 1
 #define ASYNCHIO_VERSION_PATCH 0
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 inline constexpr int version_major = ASYNCHIO_VERSION_MAJOR;
@@ -15,3 +17,5 @@ inline constexpr int version_minor = ASYNCHIO_VERSION_MINOR;
 inline constexpr int version_patch = ASYNCHIO_VERSION_PATCH;
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

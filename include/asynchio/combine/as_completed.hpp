@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What as_completed gives: `while (auto next = co_await finished.next()) use(next->result());`
@@ -254,3 +256,5 @@ void as_completed(X&&, const Timeout& = std::nullopt) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What a task_group throws: the exceptions of its children in the order in which they came, the body's last.
@@ -93,3 +95,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -52,3 +54,5 @@ auto finally(B&& body, C&& cleanup) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

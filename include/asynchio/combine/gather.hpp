@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Tag: gather gives outcomes, and no failure ends it early.
@@ -170,3 +172,5 @@ auto gather(return_exceptions_t, Range&& range) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

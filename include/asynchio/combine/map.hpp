@@ -20,6 +20,8 @@
 #include <utility>
 #include <variant>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -158,3 +160,5 @@ auto map_unordered(Source&& source, F&& f, std::size_t limit) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

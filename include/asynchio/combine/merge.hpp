@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// How many items of merge may wait beyond one for each source: `merge(buffered(16), std::move(a), std::move(b))`.
@@ -116,3 +118,5 @@ auto merge(async_generator<T>& first, Rest&&... rest) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

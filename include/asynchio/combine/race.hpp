@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -104,3 +106,5 @@ auto race(Range&& range) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -116,3 +118,5 @@ auto shield(X&& x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A resource for `with` that waits, at the end of its block, for all tasks created in it.
@@ -173,3 +175,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

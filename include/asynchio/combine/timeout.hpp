@@ -16,6 +16,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A resource for `with`: when the time is up, whatever the block waits for is cancelled, and the cancellation that
@@ -136,3 +138,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

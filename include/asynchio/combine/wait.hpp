@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// When wait returns.
@@ -167,3 +169,5 @@ void wait(X&&, const More&...) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -138,3 +140,5 @@ auto wait_for(X&& x, const std::optional<std::chrono::duration<Rep, Period>>& li
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

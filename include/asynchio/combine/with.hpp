@@ -17,6 +17,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -250,3 +252,5 @@ auto with(X&&... x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

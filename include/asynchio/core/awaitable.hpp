@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -75,3 +77,5 @@ inline constexpr bool always_false = false;
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

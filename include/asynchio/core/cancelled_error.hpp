@@ -9,6 +9,8 @@
 #include <string_view>
 #include <typeinfo>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Thrown at a suspension point of a task that was asked to stop, and by whoever awaits something cancelled.
@@ -55,3 +57,5 @@ inline bool is_cancellation(const std::exception_ptr& error) noexcept { return e
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 template<class T>
@@ -54,3 +56,5 @@ constexpr void check_awaited_arguments() {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Counts what it points to, in `references`; the last one calls `destroy()`. Copies may be made and given up on any
@@ -66,3 +68,5 @@ protected:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <stdexcept>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A result that is not there yet, was moved out, or is set a second time. Misuse, hence a std::logic_error.
@@ -57,3 +59,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Sets `value` to `next`, and gives what it was before.
@@ -17,3 +19,5 @@ constexpr T exchange(T& value, U&& next) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

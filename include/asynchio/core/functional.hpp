@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// std::invoke.
@@ -17,3 +19,5 @@ constexpr decltype(auto) invoke(F&& f, Args&&... args) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

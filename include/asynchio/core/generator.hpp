@@ -17,6 +17,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 template<class T>
@@ -267,3 +269,5 @@ typename generator<T>::iterator generator<T>::begin() {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 
 // The exception that an asynchronous generator sees when it is closed.
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Thrown at the co_yield where an async_generator stands when it is closed, so that its locals are destroyed and its
@@ -17,3 +19,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What take() gives: its value goes where it is passed.
@@ -65,3 +67,5 @@ decltype(auto) pass_on(std::remove_reference_t<T>& given) noexcept {
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

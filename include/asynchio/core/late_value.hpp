@@ -9,6 +9,8 @@
 #include <memory>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Members as std::optional's; neither copied nor moved.
@@ -46,3 +48,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

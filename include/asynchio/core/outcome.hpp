@@ -18,6 +18,8 @@
 #include <expected>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -226,3 +228,5 @@ template<class T>
 using outcome = detail::basic_outcome<T, outcome_base>;
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

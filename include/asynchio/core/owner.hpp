@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 struct deleter {
@@ -58,3 +60,5 @@ owner<T> make_owner(Args&&... args) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

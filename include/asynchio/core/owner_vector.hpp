@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Members as std::vector's, but elements are given as pointers. Ends them in the reverse order.
@@ -57,3 +59,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// For as many pointers as it was made for; none is taken out, none is null. Cost: O(1), one allocation.
@@ -42,3 +44,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

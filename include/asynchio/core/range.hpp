@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 template<class R>
@@ -57,3 +59,5 @@ template<class R, class T>
 concept range_of = range<R> && std::convertible_to<range_reference_t<R>, T>;
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// The end came before what was asked for: read_exactly, read_until.
@@ -42,3 +44,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// First in, first out. Grows by doubling and never shrinks; once it has grown, nothing is allocated.
@@ -102,3 +104,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

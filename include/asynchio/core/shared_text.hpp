@@ -11,6 +11,8 @@
 #include <new>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class shared_text {
@@ -48,3 +50,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

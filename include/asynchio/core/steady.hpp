@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A value in a block of its own.
@@ -56,3 +58,5 @@ template<class T>
 using steady = std::conditional_t<std::is_nothrow_move_constructible_v<T>, in_place_value<T>, boxed_value<T>>;
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <new>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// What does not depend on the type.
@@ -89,3 +91,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::debug {
 
 namespace detail {
@@ -76,3 +78,5 @@ namespace asynchio {
 using debug::dump_tasks;
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

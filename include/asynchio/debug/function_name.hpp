@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::debug {
 
 namespace detail {
@@ -77,3 +79,5 @@ inline std::string function_name(const std::source_location& where) {
 }
 
 } // namespace asynchio::debug
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A look at the clock costs as much as five task switches, a system call as much as fifty. So the clock is read every
@@ -46,3 +48,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

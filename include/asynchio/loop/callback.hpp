@@ -17,6 +17,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -219,3 +221,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

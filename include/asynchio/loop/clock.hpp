@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 using duration = std::chrono::nanoseconds;
@@ -73,3 +75,5 @@ constexpr nanoseconds_count later(nanoseconds_count base, nanoseconds_count d) n
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -190,3 +192,5 @@ inline context copy_context() {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Names a variable for as long as the process runs; never used twice.
@@ -112,3 +114,5 @@ private:
 using context_map_ptr = context_map::pointer;
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -24,6 +24,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 template<class T>
@@ -117,8 +119,6 @@ public:
     /// A pending future that belongs to this loop.
     template<class T = void>
     future<T> create_future(); // task/future.hpp
-
-    // Errors and debugging
 
     /// `handler(event_loop&, const exception_context&)` receives the errors that nobody is there to catch; nullptr
     /// restores the default, which prints to stderr. A handler that throws is itself reported.
@@ -284,9 +284,15 @@ private:
     detail::service_registry services_;
 };
 
+[[noreturn, gnu::noinline, gnu::cold]] inline void detail::no_running_loop() {
+    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
+                           "was linked with -rdynamic)");
+}
+
 /// The loop that runs on this thread. @throws std::logic_error when there is none.
 inline event_loop& get_running_loop() {
-    if (detail::this_thread.running == nullptr) throw std::logic_error("there is no running event loop on this thread");
+    if (detail::this_thread.running == nullptr) [[unlikely]]
+        detail::no_running_loop();
     return static_cast<event_loop&>(*detail::this_thread.running);
 }
 
@@ -395,3 +401,5 @@ inline void event_loop::shut() noexcept {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 #include <source_location>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class any_task_handle;
@@ -49,3 +51,5 @@ inline std::string describe(const std::exception_ptr& error) {
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Prints `context` to stderr: message, source, creation line, and what the exception says.
@@ -82,3 +84,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <new>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail::frame_memory {
 
 inline constexpr std::size_t granule = 64;
@@ -306,3 +308,5 @@ private:
 };
 
 } // namespace asynchio::detail::frame_memory
+
+#pragma GCC visibility pop

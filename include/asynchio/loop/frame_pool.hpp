@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -251,3 +253,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

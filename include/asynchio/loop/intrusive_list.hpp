@@ -3,6 +3,8 @@
 
 // A doubly linked list through its elements: tasks of a loop, waiters of a result, waiters of a lock.
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A place in an intrusive_list. An unlinked one has `next == nullptr`.
@@ -96,3 +98,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class event_loop;
@@ -55,3 +57,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

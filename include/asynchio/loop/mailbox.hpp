@@ -19,6 +19,8 @@
 #include <sys/eventfd.h>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class event_loop;
@@ -151,3 +153,5 @@ private:
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

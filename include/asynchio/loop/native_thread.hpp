@@ -11,6 +11,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// While it lives, the calling thread and the threads it starts (these for ever) take no signals: they are the business of
@@ -80,3 +82,5 @@ inline std::size_t processors() noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include <sys/epoll.h>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Which system call a loop waits with; `automatic` is the best one of the system.
@@ -323,3 +325,5 @@ inline owner<poller> make_poller(poller_kind kind) {
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Something that can stand in the ready queue. Either a step of a task (`resume_point` is the address of the
@@ -104,3 +106,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

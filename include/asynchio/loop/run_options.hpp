@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <optional>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What run, runner and event_loop take: `run(main(), {.virtual_time = true})`.
@@ -43,3 +45,5 @@ inline bool debug_from_environment() noexcept {
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <source_location>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 class event_loop;
 }
@@ -35,6 +37,9 @@ struct thread_state {
 };
 
 inline constinit thread_local thread_state this_thread{};
+
+/// @throws std::logic_error.
+[[noreturn]] void no_running_loop(); // event_loop.hpp
 
 /// How far the stack may grow before a transfer goes through the driver. Symmetric transfer is a tail call only
 /// where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every sanitizer.
@@ -199,3 +204,5 @@ protected:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

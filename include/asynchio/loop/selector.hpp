@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Moves what is due into a ready queue: without waiting while the loop is busy, else when there is something.
@@ -128,3 +130,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Something that lives as long as its loop. The destructor may block, close() may not.
@@ -78,3 +80,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

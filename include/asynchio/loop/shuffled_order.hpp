@@ -11,6 +11,8 @@
 #include <optional>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class shuffled_order {
@@ -50,3 +52,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <string>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The process-wide table of who handles which signal. One loop per signal; several deliveries before that loop runs
@@ -100,3 +102,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

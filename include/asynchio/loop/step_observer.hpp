@@ -3,6 +3,8 @@
 
 // Somebody who is told of every step of a loop, for tests and tools.
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class step_observer {
@@ -18,3 +20,5 @@ protected:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 #include <source_location>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Gives `Owner` the overloads of create_task. All of them call `create_task_at(line, what...)` of it, which is where the
@@ -74,3 +76,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

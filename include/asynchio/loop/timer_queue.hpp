@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A call that runs when its deadline has passed. Lives in whatever waits, is not owned by the queue.
@@ -119,3 +121,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <system_error>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A callable that is put into the ready queue each time; not twice at once. Removed while it is queued, it is
@@ -342,3 +344,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <sys/un.h>
 #include <system_error>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// The address of a socket, as a value; empty when default-constructed.
@@ -209,3 +211,5 @@ inline std::string address::to_string() const {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -75,3 +77,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What receive_from gives.
@@ -218,3 +220,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// How open_connection goes about it.
@@ -139,3 +141,5 @@ task<stream> open_unix_connection(std::string path, connect_options options = {}
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -28,6 +28,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What a subprocess has written; empty for a stream that is no pipe.
@@ -272,3 +274,5 @@ task<process> create_subprocess_shell(std::string command, process_options optio
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

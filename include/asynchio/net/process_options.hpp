@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace subprocess {
@@ -60,3 +62,5 @@ struct process_options {
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Of the std::system_error that resolve() throws; its values are getaddrinfo's (EAI_NONAME, ...).
@@ -168,3 +170,5 @@ task<std::vector<address>> resolve(std::string host, std::string service, int fa
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// How a server listens.
@@ -208,3 +210,5 @@ task<server> start_unix_server(Handler&& handler, std::string path, server_optio
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

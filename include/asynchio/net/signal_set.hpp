@@ -16,6 +16,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Signals that are taken from their usual action while this lives, and are waited for instead.
@@ -112,3 +114,5 @@ private:
 inline signal_set::wait_awaiter signal_set::wait() noexcept { return wait_awaiter(*this); }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -29,6 +29,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class stream;
@@ -188,3 +190,5 @@ inline stream stream::from_descriptor(int fd, std::string name) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

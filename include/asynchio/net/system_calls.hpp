@@ -22,6 +22,8 @@
 #include <sys/syscall.h>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 #if defined(__linux__)
@@ -111,3 +113,5 @@ auto uninterrupted(Call call) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

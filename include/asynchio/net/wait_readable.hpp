@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -28,7 +30,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = static_cast<event_loop&>(*this_thread.running);
+        auto& loop = get_running_loop();
         if (loop.outside().descriptors.has(fd_, direction_))
             throw std::logic_error(std::string(waiting_for()) + ": somebody waits for descriptor " +
                                    std::to_string(fd_) + " already");
@@ -79,3 +81,5 @@ inline detail::readiness_awaiter wait_writable(int fd) noexcept {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

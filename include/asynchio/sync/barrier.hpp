@@ -12,6 +12,8 @@
 #include <source_location>
 #include <stdexcept>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A point at which a fixed number of tasks wait for each other.
@@ -131,3 +133,5 @@ inline barrier::wait_awaiter barrier::wait() noexcept { return wait_awaiter(*thi
 inline barrier::wait_awaiter barrier::async_enter() noexcept { return wait(); }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

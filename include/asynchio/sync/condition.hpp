@@ -18,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A mutex and a line of tasks that wait for a notification.
@@ -141,3 +143,5 @@ task<> condition::wait() {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

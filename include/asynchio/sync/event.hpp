@@ -8,6 +8,8 @@
 #include <coroutine>
 #include <source_location>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A flag; setting it lets everybody go on who waits for it.
@@ -70,3 +72,5 @@ private:
 inline event::wait_awaiter event::wait() noexcept { return wait_awaiter(*this); }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -45,3 +47,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

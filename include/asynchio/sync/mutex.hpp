@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class mutex;
@@ -159,3 +161,5 @@ inline void mutex_guard::release() noexcept {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

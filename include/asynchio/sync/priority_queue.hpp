@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -103,3 +105,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

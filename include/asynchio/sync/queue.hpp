@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -55,3 +57,5 @@ public:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

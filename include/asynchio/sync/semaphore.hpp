@@ -14,6 +14,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 class semaphore;
@@ -179,3 +181,5 @@ inline void semaphore_guard::release() noexcept {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A stream of values: `while (auto item = co_await stream.next()) use(*item);`
@@ -220,3 +222,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

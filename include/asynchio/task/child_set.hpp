@@ -18,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A suspension with children. Those it started (tasks), those it armed in place (branches) and those it watches
@@ -40,7 +42,7 @@ protected:
 
     /// Once, before the first child starts.
     template<class Promise>
-    void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) noexcept {
+    void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
         hop::begin();
         frame& running = awaiting.promise().state();
         running.stand_at(where);
@@ -295,3 +297,5 @@ decltype(auto) child_argument(X&& x) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -108,3 +110,5 @@ auto co_invoke(F&& f, Args&&... args) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

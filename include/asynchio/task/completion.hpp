@@ -14,6 +14,8 @@
 #include <new>
 #include <source_location>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// What few tasks have, apart from the frame so that it stays small.
@@ -145,3 +147,5 @@ protected:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

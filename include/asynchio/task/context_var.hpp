@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A variable that every task has its own value of. A task starts with the values its creator has at that moment; what it
@@ -142,3 +144,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// The context of task_options: refers to a context, which create_task takes hold of.
@@ -202,3 +204,5 @@ auto event_loop::create_task_at(const std::source_location& line, X&&... x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <source_location>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The children tell it of their end; what follows from that is decided one iteration later, in child_ended, for each
@@ -129,7 +131,7 @@ public:
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
-                       std::source_location where = std::source_location::current()) noexcept {
+                       std::source_location where = std::source_location::current()) {
         crew_.waiting_ = this;
         park(awaiting, where);
     }
@@ -167,3 +169,5 @@ inline void crew::member::decide(ready_item& item) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// The task that runs now; empty in a plain call. @throws std::logic_error without a running loop.
@@ -32,3 +34,5 @@ inline std::vector<any_task_handle> all_tasks(event_loop& loop) {
 inline std::vector<any_task_handle> all_tasks() { return all_tasks(get_running_loop()); }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

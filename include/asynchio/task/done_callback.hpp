@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 void release(completion& c) noexcept;
@@ -90,3 +92,5 @@ inline void drop_callbacks(completion& source) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

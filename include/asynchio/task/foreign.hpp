@@ -18,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -179,3 +181,5 @@ auto foreign(A&& x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <new>
 #include <source_location>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
@@ -190,3 +192,5 @@ struct final_awaiter {
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

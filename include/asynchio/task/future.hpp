@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A copyable handle to a result that is set once, by hand. Belongs to the loop that runs where it is made.
@@ -98,3 +100,5 @@ future<T> event_loop::create_future() {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

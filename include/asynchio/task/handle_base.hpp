@@ -13,6 +13,8 @@
 #include <string_view>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// The part that does not know the result's type. Copyable, cheap, equal by identity; may be empty.
@@ -248,3 +250,5 @@ private:
 } // namespace detail
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

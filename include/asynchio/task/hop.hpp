@@ -9,6 +9,8 @@
 
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Something that, when told that a child has ended, looks at what follows in the next iteration. Two words in the
@@ -28,7 +30,7 @@ protected:
     }
 
     /// Binds to the running loop.
-    void begin() noexcept { loop_ = static_cast<event_loop*>(this_thread.running); }
+    void begin() { loop_ = &get_running_loop(); }
 
     /// Has decide() called in the next iteration; once, however often it is asked.
     void hop_soon() noexcept {
@@ -48,3 +50,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

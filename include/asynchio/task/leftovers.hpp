@@ -7,6 +7,8 @@
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/task/tasks_of_loop.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Asks all tasks of a loop to end, in order of creation, and holds them until it is destroyed. A task that several others
@@ -72,3 +74,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include <source_location>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -118,3 +120,5 @@ detail::outcome_awaiter<A, false> nothrow(A&& x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

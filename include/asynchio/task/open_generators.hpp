@@ -16,6 +16,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class open_generators;
@@ -242,7 +244,7 @@ private:
 
 template<class>
 void generator_state::enlist() {
-    open_generators::of(static_cast<event_loop&>(*this_thread.running)).add(*this);
+    open_generators::of(get_running_loop()).add(*this);
 }
 inline void generator_state::delist() noexcept {
     if (registry != nullptr) registry->remove(*this);
@@ -293,3 +295,5 @@ inline open_generators::job::~job() {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Makes a loop on this thread, runs `x` on it to its end, and gives the result.
@@ -29,3 +31,5 @@ decltype(auto) run(F&& f, Args&&... args) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -58,3 +60,5 @@ decltype(auto) event_loop::run_until_complete(X&& x) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Runs several main tasks on one loop; what they leave running pauses in between and goes on in the next run.
@@ -143,3 +145,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/task/frame.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The root that runs; only in a step.
@@ -43,3 +45,5 @@ inline bool is_current(const ready_item& task) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

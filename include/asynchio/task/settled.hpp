@@ -8,6 +8,8 @@
 #include <coroutine>
 #include <source_location>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Gives nothing and throws nothing. A request to cancel that comes meanwhile is passed on, so that a slow cleanup is
@@ -22,7 +24,7 @@ public:
     bool await_ready() const noexcept { return what_.done(); }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
-                       std::source_location where = std::source_location::current()) noexcept {
+                       std::source_location where = std::source_location::current()) {
         what_.watch(*this);
         park(awaiting, where);
     }
@@ -43,3 +45,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -34,7 +36,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = static_cast<event_loop&>(*this_thread.running);
+        auto& loop = get_running_loop();
         const nanoseconds_count now = Absolute || when_ > 0 ? loop.now() : 0;
         const nanoseconds_count deadline = Absolute ? when_ : later(now, when_);
         if (deadline <= now) {
@@ -105,3 +107,5 @@ sleep_until(std::chrono::time_point<clock, D> when) noexcept(noexcept(detail::to
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <source_location>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// What an awaiter answers when the task that waits in it is to be cancelled.
@@ -47,6 +49,14 @@ inline context_word& task_extra_ptr::context() noexcept {
     if (extra == nullptr) context_word::drop();
     delete extra;
     bits_ = 0;
+}
+
+/// The task or branch that runs, null in a plain call. @throws std::logic_error where no loop runs: in a plugin that was
+/// loaded by an executable which exports no symbols, and which has a state of its own therefore.
+[[gnu::always_inline]] inline ready_item* running_item() {
+    if (this_thread.running == nullptr) [[unlikely]]
+        no_running_loop();
+    return this_thread.running->current();
 }
 
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
@@ -105,11 +115,11 @@ protected:
     /// Parks the running task until wake(). What is behind the awaiter must be ready to be left: a cancellation that
     /// is already pending is delivered at once.
     template<class Promise>
-    void park(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
+    void park(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
                       "this can be awaited only in a coroutine of this library, such as one that returns task<>");
         coroutine.promise().state().stand_at(where);
-        detail::ready_item* const current = detail::this_thread.running->current();
+        detail::ready_item* const current = detail::running_item();
         if (current == nullptr) [[unlikely]]
             return park_in_call(coroutine.address());
         park(static_cast<detail::frame&>(*current), coroutine.address());
@@ -120,7 +130,7 @@ protected:
 
     /// Does not wait: puts the running task to the back of the ready queue.
     template<class Promise>
-    void give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept;
+    void give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where);
 
     /// Whether the task is to be cancelled now that it runs again. Who was granted something gives it on, then.
     bool interrupted() const noexcept {
@@ -177,11 +187,11 @@ namespace detail {
 
 /// Puts the running task to the back of the ready queue, to go on from `coroutine`.
 template<class Promise>
-frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
+frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
     static_assert(std::is_base_of_v<promise_base, Promise>,
                   "this can be awaited only in a coroutine of this library, such as one that returns task<>");
     coroutine.promise().state().stand_at(where);
-    ready_item* const current = this_thread.running->current();
+    ready_item* const current = detail::running_item();
     if (current == nullptr) [[unlikely]]
         return requeue_in_call(coroutine.address());
     return requeue(static_cast<frame&>(*current), coroutine.address());
@@ -360,7 +370,7 @@ inline bool cancel_completion(completion& first, const shared_text& message) noe
 } // namespace detail
 
 template<class Promise>
-void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
+void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
     task_ = &detail::requeue(coroutine, where);
 }
 
@@ -377,3 +387,5 @@ inline void suspension::deliver_with_result() noexcept {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

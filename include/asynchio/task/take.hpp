@@ -7,6 +7,8 @@
 
 #include <type_traits>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Moves `named` into a call that would reference or copy an lvalue: `with(resource, take(body))`,
@@ -21,3 +23,5 @@ taken<std::remove_const_t<T>> take(T& named) noexcept(std::is_nothrow_move_const
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 template<class T>
@@ -178,3 +180,5 @@ task<T> detail::task_promise<T>::get_return_object(std::source_location function
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A handle to a task whose result type does not matter: what every task_handle converts to.
@@ -89,3 +91,5 @@ inline any_task_handle exception_context::task() const {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

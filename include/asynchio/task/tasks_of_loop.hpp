@@ -11,9 +11,12 @@
 #include <cstdio>
 #include <exception>
 #include <source_location>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#pragma GCC visibility push(default)
 
 namespace asynchio::detail {
 
@@ -262,3 +265,5 @@ inline void start_now(frame& task) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -17,6 +17,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Tasks in the order in which they came.
@@ -263,6 +265,8 @@ inline void wait_queue::require_own_loop(const char* what) const {
 }
 
 inline void wait_queue::enter(waiter& w) {
+    if (this_thread.running == nullptr) [[unlikely]]
+        no_running_loop();
     require_own_loop(w.what_);
     line_.push_back(w);
     if (next_ == nullptr) next_ = &w;
@@ -293,3 +297,5 @@ inline void wait_queue::retrying_waiter::run(ready_item& item) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

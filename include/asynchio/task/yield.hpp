@@ -8,6 +8,8 @@
 #include <coroutine>
 #include <source_location>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -18,7 +20,7 @@ public:
 
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
-                       std::source_location where = std::source_location::current()) noexcept {
+                       std::source_location where = std::source_location::current()) {
         task_ = &requeue(coroutine, where);
     }
 
@@ -39,3 +41,5 @@ private:
 inline detail::yield_awaiter yield() noexcept { return {}; }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

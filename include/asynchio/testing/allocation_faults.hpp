@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <new>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// Lets the n-th allocation of a program fail, or all from the n-th on.
@@ -129,3 +131,5 @@ private:
 };
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

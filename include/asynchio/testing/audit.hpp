@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// Counts of what the library holds.
@@ -68,3 +70,5 @@ inline audit_report audit() {
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

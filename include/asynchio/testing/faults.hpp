@@ -20,6 +20,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// A call and what it was made to fail with: an error number, or one of getaddrinfo's (which are negative).
@@ -341,3 +343,5 @@ private:
 };
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

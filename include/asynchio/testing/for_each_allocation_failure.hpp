@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// What for_each_allocation_failure did.
@@ -127,3 +129,5 @@ allocation_report for_each_allocation_failure(Scenario scenario, allocation_plan
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

@@ -16,6 +16,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// What for_each_cancellation did.
@@ -133,3 +135,5 @@ cancellation_report for_each_cancellation(Scenario scenario, cancellation_plan p
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

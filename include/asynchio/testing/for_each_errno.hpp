@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// A run that met a fault.
@@ -125,3 +127,5 @@ errno_report for_each_errno(Scenario scenario, errno_plan plan = {}) {
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// Time stands still while anything runs and jumps to the next deadline when nothing does: `run(test(),
@@ -18,3 +20,5 @@ inline run_options virtual_clock() noexcept { return {.virtual_time = true}; }
 inline run_options shuffled_order(std::uint64_t seed) noexcept { return {.virtual_time = true, .order_seed = seed}; }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include <cstddef>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 /// Runs `loop`, which is not running, until nothing is ready; time does not pass. @return how many iterations it took.
@@ -28,3 +30,5 @@ task<> run_until_idle() {
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

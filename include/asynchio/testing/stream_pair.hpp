@@ -16,6 +16,8 @@
 #include <sys/uio.h>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing {
 
 namespace detail {
@@ -155,3 +157,5 @@ inline std::pair<stream, stream> stream_pair(std::size_t capacity = 65'536) {
 }
 
 } // namespace asynchio::testing
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -269,3 +271,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -81,3 +83,5 @@ inline void set_default_pool(std::size_t most, thread_pool_options options = {})
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

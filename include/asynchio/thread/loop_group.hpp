@@ -25,6 +25,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A number of loops, each on a thread of its own, that share nothing. A task stays on the loop it was given to.
@@ -173,3 +175,5 @@ task<> loop_group::aclose() {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <exception>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -100,3 +102,5 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

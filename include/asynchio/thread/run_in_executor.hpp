@@ -27,6 +27,8 @@
 #include <stop_token>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -308,3 +310,5 @@ auto run_in_executor(F&& f, Args&&... args) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

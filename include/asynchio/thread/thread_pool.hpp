@@ -24,6 +24,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 
@@ -330,3 +332,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// A bounded queue between threads and tasks of any number of loops. Who puts faster than others get, waits.
@@ -194,3 +196,5 @@ private:
 };
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 /// Tag for to_thread: a cancelled job that is running is left behind.
@@ -53,7 +55,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = static_cast<event_loop&>(*this_thread.running);
+        auto& loop = get_running_loop();
         core_ = default_pool::of(loop).core();
         box_ = loop.ref();
         context_ = inherited_context();
@@ -165,3 +167,5 @@ auto to_thread(abandon_on_cancel_t, F&& f, Args&&... args) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 inline std::atomic<int> workers_alive = 0;
@@ -23,3 +25,5 @@ inline void count_worker_until_its_end() noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -19,6 +19,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio {
 
 namespace detail {
@@ -162,3 +164,5 @@ future<T> wrap_future(Source<T> source) {
 }
 
 } // namespace asynchio
+
+#pragma GCC visibility pop

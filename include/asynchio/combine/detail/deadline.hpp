@@ -6,6 +6,8 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/timer_queue.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Calls `owner.on_deadline()` once, when `when` has passed; destroying it takes that back.
@@ -39,3 +41,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

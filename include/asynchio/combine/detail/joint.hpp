@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 enum class joint_end : unsigned char {
@@ -337,3 +339,5 @@ template<class R>
 using range_children_t = decltype(make_children(std::declval<R>()));
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Tells `owner.ended(*this)` once, in the step in which the handle is done.
@@ -88,3 +90,5 @@ nanoseconds_count timeout_of(const D& timeout) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

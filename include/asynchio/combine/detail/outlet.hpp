@@ -21,6 +21,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 template<class T>
@@ -177,3 +179,5 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 template<class T>
@@ -54,3 +56,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The end of a block whose children must not outlive it, made when it is entered: leaving needs no memory then.
@@ -30,3 +32,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

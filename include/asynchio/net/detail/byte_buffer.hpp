@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Taken from the front, added at the back. Cost: amortised O(1) a byte; without memory while it is empty and released.
@@ -70,3 +72,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -20,6 +20,8 @@
 #include <sys/uio.h>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// How a call ended: with so many bytes, or with an error (EAGAIN: it would block).
@@ -223,3 +225,5 @@ owner<channel> make_channel(Args&&... args) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 struct connected {
@@ -47,7 +49,7 @@ public:
     ~connect_race() override { end(); }
 
     bool await_ready() {
-        loop_ = static_cast<event_loop*>(this_thread.running);
+        loop_ = &get_running_loop();
         attempts_.reserve(peers_.size());
         failures_.reserve(peers_.size());
         begin_next();
@@ -211,3 +213,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 [[noreturn]] inline void fail(int error, const std::string& what) {
@@ -46,3 +48,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

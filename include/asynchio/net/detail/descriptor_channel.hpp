@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A channel over a descriptor.
@@ -145,3 +147,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 
 // A share in something that counts who refers to it.
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// For coroutines, which may outlive the object that they were called on.
@@ -20,3 +22,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <system_error>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Bound, not listening yet. The file of a Unix-domain socket goes with it.
@@ -92,3 +94,5 @@ inline std::vector<listening_socket> listen_at(const std::vector<address>& all, 
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -21,6 +21,8 @@
 #include <system_error>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class process_state;
@@ -249,3 +251,5 @@ inline void child_processes::close() noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 inline void require_limit(std::size_t limit, const char* what) {
@@ -153,3 +155,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

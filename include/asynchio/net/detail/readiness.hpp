@@ -16,6 +16,8 @@
 #include <string>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 enum class direction : unsigned char { read, write };
@@ -200,3 +202,5 @@ inline void readiness::notify(unsigned char ready) noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include <string>
 #include <sys/uio.h>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// sendfile(2), or reading and writing where that cannot be used.
@@ -95,3 +97,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

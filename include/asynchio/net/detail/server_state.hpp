@@ -31,6 +31,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 class server_state;
@@ -327,3 +329,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

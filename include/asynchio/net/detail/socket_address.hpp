@@ -8,6 +8,8 @@
 
 #include <sys/socket.h>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Empty if it has none.
@@ -19,3 +21,5 @@ inline address local_address_of(int socket) {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

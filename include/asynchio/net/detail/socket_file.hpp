@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Removes the file at its end, wherever the process's working directory is by then, unless it is another one by then.
@@ -79,3 +81,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

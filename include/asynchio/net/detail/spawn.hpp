@@ -21,6 +21,8 @@
 
 extern char** environ; // not every unistd.h has it
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// A child, and this process's ends of its pipes.
@@ -227,3 +229,5 @@ inline spawned spawn(const std::vector<std::string>& command, const process_opti
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include <sys/uio.h>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The parts of io_operation that are the same for all of a stream's.
@@ -216,3 +218,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// `Base`, which is a readiness, over a descriptor: registered with its loop when a call would block for the first time,
@@ -56,3 +58,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -18,6 +18,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Items that wait for takers, and takers that wait for items. The `Store` keeps the items: it has `size()`,
@@ -263,3 +265,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

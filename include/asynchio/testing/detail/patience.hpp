@@ -14,6 +14,8 @@
 #include <string>
 #include <unistd.h>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::testing::detail {
 
 /// @return whether the main task ends. What is under way in the system gets a moment before virtual time goes on.
@@ -78,3 +80,5 @@ inline void require_same(const audit_report& before, const audit_report& after, 
 }
 
 } // namespace asynchio::testing::detail
+
+#pragma GCC visibility pop

@@ -11,6 +11,8 @@
 #include <memory>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Base of an object that is made, touched and destroyed on its loop's thread alone: by let_go, in something that the
@@ -63,3 +65,5 @@ struct held_future final : held_by_loop {
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

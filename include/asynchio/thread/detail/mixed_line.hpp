@@ -12,6 +12,8 @@
 #include <condition_variable>
 #include <mutex>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 enum class standing : unsigned char { outside, waiting, served, refused };
@@ -113,7 +115,7 @@ protected:
     task_place() noexcept : ready_item(&arrived) {}
     ~task_place() = default;
 
-    void bind() noexcept { box_ = static_cast<event_loop*>(this_thread.running)->ref(); }
+    void bind() { box_ = get_running_loop().ref(); }
 
 private:
     /// On the loop. A place that was dismissed is not destroyed before, but with the loop.
@@ -126,3 +128,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

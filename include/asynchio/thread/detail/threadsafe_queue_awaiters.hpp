@@ -17,6 +17,8 @@
 #include <utility>
 #include <variant>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 template<class T>
@@ -157,3 +159,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

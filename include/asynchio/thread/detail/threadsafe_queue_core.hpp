@@ -15,6 +15,8 @@
 #include <type_traits>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Items, and the two lines. All but `mutex` and `capacity` under the mutex.
@@ -198,3 +200,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop
