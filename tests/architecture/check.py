@@ -13,6 +13,7 @@
     cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
     unused     no class makes code in files that do not use it: a virtual function whose body comes later is declared inline
     mirror     every public header has a test: tests/<room>/<thing>.test.cpp, or a line `// covers:` in another test
+    visibility every header with code gives it default visibility, so that linked libraries share the loop
     notes      no note about unfinished work, and no comment or pragma that silences a check
 """
 
@@ -242,6 +243,17 @@ def mirror(t):
             yield h.path, f"no tests/{h.name.removesuffix('.hpp')}.test.cpp, and no test that covers it"
 
 
+def visibility(t):
+    for h in t.headers.values():
+        if not re.search(r"^namespace asynchio", h.text, re.M):
+            continue
+        push = h.text.find("\n#pragma GCC visibility push(default)\n")
+        last_include = max(h.text.rfind("\n#include"), 0)
+        first_code = re.search(r"^namespace asynchio", h.text, re.M).start()
+        if not last_include <= push < first_code or not h.text.endswith("\n#pragma GCC visibility pop\n"):
+            yield h.path, "no `#pragma GCC visibility push(default)` between includes and code, or no pop at the end"
+
+
 def notes(t):
     for path in t.sources():
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
@@ -249,7 +261,9 @@ def notes(t):
                 yield path, f"line {number}: {match[0]}"
 
 
-RULES = {rule.__name__: rule for rule in (edges, cycles, size, macros, prologue, rooms, cost, unused, mirror, notes)}
+RULES = {rule.__name__: rule for rule in (
+    edges, cycles, size, macros, prologue, rooms, cost, unused, mirror, visibility, notes
+)}
 
 
 def main(arguments):

@@ -143,7 +143,8 @@ class check_self_test(unittest.TestCase):
         self.expect("rooms", "not a public header of the room", changes)
         changes = {"include/asynchio/task.hpp": "#include <asynchio/task/detail/timer.hpp>\n"}
         self.expect("rooms", "not a public header of the room", changes)
-        self.expect("rooms", "holds code", {"include/asynchio/task.hpp": "namespace asynchio {}\n"})
+        changes = {"include/asynchio/task.hpp": "namespace asynchio {}\n"}
+        self.expect("rooms", "holds code", changes, also=("visibility",))
         self.expect("rooms", "no such room", {"include/asynchio/attic.hpp": PROLOGUE})
 
     def test_room_without_header(self):
@@ -179,6 +180,15 @@ class check_self_test(unittest.TestCase):
         sound = ("class c final : b {\n    inline void f() override;\n    virtual inline void g();\n    virtual void h() = 0;\n"
                  "    ~c() override = default;\n    void i() override { j(); }\n};\n")
         self.assertEqual(report({**sound_tree(), "include/asynchio/core/errors.hpp": PROLOGUE + sound}, "unused"), [])
+
+    def test_visibility(self):
+        named = "namespace asynchio {}\n"
+        push = "\n#pragma GCC visibility push(default)\n"
+        pop = "\n#pragma GCC visibility pop\n"
+        path = "include/asynchio/core/errors.hpp"
+        for text in (named, push + named, named + push + pop, push + "#include <new>\n" + named + pop):
+            self.expect("visibility", "no `#pragma GCC visibility push(default)`", {path: text})
+        self.assertEqual(report({**sound_tree(), path: PROLOGUE + push + named + pop}, "visibility"), [])
 
     def test_notes(self):
         for word in ("TO" "DO", "FIX" "ME", "NO" "LINT", "#pragma GCC diag" "nostic push"):

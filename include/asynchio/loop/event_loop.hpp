@@ -284,11 +284,6 @@ private:
     detail::service_registry services_;
 };
 
-[[noreturn, gnu::noinline, gnu::cold]] inline void detail::no_running_loop() {
-    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
-                           "was linked with -rdynamic)");
-}
-
 /// The loop that runs on this thread. @throws std::logic_error when there is none.
 inline event_loop& get_running_loop() {
     if (detail::this_thread.running == nullptr) [[unlikely]]

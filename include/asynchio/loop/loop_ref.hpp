@@ -56,6 +56,11 @@ private:
     event_loop* loop_ = nullptr;
 };
 
+[[noreturn, gnu::noinline, gnu::cold]] inline void detail::no_running_loop() {
+    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
+                           "was linked with -rdynamic)");
+}
+
 } // namespace asynchio
 
 #pragma GCC visibility pop

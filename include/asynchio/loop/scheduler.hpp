@@ -39,7 +39,7 @@ struct thread_state {
 inline constinit thread_local thread_state this_thread{};
 
 /// @throws std::logic_error.
-[[noreturn]] void no_running_loop(); // event_loop.hpp
+[[noreturn]] void no_running_loop(); // loop_ref.hpp
 
 /// How far the stack may grow before a transfer goes through the driver. Symmetric transfer is a tail call only
 /// where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every sanitizer.
