@@ -871,6 +871,9 @@ TEST_CASE("poller: each refuses a second watch of a descriptor, and what never b
             ::close(fd);
             CHECK(error_of(fd) == EBADF);
         }
+        const int mounts = ::open("/proc/self/mounts", O_RDONLY | O_CLOEXEC); // a file that can be waited for
+        CHECK(error_of(mounts) == 0);
+        ::close(mounts);
     });
 }
 

@@ -89,14 +89,22 @@ public:
     }
 
     bool exists() const noexcept { return exists_; }
-    /// It is always ready: a file, a folder, a disk, and Linux's /dev/null, /dev/zero and /dev/full.
-    bool never_blocks() const noexcept {
-        if (S_ISREG(file_.st_mode) || S_ISDIR(file_.st_mode) || S_ISBLK(file_.st_mode)) return true;
+    /// Whether it is always ready, as a file, a folder, a disk, and Linux's /dev/null are.
+    bool never_blocks(int fd) const noexcept {
 #if defined(__linux__)
-        if (S_ISCHR(file_.st_mode)) // major number 1; the macros that take it apart would go to whoever includes this
-            return file_.st_rdev == 0x103 || file_.st_rdev == 0x105 || file_.st_rdev == 0x107;
+        if (S_ISREG(file_.st_mode) || S_ISCHR(file_.st_mode)) { // some can be waited for: epoll knows
+            const int judge = ::epoll_create1(EPOLL_CLOEXEC);
+            if (judge >= 0) {
+                epoll_event none{};
+                const bool refused = ::epoll_ctl(judge, EPOLL_CTL_ADD, fd, &none) != 0 && errno == EPERM;
+                ::close(judge);
+                return refused;
+            }
+        }
+#else
+        static_cast<void>(fd);
 #endif
-        return false;
+        return S_ISREG(file_.st_mode) || S_ISDIR(file_.st_mode) || S_ISBLK(file_.st_mode);
     }
     /// Those that have no name in any file system, such as an eventfd, all look alike: they count as different.
     bool same_as(const open_file& other) const noexcept {
@@ -120,7 +128,7 @@ public:
         }
         const open_file file = open_file::of(watch.fd);
         if (!file.exists()) fail(errno, watch.fd);
-        if (file.never_blocks()) fail(EPERM, watch.fd);
+        if (file.never_blocks(watch.fd)) fail(EPERM, watch.fd);
         const auto place = static_cast<std::size_t>(watch.fd);
         if (place >= slots_.size()) slots_.resize(place + 1);
         if (slots_[place].watch != nullptr && file.same_as(slots_[place].file)) fail(EEXIST, watch.fd);
