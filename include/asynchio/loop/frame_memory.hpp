@@ -148,6 +148,17 @@ public:
         recycling_ = false;
     }
 
+    // Around a fork, so that the child does not wait for a thread that it does not have.
+
+    void lock() noexcept {
+        while (__atomic_test_and_set(&busy_, __ATOMIC_ACQUIRE)) {}
+    }
+    void unlock() noexcept { __atomic_clear(&busy_, __ATOMIC_RELEASE); }
+    void unlock_in_child() noexcept {
+        recycling_ = false;
+        unlock();
+    }
+
     /// Blocks taken minus blocks given back, by threads that have ended.
     std::ptrdiff_t live() noexcept {
         const guard lock(*this);
@@ -176,12 +187,10 @@ public:
 private:
     struct guard {
         depot& shared;
-        explicit guard(depot& d) noexcept : shared(d) {
-            while (__atomic_test_and_set(&shared.busy_, __ATOMIC_ACQUIRE)) {}
-        }
+        explicit guard(depot& d) noexcept : shared(d) { shared.lock(); }
         guard(const guard&) = delete;
         guard& operator=(const guard&) = delete;
-        ~guard() { __atomic_clear(&shared.busy_, __ATOMIC_RELEASE); }
+        ~guard() { shared.unlock(); }
     };
     struct kept_region {
         kept_region* next;

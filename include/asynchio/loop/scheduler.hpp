@@ -32,6 +32,7 @@ struct thread_state {
     context_word* context = nullptr; // of the plain call that runs; null: the task's, or the thread's
     frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
     bool dropping = false;
+    unsigned process = 0;          // the fork_count when `running` was set
 };
 
 inline constinit thread_local thread_state this_thread{};
