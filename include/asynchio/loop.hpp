@@ -27,6 +27,7 @@
 #include <asynchio/loop/services.hpp>
 #include <asynchio/loop/shuffled_order.hpp>
 #include <asynchio/loop/signals.hpp>
+#include <asynchio/loop/stack_room.hpp>
 #include <asynchio/loop/step_observer.hpp>
 #include <asynchio/loop/task_creator.hpp>
 #include <asynchio/loop/timer_queue.hpp>

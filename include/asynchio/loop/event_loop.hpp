@@ -232,8 +232,6 @@ public:
     private:
         event_loop& loop_;
         detail::late_value<detail::running_mark> mark_;
-        detail::stack_base base_;
-        detail::context_scope outside_{nullptr}; // tasks and calls bring their own
     };
 
 private:

@@ -3,8 +3,10 @@
 
 // Which loop runs on a thread.
 
+#include <asynchio/loop/context.hpp>
 #include <asynchio/loop/fork_count.hpp>
 #include <asynchio/loop/scheduler.hpp>
+#include <asynchio/loop/stack_room.hpp>
 
 namespace asynchio::detail {
 
@@ -29,6 +31,8 @@ public:
 private:
     scheduler* const outer_ = this_thread.running;
     const unsigned outer_process_ = this_thread.process;
+    stack_base base_{stack_room()};
+    context_scope outside_{nullptr}; // tasks and calls bring their own
 };
 
 } // namespace asynchio::detail

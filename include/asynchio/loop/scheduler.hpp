@@ -37,8 +37,9 @@ struct thread_state {
 
 inline constinit thread_local thread_state this_thread{};
 
-/// How far the stack may grow before a transfer goes through the driver. Symmetric transfer is a tail call only
-/// where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every sanitizer.
+/// How far the stack may grow before a transfer goes through the driver, where there is that much: see stack_room.
+/// Symmetric transfer is a tail call only where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every
+/// sanitizer.
 inline constexpr std::ptrdiff_t stack_slack = std::ptrdiff_t(64) * 1024;
 
 [[gnu::always_inline]] inline char* stack_address() noexcept {
@@ -58,8 +59,8 @@ inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
 /// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
 class stack_base {
 public:
-    stack_base() noexcept : before_(this_thread.stack_limit) {
-        if (before_ == nullptr) this_thread.stack_limit = stack_address() - stack_slack;
+    explicit stack_base(std::ptrdiff_t room = stack_slack) noexcept : before_(this_thread.stack_limit) {
+        if (before_ == nullptr) this_thread.stack_limit = stack_address() - room;
     }
     stack_base(const stack_base&) = delete;
     stack_base& operator=(const stack_base&) = delete;
