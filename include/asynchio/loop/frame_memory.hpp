@@ -86,7 +86,8 @@ public:
         kept_region*& list = rest.size() < largest ? scraps_ : regions_;
         list = new (rest.first) kept_region{list, rest.last};
     }
-    /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab. @throws std::bad_alloc
+    /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab.
+    /// @throws std::bad_alloc without memory.
     region take_region(std::size_t slab_bytes) {
         {
             const guard lock(*this);
