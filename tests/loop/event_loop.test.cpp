@@ -652,18 +652,16 @@ TEST_CASE("event_loop: debug mode reports what takes long, and only that", "[DBG
     CHECK(contains(call, "took 0."));
     CHECK(contains(call, "call"));
     const std::string step = printed_by([&] {
-        loop.create_task(
-            [&]() -> aio::task<> {
-                co_await aio::yield();
-                slow();
-            },
-            "a slow one");
+        loop.create_task(aio::named("a slow one"), [&]() -> aio::task<> {
+            co_await aio::yield();
+            slow();
+        });
         aio::testing::run_until_idle(loop);
     });
-    const std::string from = std::string(__FILE__) + ":" + std::to_string(__LINE__ - 6);
+    const std::string from = std::string(__FILE__) + ":" + std::to_string(__LINE__ - 5);
     CHECK(contains(step, "executing a step of a slow one from " + from + " took 0."));
     const std::string part = printed_by([&] {
-        loop.create_task([]() -> aio::task<> { co_await aio::gather(slow_to_go_on()); }, "its parent");
+        loop.create_task(aio::named("its parent"), []() -> aio::task<> { co_await aio::gather(slow_to_go_on()); });
         aio::testing::run_until_idle(loop);
     });
     CHECK(contains(part, "executing a step of its parent from "));

@@ -259,7 +259,7 @@ TEST_CASE("exception_handler: is told of tasks that a closing loop destroys", "[
     {
         aio::event_loop loop = make_loop();
         collect(loop, reports);
-        loop.create_task([]() -> aio::task<> { co_await aio::sleep(1h); }, "sleeper");
+        loop.create_task(aio::named("sleeper"), []() -> aio::task<> { co_await aio::sleep(1h); });
         aio::testing::run_until_idle(loop);
     }
     REQUIRE(reports.size() == 1);

@@ -33,7 +33,7 @@ inline void require(bool holds, const std::string& what) {
 }
 
 /// Calls `test()` on such a thread. @return what main returns: 0 unless it threw, which is printed.
-inline int on_small_stack(void (*test)()) {
+inline int on_small_stack(void (*test)(), std::size_t size = stack_size) {
     struct state {
         void (*test)();
         int result;
@@ -41,7 +41,7 @@ inline int on_small_stack(void (*test)()) {
 
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
-    if (const int error = pthread_attr_setstacksize(&attributes, stack_size); error != 0) {
+    if (const int error = pthread_attr_setstacksize(&attributes, size); error != 0) {
         std::fprintf(stderr, "pthread_attr_setstacksize: error %d\n", error);
         return 1;
     }

@@ -122,9 +122,9 @@ TEST_CASE("take: what starts a task takes a callable and its arguments so", "[TA
         const int got_3 = co_await aio::create_task(aio::take(three));
         CHECK(got_3 == 7);
         auto four = gives_seven();
-        const auto named = aio::create_task(aio::take(four), "named");
-        CHECK(named.name() == "named");
-        const int got_4 = co_await named;
+        const auto with_name = aio::create_task(aio::named("four"), aio::take(four));
+        CHECK(with_name.name() == "four");
+        const int got_4 = co_await with_name;
         CHECK(got_4 == 7);
         auto five = adds();
         auto other = std::make_unique<int>(4);

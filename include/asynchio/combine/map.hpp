@@ -7,6 +7,7 @@
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/functional.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/core/owner.hpp>
 #include <asynchio/core/range.hpp>
 #include <asynchio/task/async_generator.hpp>

@@ -5,6 +5,7 @@
 // something for it. Built on selector, which knows where that comes from.
 
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/core/late_value.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
@@ -12,6 +13,7 @@
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/run_options.hpp>
+#include <asynchio/loop/running_mark.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/selector.hpp>
 #include <asynchio/loop/services.hpp>
@@ -225,15 +227,11 @@ public:
         explicit running_scope(event_loop& loop);
         running_scope(const running_scope&) = delete;
         running_scope& operator=(const running_scope&) = delete;
-        ~running_scope() {
-            loop_.running_ = false;
-            detail::this_thread.running = nullptr;
-        }
+        ~running_scope() { loop_.running_ = false; }
 
     private:
         event_loop& loop_;
-        detail::stack_base base_;
-        detail::context_scope outside_{nullptr}; // tasks and calls bring their own
+        detail::late_value<detail::running_mark> mark_;
     };
 
 private:
@@ -314,11 +312,11 @@ inline event_loop::event_loop(run_options o)
 inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
     loop.require_usable("run");
     if (loop.running_) throw std::logic_error("run: This event loop is already running");
-    if (detail::this_thread.running != nullptr)
+    if (detail::running_mark::is_set())
         throw std::logic_error("run: Cannot run the event loop while another loop is running");
     loop.running_ = true;
     loop.thread_ = &detail::this_thread;
-    detail::this_thread.running = &loop;
+    mark_.emplace(loop);
 }
 
 inline void event_loop::check_usable(const char* what) const {

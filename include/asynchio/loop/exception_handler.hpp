@@ -4,6 +4,7 @@
 // Where errors go that no caller is there to catch.
 
 #include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/exception_context.hpp>
 

@@ -88,7 +88,8 @@ public:
         kept_region*& list = rest.size() < largest ? scraps_ : regions_;
         list = new (rest.first) kept_region{list, rest.last};
     }
-    /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab. @throws std::bad_alloc
+    /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab.
+    /// @throws std::bad_alloc without memory.
     region take_region(std::size_t slab_bytes) {
         {
             const guard lock(*this);
@@ -150,6 +151,17 @@ public:
         recycling_ = false;
     }
 
+    // Around a fork, so that the child does not wait for a thread that it does not have.
+
+    void lock() noexcept {
+        while (__atomic_test_and_set(&busy_, __ATOMIC_ACQUIRE)) {}
+    }
+    void unlock() noexcept { __atomic_clear(&busy_, __ATOMIC_RELEASE); }
+    void unlock_in_child() noexcept {
+        recycling_ = false;
+        unlock();
+    }
+
     /// Blocks taken minus blocks given back, by threads that have ended.
     std::ptrdiff_t live() noexcept {
         const guard lock(*this);
@@ -178,12 +190,10 @@ public:
 private:
     struct guard {
         depot& shared;
-        explicit guard(depot& d) noexcept : shared(d) {
-            while (__atomic_test_and_set(&shared.busy_, __ATOMIC_ACQUIRE)) {}
-        }
+        explicit guard(depot& d) noexcept : shared(d) { shared.lock(); }
         guard(const guard&) = delete;
         guard& operator=(const guard&) = delete;
-        ~guard() { __atomic_clear(&shared.busy_, __ATOMIC_RELEASE); }
+        ~guard() { shared.unlock(); }
     };
     struct kept_region {
         kept_region* next;

@@ -6,6 +6,7 @@
 
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/fork_count.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
 #include <atomic>
@@ -34,6 +35,7 @@ class mailbox : public counted_object<mailbox> {
 public:
     /// @throws std::system_error when the process may not open another descriptor.
     mailbox() {
+        watch_forks();
 #if defined(__linux__)
         read_end_ = write_end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (read_end_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -95,8 +97,34 @@ public:
     /// Refuses posts from now on; those that came before go to `ready`.
     void close(ready_queue& ready) noexcept { give(head_.exchange(closed_mark(), std::memory_order_acq_rel), ready); }
 
+    /// In a child process: gets a descriptor of its own, under its old number. What it would read and write is the
+    /// parent's else. Without one to be had it tries again later.
+    void notice_fork() noexcept {
+        if (process_.is_here()) [[likely]]
+            return;
+#if defined(__linux__)
+        const int own = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (own < 0) return;
+        if (::dup3(own, read_end_, O_CLOEXEC) >= 0) process_.renew();
+        ::close(own);
+#else
+        int ends[2];
+        if (::pipe(ends) != 0) return;
+        const int old[] = {read_end_, write_end_};
+        for (int i = 0; i < 2; ++i) {
+            ::dup2(ends[i], old[i]);
+            ::fcntl(old[i], F_SETFD, FD_CLOEXEC);
+            ::fcntl(old[i], F_SETFL, O_NONBLOCK);
+            ::close(ends[i]);
+        }
+        process_.renew();
+#endif
+        notify(); // a signal may have told the old one
+    }
+
     /// @return false if something was posted meanwhile: do not sleep.
     bool fall_asleep() noexcept {
+        notice_fork();
         asleep_.store(true, std::memory_order_seq_cst);
         if (head_.load(std::memory_order_seq_cst) == nullptr) return true;
         asleep_.store(false, std::memory_order_relaxed);
@@ -146,6 +174,7 @@ private:
 
     std::atomic<ready_item*> head_ = nullptr;
     std::atomic<bool> asleep_ = false;
+    process_mark process_;
     int read_end_ = -1;
     int write_end_ = -1;
 };

@@ -3,6 +3,8 @@
 
 // The threads of the library. To start a std::thread takes g++ 3 MB to read, for every file (see tests/compile_cost).
 
+#include <asynchio/loop/fork_count.hpp>
+
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
@@ -47,18 +49,19 @@ public:
     }
 
     bool started() const noexcept { return started_; }
-    /// Waits for its end. Does nothing for one that was not started.
+    /// Waits for its end. Does nothing for one that was not started, or that a parent process has.
     void join() noexcept {
-        if (started_) pthread_join(id_, nullptr);
+        if (started_ && process_.is_here()) pthread_join(id_, nullptr);
         started_ = false;
     }
     void detach() noexcept {
-        if (started_) pthread_detach(id_);
+        if (started_ && process_.is_here()) pthread_detach(id_);
         started_ = false;
     }
 
 private:
     pthread_t id_{};
+    process_mark process_;
     bool started_ = false;
 };
 

@@ -65,6 +65,9 @@ public:
     virtual bool stale(const fd_watch& watch) noexcept = 0;
     /// Waits up to `timeout` nanoseconds (0: asks only; negative: without end) and calls `ready` of what is ready.
     virtual void wait(nanoseconds_count timeout) noexcept = 0;
+    /// Makes what the kernel keeps for it anew, of what is watched; leaves what there was as it is. @return false without a
+    /// descriptor for that.
+    virtual bool renew() noexcept { return true; }
 
 protected:
     [[noreturn]] static void fail(int error, int fd) {
@@ -265,13 +268,14 @@ public:
 
     /// Makes the kernel's set anew, of what is watched. Closed first and removed then, a descriptor of which a copy
     /// lives on can be taken out of the old one in no other way.
-    void renew() noexcept {
+    bool renew() noexcept override {
         const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
-        if (fresh < 0) return; // tried again when it is told of once more
+        if (fresh < 0) return false; // tried again when it is told of once more
         ::dup3(fresh, epoll_, O_CLOEXEC);
         ::close(fresh);
         for (const slot& each : slots_)
             if (each.watch != nullptr) control(EPOLL_CTL_ADD, each);
+        return true;
     }
 
 private:

@@ -34,6 +34,7 @@ struct thread_state {
     context_word* context = nullptr; // of the plain call that runs; null: the task's, or the thread's
     frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
     bool dropping = false;
+    unsigned process = 0;          // the fork_count when `running` was set
 };
 
 inline constinit thread_local thread_state this_thread{};
@@ -41,8 +42,9 @@ inline constinit thread_local thread_state this_thread{};
 /// @throws std::logic_error.
 [[noreturn]] void no_running_loop(); // loop_ref.hpp
 
-/// How far the stack may grow before a transfer goes through the driver. Symmetric transfer is a tail call only
-/// where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every sanitizer.
+/// How far the stack may grow before a transfer goes through the driver, where there is that much: see stack_room.
+/// Symmetric transfer is a tail call only where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every
+/// sanitizer.
 inline constexpr std::ptrdiff_t stack_slack = std::ptrdiff_t(64) * 1024;
 
 [[gnu::always_inline]] inline char* stack_address() noexcept {
@@ -62,8 +64,8 @@ inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
 /// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
 class stack_base {
 public:
-    stack_base() noexcept : before_(this_thread.stack_limit) {
-        if (before_ == nullptr) this_thread.stack_limit = stack_address() - stack_slack;
+    explicit stack_base(std::ptrdiff_t room = stack_slack) noexcept : before_(this_thread.stack_limit) {
+        if (before_ == nullptr) this_thread.stack_limit = stack_address() - room;
     }
     stack_base(const stack_base&) = delete;
     stack_base& operator=(const stack_base&) = delete;

@@ -4,9 +4,12 @@
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/core/owner_vector.hpp>
 #include <asynchio/loop/context.hpp>
+#include <asynchio/loop/fork_count.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/mailbox.hpp>
 #include <asynchio/loop/poller.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/signals.hpp>
@@ -195,8 +198,8 @@ public:
     std::size_t size() const noexcept { return watched_ + attached_; }
 
     /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
-    void attach(edge_watch& edge, poller_kind kind, const mailbox& box) {
-        if (poller_ == nullptr) start(kind, box);
+    void attach(edge_watch& edge, poller_kind kind, mailbox& box) {
+        open_poller(kind, box);
         edge.wanted = fd_watch::readable | fd_watch::writable;
         poller_->update(edge, 0);
         edges_.push_back(edge);
@@ -205,9 +208,10 @@ public:
     /// Before the descriptor is closed. Does nothing if it is not attached.
     void detach(edge_watch& edge) noexcept {
         if (!edge.attached()) return;
+        const bool here = notice_fork();
         forget(edge);
         edge.wanted = 0;
-        poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
+        if (here) poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
     }
 
     /// As if everything that is attached were ready: what a system may say at any time, and a test does.
@@ -221,9 +225,9 @@ public:
 
     /// @return what remove() may be told, so that it removes nothing that came later.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
-    std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, const mailbox& box) {
+    std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, mailbox& box) {
         if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
-        if (poller_ == nullptr) start(kind, box);
+        open_poller(kind, box);
         watch& place = open(fd);
         if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
             poller_->update(place, detail::exchange(place.wanted, static_cast<unsigned char>(0)));
@@ -253,11 +257,12 @@ public:
         if (found == nullptr || !(found->wanted & direction)) return false;
         watch& each = *found;
         if (only != 0 && each.of(direction).number != only) return false;
+        const bool here = notice_fork();
         const unsigned char before = each.wanted;
         each.wanted = static_cast<unsigned char>(before & ~direction);
         each.of(direction) = {};
         try {
-            poller_->update(each, before);
+            if (here) poller_->update(each, before);
         } catch (const std::system_error&) { // closed before: the kernel has forgotten it, and what is left of it
         }
         if (each.wanted == 0) close(fd);
@@ -265,7 +270,9 @@ public:
     }
 
     /// Puts the calls of ready descriptors into the ready queue.
-    void wait(nanoseconds_count timeout) noexcept { poller_->wait(timeout); }
+    void wait(nanoseconds_count timeout) noexcept {
+        if (notice_fork()) poller_->wait(timeout);
+    }
 
     void clear() noexcept {
         watches_.clear();
@@ -319,8 +326,25 @@ private:
         --watched_;
     }
 
-    void start(poller_kind kind, const mailbox& box) {
+    void open_poller(poller_kind kind, mailbox& box) {
+        if (poller_ == nullptr) start(kind, box);
+        if (!notice_fork()) throw std::system_error(errno, std::generic_category(), "epoll_create1 in a child process");
+    }
+
+    /// In a child process: what was registered with the kernel's set, which is the parent's as well, goes into a new one.
+    /// @return false if there is none to be had: that of the parent is not touched.
+    bool notice_fork() noexcept {
+        if (process_.is_here()) [[likely]]
+            return true;
+        wake_.box->notice_fork();
+        if (!poller_->renew()) return false;
+        process_.renew();
+        return true;
+    }
+
+    void start(poller_kind kind, mailbox& box) {
         owner<poller> made = make_poller(kind);
+        process_.renew();
         wake_.box = &box;
         wake_.fd = box.descriptor();
         wake_.wanted = fd_watch::readable;
@@ -331,11 +355,12 @@ private:
 
     /// The mailbox, which is looked into after every wait.
     struct wake_watch : fd_watch {
-        const mailbox* box = nullptr;
+        mailbox* box = nullptr;
     };
 
     wake_watch wake_;
     owner<poller> poller_;
+    process_mark process_;
     owner_vector<watch> watches_; // by descriptor, which is the least number that is free
     std::size_t watched_ = 0;
     std::uint64_t calls_ = 0; // that were ever set

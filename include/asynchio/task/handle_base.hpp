@@ -5,6 +5,7 @@
 
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/task/tasks_of_loop.hpp>
 
 #include <cstdint>

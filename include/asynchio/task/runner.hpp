@@ -45,7 +45,7 @@ public:
     /// std::logic_error when the runner is closed or a loop is running on this thread.
     template<class X, class... Args>
     decltype(auto) run(X&& x, Args&&... args) {
-        if (detail::this_thread.running != nullptr)
+        if (detail::running_mark::is_set())
             throw std::logic_error("run: cannot be called from a running event loop; co_await it, or use create_task");
         return run_task(detail::as_task(std::forward<X>(x), std::forward<Args>(args)...));
     }

@@ -6,6 +6,7 @@
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/core/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>

@@ -7,6 +7,7 @@
 #include <asynchio/core/owner.hpp>
 #include <asynchio/core/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/fork_count.hpp>
 #include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/native_thread.hpp>
 #include <asynchio/task/future.hpp>
@@ -20,6 +21,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -41,6 +43,8 @@ public:
     /// Called once, on a worker. Nothing of the job is touched afterwards.
     virtual void run() noexcept = 0;
 
+    process_mark given_in; // the process in which it was given to a pool
+
 protected:
     virtual ~pool_job() = default;
 };
@@ -60,14 +64,18 @@ protected:
 };
 
 /// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
+///
+/// In a child process it starts anew: without threads, and without the jobs that the parent's have or were to get.
 class pool_core : public counted_object<pool_core> {
 public:
-    pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) {}
+    pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) { watch_forks(); }
 
     /// @throws std::logic_error after close(), std::system_error when not even one thread can be started.
     void submit(pool_job& job) {
         const counted_ptr<pool_core> self = share(); // the job may end, and who gave it, before the thread is woken
         bool wake = false;
+        notice_fork();
+        job.given_in.renew();
         {
             const std::unique_lock lock(mutex_);
             if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
@@ -81,6 +89,7 @@ public:
 
     /// Takes `job` back if no thread has begun it. @return whether it will never run.
     bool withdraw(pool_job& job) noexcept {
+        if (!job.given_in.is_here()) return true;
         const std::unique_lock lock(mutex_);
         if (job.next == nullptr) return false;
         jobs_.remove(job);
@@ -108,6 +117,7 @@ public:
 
     /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
     void close(pool_watcher* watcher = nullptr) noexcept {
+        notice_fork();
         {
             const std::unique_lock lock(mutex_);
             closing_ = true;
@@ -118,6 +128,7 @@ public:
         watcher->ended();
     }
     bool has_ended() noexcept {
+        notice_fork();
         const std::unique_lock lock(mutex_);
         return running_ == 0;
     }
@@ -135,12 +146,14 @@ public:
 
     std::size_t most() const noexcept { return most_; }
     std::size_t started() noexcept {
+        notice_fork();
         const std::unique_lock lock(mutex_);
         return threads_.size(); // whose places are used again
     }
 
     /// Whether a thread is in a job.
     bool busy() noexcept {
+        notice_fork();
         const std::unique_lock lock(mutex_);
         return idle_ != running_;
     }
@@ -150,6 +163,23 @@ public:
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
 private:
+    void notice_fork() noexcept {
+        if (!process_.is_here()) [[unlikely]]
+            begin_anew();
+    }
+    /// Another thread of the parent may have held the mutex, and been in the middle of anything that it guards.
+    [[gnu::noinline]] void begin_anew() noexcept {
+        process_.renew();
+        workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
+        new (&mutex_) std::mutex;
+        new (&work_) std::condition_variable;
+        new (&job_ended_) std::condition_variable;
+        new (&jobs_) intrusive_list<pool_job>;
+        new (&watchers_) intrusive_list<pool_watcher>;
+        new (&threads_) trivial_vector<native_thread>;
+        queued_ = idle_ = sleeping_ = running_ = 0;
+    }
+
     /// What a thread is started with: it keeps the core alive.
     struct start {
         counted_ptr<pool_core> core;
@@ -222,6 +252,7 @@ private:
         return !jobs_.empty() || closing_;
     }
 
+    process_mark process_;
     std::mutex mutex_;
     std::condition_variable work_;
     std::condition_variable job_ended_;
