@@ -83,7 +83,7 @@ protected:
             } catch (...) {
                 owner.callback_failed();
             }
-            owner.come_to_rest();
+            owner.after_call();
         }
         discard();
         release();

@@ -131,9 +131,9 @@ public:
         std::coroutine_handle<>::from_address(task.resume_point).resume();
         come_to_rest();
     }
-    /// After a step, and after a plain call of the program, in which a foreign awaiter may have resumed a coroutine: goes
-    /// on with whatever was parked on the way until the task gives way, and completes it if that was its last step.
-    void come_to_rest() noexcept {
+    /// After a step: goes on with whatever was parked on the way until the task gives way, and completes it if that was
+    /// its last step.
+    [[gnu::always_inline]] void come_to_rest() noexcept {
         while (this_thread.parked != nullptr) [[unlikely]]
             std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
         if (finished_ != nullptr) {
@@ -141,6 +141,8 @@ public:
             done.run(done);
         }
     }
+    /// After a plain call of the program, in which a foreign awaiter may have resumed a coroutine.
+    [[gnu::noinline]] void after_call() noexcept { come_to_rest(); }
     /// Resumes a task in a plain call that the loop makes: what is said of a slow call is said of the task.
     void step_in_call(ready_item& task) noexcept {
         if (description_ != nullptr) [[unlikely]]

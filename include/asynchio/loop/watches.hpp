@@ -65,7 +65,7 @@ private:
             } catch (...) {
                 self.loop_.callback_failed();
             }
-            self.loop_.come_to_rest();
+            self.loop_.after_call();
         }
         self.queued_ = false;
         if (self.removed_) delete &self;

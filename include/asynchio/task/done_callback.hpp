@@ -63,7 +63,7 @@ private:
             } catch (...) {
                 source.loop->callback_failed();
             }
-            source.loop->come_to_rest();
+            source.loop->after_call();
         }
         delete &self;
         release(source);
