@@ -87,8 +87,10 @@ public:
 /// with its result (`std::monostate` for void) at its index, or throws its exception.
 ///
 /// Arguments as for gather. The owned others are cancelled and waited for, and what they end with is dropped; watched
-/// ones run on.
-/// Cancellation: cancels all children, watched ones too; ends when the owned have ended.
+/// ones run on. Once one has ended, no further one is armed or started, and operations that were armed take nothing any more:
+/// `race(a.get(), b.get())` takes one item. What a coroutine of yours has taken, and returns as a loser, is dropped.
+/// Cancellation: cancels all children, watched ones too; ends when the owned have ended. A request that comes when one has
+/// ended already is delivered at the next suspension, so that the result is not lost.
 /// Differs from Python: asyncio has none; see wait with first_completed.
 template<class X, class... More>
     requires(sizeof...(More) != 0 || !detail::child_range<X>)
