@@ -174,7 +174,8 @@ TEST_CASE("stream_pair: an end that is destroyed or closed ends reading and brea
     });
 }
 
-TEST_CASE("stream_pair: abort is a reset for the other end, at once", "[SWR-11][SRD-13]") {
+TEST_CASE("stream_pair: abort is a reset for the other end, at once where nothing is left to be read",
+          "[SWR-11][SRD-13]") {
     virtual_run([]() -> aio::task<> {
         ends pair;
         co_await pair.first.write("lost");
@@ -188,6 +189,17 @@ TEST_CASE("stream_pair: abort is a reset for the other end, at once", "[SWR-11][
         other.first.abort();
         const std::string second = co_await error_of([&] { return other.second.read_line(); });
         CHECK(second == "read from the first of a pair: Connection reset by peer");
+        ends third; // as by TCP: what was sent before is read first
+        co_await third.first.write("sent\nlost");
+        third.first.abort();
+        const std::string unwritten = co_await error_of([&] { return third.second.write("x"); });
+        CHECK(unwritten == "write to the first of a pair: Connection reset by peer");
+        const std::string line = co_await third.second.read_line();
+        CHECK(line == "sent\n");
+        for (int i = 0; i < 2; ++i) {
+            const std::string error_behind = co_await error_of([&] { return third.second.read_line(); });
+            CHECK(error_behind == "read from the first of a pair: Connection reset by peer");
+        }
     });
 }
 

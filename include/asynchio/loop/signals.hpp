@@ -70,11 +70,10 @@ public:
         each.pending = false;
     }
 
-    /// Whether `number` has arrived, for whatever loop.
-    static bool is_pending(int number) noexcept { return table[number].pending.load(std::memory_order_relaxed); }
     /// Whether `number`, which was taken over, arrived since the last question.
     static bool take(int number) noexcept {
-        return is_pending(number) && table[number].pending.exchange(false);
+        std::atomic<bool>& pending = table[number].pending;
+        return pending.load(std::memory_order_relaxed) && pending.exchange(false);
     }
 
 private:

@@ -104,16 +104,20 @@ public:
     std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
         calls_.extend(signal_table::end);
         using mode = signal_table::mode;
-        signal_table::install(number, box, once && !is_heard(number) ? mode::first : mode::every);
+        const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
+        signal_table::install(number, box, is_last_resort ? mode::first : mode::every);
         if (!has(number)) ++handled_;
         calls_.set(static_cast<std::size_t>(number), std::move(call));
-        handler_of_[number] = {++set_, once, false};
+        place& its = places_[number];
+        its.since = ++set_;
+        its.once = once;
+        its.used = false;
         return set_;
     }
 
     /// @param only what set() gave; 0: whatever there is. @return whether there was one.
     bool remove(int number, std::uint64_t only = 0) noexcept {
-        if (!has(number) || (only != 0 && handler_of_[number].since != only)) return false;
+        if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
         calls_.set(static_cast<std::size_t>(number), {});
         if (!is_heard(number)) signal_table::remove(number);
@@ -129,23 +133,24 @@ public:
     void listen(signal_listener& who, const mailbox& box) {
         signal_table::install(who.number, box, signal_table::mode::every);
         listeners_.push_back(who);
+        ++places_[who.number].listeners;
         ++handled_;
     }
     void leave(signal_listener& who) noexcept {
         if (who.next == nullptr) return; // the loop has been closed
         listeners_.remove(who);
+        --places_[who.number].listeners;
         --handled_;
         if (is_heard(who.number)) return;
         if (!has(who.number))
             signal_table::remove(who.number);
-        else if (const handler& left = handler_of_[who.number]; left.once)
+        else if (const place& left = places_[who.number]; left.once)
             signal_table::change(who.number, left.used ? signal_table::mode::none : signal_table::mode::first);
     }
 
     void take() noexcept {
         for (int number = 1; number < signal_table::end; ++number)
-            if (signal_table::is_pending(number) && (has(number) || is_heard(number)) && signal_table::take(number))
-                arrived(number);
+            if ((has(number) || is_heard(number)) && signal_table::take(number)) arrived(number);
     }
 
     bool empty() const noexcept { return handled_ == 0; }
@@ -158,27 +163,24 @@ public:
     }
 
 private:
-    struct handler {
-        std::uint64_t since;
+    struct place {
+        std::uint64_t since; // of the handler
+        std::uint32_t listeners;
         bool once;
         bool used;
     };
 
-    bool is_heard(int number) const noexcept {
-        for (const signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
-            if (each->number == number) return true;
-        return false;
-    }
+    bool is_heard(int number) const noexcept { return places_[number].listeners != 0; }
     void arrived(int number) noexcept {
         for (signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
             if (each->number == number) each->call->schedule();
-        if (!has(number) || (handler_of_[number].once && is_heard(number))) return;
-        handler_of_[number].used = true;
+        if (!has(number) || (places_[number].once && is_heard(number))) return;
+        places_[number].used = true;
         calls_[static_cast<std::size_t>(number)]->schedule();
     }
 
     owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
-    handler handler_of_[signal_table::end] = {};
+    place places_[signal_table::end] = {};
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
     std::uint64_t set_ = 0; // how many were ever set

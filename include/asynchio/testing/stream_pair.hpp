@@ -71,9 +71,9 @@ public:
     }
 
     io_result receive(void* into, std::size_t size) noexcept override {
-        if (reset_) return {0, ECONNRESET};
         const std::size_t got = in_->get(static_cast<char*>(into), size);
         if (got != 0 && other_ != nullptr) other_->happened(fd_watch::writable);
+        if (got == 0 && reset_) return {0, ECONNRESET};
         if (got == 0 && !in_->ended) return {0, EAGAIN};
         return {got, 0};
     }
@@ -139,8 +139,8 @@ private:
 /// Two streams, each of which reads what the other one writes.
 ///
 /// Behaviour: as two sockets: who writes more than `capacity` bytes ahead waits; write_eof(), aclose() and the end of
-/// one are seen by the other as the end of what comes, after what was sent before; abort() as a reset, at once. Writing
-/// to an end that is closed fails with EPIPE.
+/// one are seen by the other as the end of what comes, after what was sent before; abort() as a reset, by who writes at
+/// once and by who reads after what was sent before. Writing to an end that is closed fails with EPIPE.
 /// Threads: both belong to one loop.
 /// Lifetime: each may outlive the other.
 /// Cost: `capacity` bytes for each direction; no system call.
