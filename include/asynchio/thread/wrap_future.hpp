@@ -102,6 +102,11 @@ private:
         const future<T> target = self->held_.target;
         self->held_.let_go();
         if (target.done() || self->box_.get()->closing()) return;
+        if (self->source_.cancelled()) {
+            auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*target.completion()));
+            state.set_error(self->source_.result().error(), true);
+            return state.complete();
+        }
         try {
             if constexpr (std::is_void_v<T>) {
                 self->source_.get();
