@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// How many forks lie between this process and the first one, as far as they were watched. Only ever changes in a child,
@@ -37,3 +39,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

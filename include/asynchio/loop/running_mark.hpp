@@ -8,6 +8,8 @@
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/stack_room.hpp>
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// Makes a loop the running one of this thread while it lives. One that ran here when the process was forked comes back
@@ -36,3 +38,5 @@ private:
 };
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #endif
 
+#pragma GCC visibility push(default)
+
 namespace asynchio::detail {
 
 /// The end that the stack of this thread grows to; null where that is not known, or where it is so far that it does not
@@ -50,3 +52,5 @@ inline std::ptrdiff_t stack_room() noexcept {
 }
 
 } // namespace asynchio::detail
+
+#pragma GCC visibility pop
