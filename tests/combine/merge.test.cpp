@@ -417,7 +417,7 @@ TEST_CASE("merge: of what can only be moved; references are copied") {
 
 TEST_CASE("merge: a buffer as large as can be is a buffer without a bound") {
     const auto found = virtual_run([]() -> aio::task<std::vector<int>> {
-        auto all = aio::merge(ticks(0, 4, 1ms), std::numeric_limits<std::size_t>::max());
+        auto all = aio::merge(aio::buffered(std::numeric_limits<std::size_t>::max()), ticks(0, 4, 1ms));
         auto collected = all_of(std::move(all));
         co_return co_await aio::wait_for(std::move(collected), 1s);
     });

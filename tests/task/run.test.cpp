@@ -182,15 +182,13 @@ TEST_CASE("run: an error in the cleanup goes to the handler, once", "[RUN-6][EXH
     reports told;
     virtual_run([&told]() -> aio::task<> {
         collect(told);
-        aio::create_task(
-            aio::named("broken"),
-            []() -> aio::task<> {
-                try {
-                    co_await aio::sleep(1h);
-                } catch (const aio::cancelled_error&) {
-                    throw boom("broken cleanup");
-                }
-            });
+        aio::create_task(aio::named("broken"), []() -> aio::task<> {
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                throw boom("broken cleanup");
+            }
+        });
         aio::create_task(ends_after(1h));
         co_await aio::yield();
     });

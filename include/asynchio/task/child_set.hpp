@@ -176,7 +176,7 @@ public:
     }
     void stop_watching() noexcept {}
     /// Drops it: it will not be started.
-    void leave_out() noexcept { discard_frame(*detail::exchange(state_, nullptr)); }
+    void leave_out() noexcept { detail::discard_frame(*detail::exchange(state_, nullptr)); }
 
     /// The result, moved out; the frame is freed. @throws what the child ended with.
     T take() {
