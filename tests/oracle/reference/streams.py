@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Two connected ends in memory, read with asyncio's StreamReader, as asynchio's stream_pair."""
+
+import asyncio
+
+from reference.waits import wait_
+
+LIMIT = 8
+DELIMITER = b";"
+PAYLOADS = {"one": b"a", "two": b"bb", "line": b"ab\n", "lines": b"c\ndd\n", "part": b"x;y", "long": b"0123456789"}
+
+
+class end:
+    def __init__(self, loop):
+        self.loop = loop
+        self.reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
+        self.other = None
+        self.reading = False  # one reader at a time
+        self.ended = False
+        self.closed = False
+        self.coming = []
+        self.told = False
+
+    def write(self, data):
+        if self.ended or self.closed:
+            raise RuntimeError("write after the end")
+        if self.other.closed:
+            raise BrokenPipeError()
+        self.other.receive(data)
+
+    def write_eof(self):
+        if self.closed:
+            raise RuntimeError("write_eof after the end")
+        if not self.ended:
+            self.ended = True
+            self.other.receive(None)
+
+    def close(self):
+        if not self.closed:
+            self.closed = True
+            self.receive(None)
+            if not self.ended:
+                self.other.receive(None)
+
+    def receive(self, data):
+        """A reader that waits is told in the next iteration, as by a system; else it is there at once."""
+        self.coming.append(data)
+        if self.reader._waiter is None and not self.told:
+            return self.feed()
+        if not self.told:
+            self.told = True
+            self.loop.call_soon(self.feed)
+        return None
+
+    def feed(self):
+        self.told = False
+        for each in self.coming:
+            if each is None:
+                self.reader.feed_eof()
+            elif not self.closed:
+                self.reader.feed_data(each)
+        self.coming = []
+
+    async def read_line(self):
+        """asyncio's reports a line that is too long as a ValueError."""
+        try:
+            return await self.reader.readline()
+        except ValueError:
+            raise asyncio.LimitOverrunError("too long", 0) from None
+
+    async def read_all(self):
+        """asyncio's loses, when it is cancelled, what it has read."""
+        while not self.reader._eof:
+            await self.reader._wait_for_data("read")
+        data = bytes(self.reader._buffer)
+        self.reader._buffer.clear()
+        return data
+
+
+def pair(loop):
+    one, two = end(loop), end(loop)
+    one.other, two.other = two, one
+    return [one, two]
+
+
+async def reading(w, s, place, make):
+    one = w.streams[place]
+    if one.reading or one.closed:
+        return w.tells(s, "busy" if one.reading else "closed")
+    one.reading = True
+    try:
+        data = await make(one)
+    finally:
+        one.reading = False
+    return w.tells(s, "read", "'" + data.decode().replace("\n", "$") + "'")
+
+
+@wait_
+async def write(w, s, place, payload):
+    w.streams[place].write(PAYLOADS[payload])
+    w.tells(s, "written")
+
+
+@wait_
+async def read(w, s, place, most):
+    await reading(w, s, place, lambda one: one.reader.read(most))
+
+
+@wait_
+async def read_exactly(w, s, place, count):
+    await reading(w, s, place, lambda one: one.reader.readexactly(count))
+
+
+@wait_
+async def read_line(w, s, place):
+    await reading(w, s, place, lambda one: one.read_line())
+
+
+@wait_
+async def read_until(w, s, place):
+    await reading(w, s, place, lambda one: one.reader.readuntil(DELIMITER))
+
+
+@wait_
+async def read_all(w, s, place):
+    await reading(w, s, place, lambda one: one.read_all())
