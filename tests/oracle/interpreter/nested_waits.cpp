@@ -16,12 +16,20 @@ aio::task<> watch(world& w, const node& s, std::vector<std::string> names, Await
     w.tell(s, "ok " + nested(both));
 }
 
+/// Handles as lvalues, whose results are copied; awaitables are given up.
+template<class Awaitable>
+Awaitable&& given(Awaitable& one) {
+    return std::move(one);
+}
+handle& given(handle& one) { return one; }
+int_future& given(int_future& one) { return one; }
+
 /// A gather of both, with or without outcomes.
 template<class One, class Two>
 aio::task<> both(world& w, const node& s, bool outcomes, std::vector<std::string> names, One one, Two two) {
     if (outcomes)
-        return watch(w, s, std::move(names), aio::gather(aio::return_exceptions, std::move(one), std::move(two)));
-    return watch(w, s, std::move(names), aio::gather(std::move(one), std::move(two)));
+        return watch(w, s, std::move(names), aio::gather(aio::return_exceptions, given(one), given(two)));
+    return watch(w, s, std::move(names), aio::gather(given(one), given(two)));
 }
 
 template<class Handles>
@@ -47,7 +55,8 @@ aio::task<> empty(world& w, const node& s) {
 template<class Handle>
 aio::task<> gather_and(world& w, const node& s, Handle one) {
     const handles inner = w.tasks_of(s.argument(0));
-    return both(w, s, s.argument(2).flag(), names_of(inner) + names_of(one), aio::gather(inner), std::move(one));
+    std::vector<std::string> names = names_of(inner) + names_of(one);
+    return both(w, s, s.argument(2).flag(), std::move(names), aio::gather(inner), std::move(one));
 }
 aio::task<> nest_one(world& w, const node& s) {
     const node& name = s.argument(1);

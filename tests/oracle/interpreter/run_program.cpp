@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds guard_period(10'000); // after it, whatever still waits is cancelled
 constexpr int hopeless = 14;                         // so many times, then the program is given up
+constexpr unsigned longest = 20;                     // seconds of real time that a program may take
 
 class program_run {
 public:
@@ -124,6 +125,7 @@ bool run_line(const std::string& text, long number, const run_settings& settings
     static const waiting_statements waiting =
         joined({&basic_waits(), &combined_waits(), &nested_waits(), &limited_waits(), &object_waits(),
                 &generator_waits(), &thread_waits(), &stream_waits()});
+    alarm(longest); // what hangs without the guard ends here, and the next run begins behind it
     {
         const node program = parse(text, plain, waiting);
         program_run(program, number, settings).run();

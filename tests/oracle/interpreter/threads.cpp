@@ -94,6 +94,8 @@ std::optional<gated_job> make_job(world& w, const node& s) {
 }
 
 aio::task<> to_thread(world& w, const node& s) {
+    // A request that is pending would meet a job that may have begun or not.
+    if (aio::current_task().cancelling() > 0) co_return w.tell(s, "cancelling");
     const std::optional<gated_job> job = make_job(w, s);
     if (!job) co_return;
     const std::shared_ptr<gate> turn = job->turn;

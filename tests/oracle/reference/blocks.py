@@ -201,9 +201,12 @@ def gated(w, s, patience, block):
 
 @wait_
 async def to_thread(w, s, patience, block):
+    if asyncio.current_task().cancelling() > 0:  # it would meet a job that may have begun or not
+        return w.tells(s, "cancelling")
     work = gated(w, s, patience, block)
     if work is not None:
         w.tells(s, "ok", await models.to_thread(work))
+    return None
 
 
 @wait_
