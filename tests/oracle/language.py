@@ -179,12 +179,12 @@ generator_close 1.5 pair
 generator_for 3 pair word:1,2,9 block
 generator_leave 1.2 pair word:1,2 block
 [thread]
-to_thread 2 small remote
-in_executor 2 small remote
+to_thread 2 pair remote
+in_executor 2 pair remote
 await_submitted 1.5 slot
 [stream]
 write 5 pair payload
-read 3 pair word:1,3,9
+read 3 pair
 read_exactly 1.5 pair word:1,3,6
 read_line 2 pair
 read_until 1 pair

@@ -38,6 +38,7 @@ public:
                 world_->log("-", "main fails " + describe_current());
             }
         }
+        world_->ending = true;
         runner_.close();
         tell_states();
         world_->silent = true;

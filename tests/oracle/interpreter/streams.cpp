@@ -49,8 +49,7 @@ aio::task<> reading(world& w, const node& s, Make make) {
 }
 
 aio::task<> read(world& w, const node& s) {
-    const std::size_t most = s.argument(1).place();
-    return reading(w, s, [most](aio::stream& end) { return end.read(most); });
+    return reading(w, s, [](aio::stream& end) { return end.read(1); });
 }
 aio::task<> read_exactly(world& w, const node& s) {
     const std::size_t count = s.argument(1).place();

@@ -81,10 +81,10 @@ struct gated_job {
     }
 };
 
-/// @return nothing while there is a job already.
+/// @return nothing while there is a job already, and when main has ended.
 std::optional<gated_job> make_job(world& w, const node& s) {
-    if (w.job) {
-        w.tell(s, "busy");
+    if (w.job || w.ending) {
+        w.tell(s, w.ending ? "ending" : "busy");
         return std::nullopt;
     }
     w.job = std::make_shared<gate>();

@@ -117,6 +117,7 @@ public:
     aio::event_loop& loop;
     std::vector<std::string> trace;
     bool silent = false;
+    bool ending = false; // main has ended
     int made = 0;
     int steps = 0;
 

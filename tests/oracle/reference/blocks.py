@@ -184,9 +184,9 @@ def lock_step(w, patience):
 
 
 def gated(w, s, patience, block):
-    """A job that begins at once and waits for its turn; None while there is one already."""
-    if w.job is not None:
-        return w.tells(s, "busy")
+    """A job that begins at once and waits for its turn; None while there is one already, and when main has ended."""
+    if w.job is not None or w.ending:
+        return w.tells(s, "ending" if w.ending else "busy")
     gate = w.job = threading.Event()
 
     def work():

@@ -25,10 +25,23 @@ class ordered_set(dict):
 class task_group(asyncio.TaskGroup):
     """asyncio's, with the cancel() that CPython 3.15 adds, and children in order of creation."""
 
+    _waiting = None
+
     def __init__(self):
         super().__init__()
         self._tasks = ordered_set()
-        self.quiet = False
+        self.ended_by_us = False
+        self.interrupted = False  # while the end of the block waited
+
+    @property
+    def _on_completed_fut(self):
+        return self._waiting
+
+    @_on_completed_fut.setter
+    def _on_completed_fut(self, future):
+        if future is None and self._waiting is not None and self._waiting.cancelled():
+            self.interrupted = True
+        self._waiting = future
 
     def create_eager(self, coroutine, make, name):
         """create_task for an eager task, which CPython 3.13 has only as a factory of the whole loop."""
@@ -43,18 +56,18 @@ class task_group(asyncio.TaskGroup):
     def cancel(self):
         if self._exiting and not self._tasks:
             return
-        if not self._aborting:
-            self._abort()
-            if not self._parent_cancel_requested:
-                self._parent_cancel_requested = self.quiet = True
-                self._parent_task.cancel()
+        self.ended_by_us = True
+        self._abort()
+        if not self._parent_cancel_requested:
+            self._parent_cancel_requested = True
+            self._parent_task.cancel()
 
     async def __aexit__(self, kind, error, trace):
         task = self._parent_task
         suppressed = await super().__aexit__(kind, error, trace)
-        if not self.quiet:
+        if not self.ended_by_us:
             return suppressed
-        if task.cancelling() > 0:  # somebody else's request: CPython loses it here
+        if self.interrupted and task.cancelling() > 0:  # by somebody else, which CPython 3.15 forgets here
             raise CancelledError()
         return True
 

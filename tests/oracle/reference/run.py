@@ -94,6 +94,7 @@ def _run_mains(w):
             if w.hung:
                 return
             w.log("-", "main fails", describe(error))
+    w.ending = True
 
 
 def _finish(w, what):

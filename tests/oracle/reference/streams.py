@@ -29,23 +29,24 @@ class end:
         self.other.receive(data)
 
     def write_eof(self):
+        if self.ended:
+            return
         if self.closed:
             raise RuntimeError("write_eof after the end")
-        if not self.ended:
-            self.ended = True
-            self.other.receive(None)
+        self.ended = True
+        self.other.receive(None)
 
     def close(self):
         if not self.closed:
             self.closed = True
-            self.receive(None)
+            self.reader.feed_eof()
             if not self.ended:
                 self.other.receive(None)
 
     def receive(self, data):
-        """A reader that waits is told in the next iteration, as by a system; else it is there at once."""
+        """While somebody reads, it comes in the next iteration, as from a system; else it is there at once."""
         self.coming.append(data)
-        if self.reader._waiter is None and not self.told:
+        if not self.reading and not self.told:
             return self.feed()
         if not self.told:
             self.told = True
@@ -102,8 +103,8 @@ async def write(w, s, place, payload):
 
 
 @wait_
-async def read(w, s, place, most):
-    await reading(w, s, place, lambda one: one.reader.read(most))
+async def read(w, s, place):
+    await reading(w, s, place, lambda one: one.reader.read(1))
 
 
 @wait_

@@ -2,6 +2,7 @@
 """An asyncio event loop in virtual time, that keeps every order that asynchio promises and CPython leaves open."""
 
 import asyncio
+import collections.abc
 import concurrent.futures
 import heapq
 import threading
@@ -65,6 +66,7 @@ class virtual_loop(base_events.BaseEventLoop):
         self.arrival = threading.Event()
         self.owed = 0
         self.pool = None
+        self.closing = []  # tasks that close generators that were dropped
         self._clock_resolution = 1e-6
         self._selector = _selector(self)
 
@@ -126,9 +128,9 @@ class virtual_loop(base_events.BaseEventLoop):
     def _asyncgen_finalizer_hook(self, agen):
         self._asyncgens.discard(agen)
         if not self.is_closed():
-            self.create_task(self.close_dropped(agen))
+            self.closing.append(self.create_task(_closing(self, agen)))
 
-    async def close_dropped(self, agen):
+    async def close_one(self, agen):
         """What fails is told as at the end of a run; else it would be told by the collector, at any time."""
         try:
             await agen.aclose()
@@ -136,13 +138,40 @@ class virtual_loop(base_events.BaseEventLoop):
             self.call_exception_handler({"message": "closing of asynchronous generator", "exception": error})
 
     async def shutdown_asyncgens(self):
-        """As CPython's, in the order in which they were begun."""
+        """As CPython's, in the order in which they were begun; waits for those that are being closed, too."""
         self._asyncgens_shutdown_called = True
-        closing = sorted(self._asyncgens, key=lambda agen: self.begun[agen])
-        if not closing:
-            return
+        open_ones = sorted(self._asyncgens, key=lambda agen: self.begun[agen])
         self._asyncgens.clear()
-        results = await asyncio.gather(*[each.aclose() for each in closing], return_exceptions=True)
-        for result in results:
-            if isinstance(result, Exception):
-                self.call_exception_handler({"message": "closing of asynchronous generator", "exception": result})
+        tasks = [self.create_task(self.close_one(each)) for each in open_ones]
+        tasks += [each for each in self.closing if not each.done()]
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _closing(collections.abc.Coroutine):
+    """Closes a generator that was dropped, also when its task is cancelled before it has begun."""
+
+    def __init__(self, loop, agen):
+        self.loop, self.agen = loop, agen
+        self.inner = None
+
+    def send(self, value):
+        if self.inner is None:
+            self.inner = self.loop.close_one(self.agen)
+            self.agen = None
+        return self.inner.send(value)
+
+    def throw(self, kind, value=None, trace=None):
+        if self.inner is not None:
+            return self.inner.throw(kind)
+        agen, self.agen = self.agen, None
+        if agen is not None:
+            self.loop._asyncgen_finalizer_hook(agen)
+        raise kind
+
+    def close(self):
+        if self.inner is not None:
+            self.inner.close()
+
+    def __await__(self):
+        yield

@@ -71,6 +71,7 @@ class world:
         self.trace = []
         self.silent = False
         self.hung = False
+        self.ending = False  # main has ended
         self.generators = generators[1:]
         self.bodies = bodies[1:]
         self.mains = mains[1]
