@@ -7,6 +7,7 @@ from language import BLOCKS, REMOTE, SHAPES, THEMES
 
 DELAYS = (0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 7)
 LIMITS = (None, -1, 0, 0, 1, 1, 2, 2, 3, 4, 5)
+TIMES = (None, 0, 0, 0, 1, 1, 2, 2, 3, 4, 5)
 MESSAGES = (None, None, None, "m1", "m2")
 PAYLOADS = ("one", "two", "line", "lines", "part", "long")
 DEEPEST = 3
@@ -80,6 +81,7 @@ class _maker:
         values = {
             "delay": DELAYS,
             "limit": LIMITS,
+            "time": TIMES,
             "message": MESSAGES,
             "payload": PAYLOADS,
             "moment": range(10),

@@ -35,7 +35,8 @@ def _rows(text, waits):
 
 # Argument kinds. task, future, any, tasks, many: what is looked at (t3, f0, lists of
 # one kind). body: a later body, so that
-# programs end. block, plain, remote: statements that may await, that may not, and those of another thread. delay, limit, moment, number, message, flag, slot, pair, three, four, and
+# programs end. block, plain, remote: statements that may await, that may not, and those of another thread. delay, limit, time (a limit that
+# is not below 0), moment, number, message, flag, slot, pair, three, four, and
 # word:a,b for one of the words given.
 PLAIN = """
 []
@@ -137,9 +138,9 @@ wait_for_nest 1.5 many tasks limit
 race 4 many
 race_owned 2 bodies
 [wait]
-wait 4 many word:all,first,exception limit
+wait 4 many word:all,first,exception time
 [completed]
-as_completed 4 many limit word:1,2,9,9 block
+as_completed 4 many time word:1,2,9,9 block
 [wait_for]
 wait_for 4 any limit
 wait_for_body 3 limit block

@@ -8,7 +8,7 @@ from language import BLOCKS, SHAPE, all_statements, dump
 
 AT_ONCE = 40  # programs tried in one run of the other side
 LISTS = ("tasks", "many", "bodies")
-NUMBERS = ("delay", "limit", "moment")
+NUMBERS = ("delay", "limit", "time", "moment")
 
 
 def shrink(executable, program, wanted, seconds):

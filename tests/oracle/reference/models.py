@@ -22,6 +22,19 @@ class ordered_set(dict):
     remove = discard
 
 
+class _noticing(asyncio.Future):
+    """Knows whether the await of it was cut short."""
+
+    interrupted = False
+
+    def __await__(self):
+        try:
+            return (yield from super().__await__())
+        except CancelledError:
+            self.interrupted = True
+            raise
+
+
 class task_group(asyncio.TaskGroup):
     """asyncio's, with the cancel() that CPython 3.15 adds, and children in order of creation."""
 
@@ -39,9 +52,9 @@ class task_group(asyncio.TaskGroup):
 
     @_on_completed_fut.setter
     def _on_completed_fut(self, future):
-        if future is None and self._waiting is not None and self._waiting.cancelled():
+        if self._waiting is not None and self._waiting.interrupted:
             self.interrupted = True
-        self._waiting = future
+        self._waiting = None if future is None else _noticing(loop=self._loop)
 
     def create_eager(self, coroutine, make, name):
         """create_task for an eager task, which CPython 3.13 has only as a factory of the whole loop."""
@@ -139,7 +152,11 @@ class _joined(tasks._GatheringFuture):
             if self.owned and not self._cancel_requested:
                 for each in self._children:
                     each.cancel()
-        if self.left == 0 or (self.deciding is not None and not self.owned):
+        if self.deciding is None:
+            over = self.left == 0
+        else:
+            over = not self.owned or all(each.done() for each in self._children)
+        if over:
             self.set_result(None)
 
     async def result_of(self, take):

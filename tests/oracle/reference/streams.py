@@ -11,6 +11,8 @@ PAYLOADS = {"one": b"a", "two": b"bb", "line": b"ab\n", "lines": b"c\ndd\n", "pa
 
 
 class end:
+    """What has come stands in the pipe until a read wants it, as in a system."""
+
     def __init__(self, loop):
         self.loop = loop
         self.reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
@@ -18,7 +20,8 @@ class end:
         self.reading = False  # one reader at a time
         self.ended = False
         self.closed = False
-        self.coming = []
+        self.pipe = []  # None is the end
+        self.seen_empty = False
         self.told = False
 
     def write(self, data):
@@ -26,7 +29,7 @@ class end:
             raise RuntimeError("write after the end")
         if self.other.closed:
             raise BrokenPipeError()
-        self.other.receive(data)
+        self.send(data)
 
     def write_eof(self):
         if self.ended:
@@ -34,33 +37,42 @@ class end:
         if self.closed:
             raise RuntimeError("write_eof after the end")
         self.ended = True
-        self.other.receive(None)
+        self.send(None)
 
     def close(self):
         if not self.closed:
             self.closed = True
             self.reader.feed_eof()
             if not self.ended:
-                self.other.receive(None)
+                self.send(None)
 
-    def receive(self, data):
-        """While somebody reads, it comes in the next iteration, as from a system; else it is there at once."""
-        self.coming.append(data)
-        if not self.reading and not self.told:
-            return self.feed()
-        if not self.told:
+    def send(self, what):
+        self.other.pipe.append(what)
+        self.other.happened()
+
+    def happened(self):
+        """A reader hears of it in the next iteration."""
+        if not self.reading:
+            self.seen_empty = False
+        elif not self.told:
             self.told = True
-            self.loop.call_soon(self.feed)
-        return None
+            self.loop.call_soon(self.tell)
 
-    def feed(self):
-        self.told = False
-        for each in self.coming:
+    def tell(self):
+        self.told = self.seen_empty = False
+        if self.reading:
+            self.pull()
+
+    def pull(self):
+        came, self.pipe = self.pipe, []
+        self.seen_empty = True
+        for each in came:
             if each is None:
                 self.reader.feed_eof()
             elif not self.closed:
                 self.reader.feed_data(each)
-        self.coming = []
+        if any(came) and not self.closed and not self.other.closed:
+            self.other.happened()  # there is room again
 
     async def read_line(self):
         """asyncio's reports a line that is too long as a ValueError."""
@@ -84,12 +96,15 @@ def pair(loop):
     return [one, two]
 
 
-async def reading(w, s, place, make):
+async def reading(w, s, place, enough, make):
+    """`enough` tells whether what was read before will do."""
     one = w.streams[place]
     if one.reading or one.closed:
         return w.tells(s, "busy" if one.reading else "closed")
     one.reading = True
     try:
+        if not one.seen_empty and not enough(one.reader._buffer):
+            one.pull()
         data = await make(one)
     finally:
         one.reading = False
@@ -104,24 +119,28 @@ async def write(w, s, place, payload):
 
 @wait_
 async def read(w, s, place):
-    await reading(w, s, place, lambda one: one.reader.read(1))
+    await reading(w, s, place, len, lambda one: one.reader.read(1))
 
 
 @wait_
 async def read_exactly(w, s, place, count):
-    await reading(w, s, place, lambda one: one.reader.readexactly(count))
+    await reading(w, s, place, lambda buffer: len(buffer) >= count, lambda one: one.reader.readexactly(count))
+
+
+def delimited(delimiter):
+    return lambda buffer: delimiter in buffer or len(buffer) > LIMIT
 
 
 @wait_
 async def read_line(w, s, place):
-    await reading(w, s, place, lambda one: one.read_line())
+    await reading(w, s, place, delimited(b"\n"), lambda one: one.read_line())
 
 
 @wait_
 async def read_until(w, s, place):
-    await reading(w, s, place, lambda one: one.reader.readuntil(DELIMITER))
+    await reading(w, s, place, delimited(DELIMITER), lambda one: one.reader.readuntil(DELIMITER))
 
 
 @wait_
 async def read_all(w, s, place):
-    await reading(w, s, place, lambda one: one.read_all())
+    await reading(w, s, place, lambda buffer: False, lambda one: one.read_all())
