@@ -113,7 +113,8 @@ submitted_state 1.5 slot
 submitted_cancel 1 slot
 [stream]
 write_eof .5 pair
-close_stream .4 pair
+close_writer .4 pair
+close_reader .3 pair
 """
 
 WAITING = """

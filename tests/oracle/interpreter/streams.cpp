@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Two connected streams in memory.
+// Bytes from one end to another in memory.
 #include "statements.hpp"
 
 #include <string_view>
@@ -20,14 +20,14 @@ std::string_view payload(const std::string& name) {
 }
 
 aio::task<> write(world& w, const node& s) {
-    co_await w.end(s.argument(0).place()).write(payload(s.argument(1).word));
+    co_await w.streams[s.argument(0).place()].writer().write(payload(s.argument(1).word));
     w.tell(s, "written");
 }
 
 /// One that reads: CPython allows one at a time, too, but notices others only when they have to wait.
 class reader {
 public:
-    reader(world& w, std::size_t place) : reading_(w.reading[place]) { reading_ = true; }
+    explicit reader(world::stream_ends& ends) : reading_(ends.reading) { reading_ = true; }
     reader(const reader&) = delete;
     reader& operator=(const reader&) = delete;
     ~reader() { reading_ = false; }
@@ -38,11 +38,10 @@ private:
 
 template<class Make>
 aio::task<> reading(world& w, const node& s, Make make) {
-    const std::size_t place = s.argument(0).place();
-    aio::stream& end = w.end(place);
-    if (w.reading[place] || end.is_closed()) co_return w.tell(s, w.reading[place] ? "busy" : "closed");
-    const reader only(w, place);
-    std::string data = co_await make(end);
+    world::stream_ends& ends = w.streams[s.argument(0).place()];
+    if (ends.reading || ends.reader().is_closed()) co_return w.tell(s, ends.reading ? "busy" : "closed");
+    const reader only(ends);
+    std::string data = co_await make(ends.reader());
     for (char& each : data)
         if (each == '\n') each = '$';
     w.tell(s, "read '" + data + "'");
@@ -78,12 +77,17 @@ const plain_statements& stream_calls() {
     static const plain_statements all{
         {"write_eof",
          [](world& w, const node& s) {
-             now(w.end(s.argument(0).place()).write_eof());
+             now(w.streams[s.argument(0).place()].writer().write_eof());
              w.tell(s, "ended");
          }},
-        {"close_stream",
+        {"close_writer",
          [](world& w, const node& s) {
-             now(w.end(s.argument(0).place()).aclose());
+             now(w.streams[s.argument(0).place()].writer().aclose());
+             w.tell(s, "closed");
+         }},
+        {"close_reader",
+         [](world& w, const node& s) {
+             now(w.streams[s.argument(0).place()].reader().aclose());
              w.tell(s, "closed");
          }},
     };

@@ -152,9 +152,13 @@ public:
     aio::concurrent_future<int> submitted[3];
     std::shared_ptr<gate> job;
 
-    std::pair<aio::stream, aio::stream> ends = aio::testing::stream_pair();
-    bool reading[2] = {};
-    aio::stream& end(std::size_t index) { return index == 0 ? ends.first : ends.second; }
+    struct stream_ends {
+        std::pair<aio::stream, aio::stream> both = aio::testing::stream_pair();
+        aio::stream& writer() { return both.first; }
+        aio::stream& reader() { return both.second; }
+        bool reading = false;
+    };
+    stream_ends streams[2];
 
     /// By a task: the tasks that a request to cancel it goes on to.
     std::map<std::string, std::vector<std::string>> awaited;

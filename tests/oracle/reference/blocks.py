@@ -122,10 +122,17 @@ async def generator_open(w, s, place, index):
     w.open[place] = generate(w, index)
 
 
+def finished(generator):
+    """CPython says for ever that it runs when its cleanup has failed in aclose()."""
+    return generator.ag_frame is None and generator.ag_running
+
+
 @wait_
 async def generator_next(w, s, place):
     if w.open[place] is None:
         return w.tells(s, "empty")
+    if finished(w.open[place]):
+        return w.tells(s, "end")
     try:
         return w.tells(s, "item", await w.open[place].__anext__())
     except StopAsyncIteration:
@@ -136,7 +143,8 @@ async def generator_next(w, s, place):
 async def generator_close(w, s, place):
     if w.open[place] is None:
         return w.tells(s, "empty")
-    await w.open[place].aclose()
+    if not finished(w.open[place]):
+        await w.open[place].aclose()
     return w.tells(s, "closed")
 
 

@@ -441,12 +441,18 @@ def submitted_cancel(w, s, slot):
 
 
 @call
-def write_eof(w, s, end):
-    w.streams[end].write_eof()
+def write_eof(w, s, place):
+    w.streams[place].write_eof()
     w.tells(s, "ended")
 
 
 @call
-def close_stream(w, s, end):
-    w.streams[end].close()
+def close_writer(w, s, place):
+    w.streams[place].close()
+    w.tells(s, "closed")
+
+
+@call
+def close_reader(w, s, place):
+    w.streams[place].close_reader()
     w.tells(s, "closed")

@@ -26,7 +26,7 @@ def run_program(program):
     loop = virtual_loop()
     asyncio.set_event_loop(loop)
     w = world(program, loop)
-    w.streams = streams.pair(loop)
+    w.streams = [streams.pipe(loop), streams.pipe(loop)]
     loop.set_exception_handler(lambda loop, context: _reported(w, context))
     try:
         _run_mains(w)

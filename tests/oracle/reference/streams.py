@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Two connected ends in memory, read with asyncio's StreamReader, as asynchio's stream_pair."""
+"""Bytes from one end to another in memory, read with asyncio's StreamReader, as asynchio's stream_pair."""
 
 import asyncio
 
@@ -10,24 +10,25 @@ DELIMITER = b";"
 PAYLOADS = {"one": b"a", "two": b"bb", "line": b"ab\n", "lines": b"c\ndd\n", "part": b"x;y", "long": b"0123456789"}
 
 
-class end:
-    """What has come stands in the pipe until a read wants it, as in a system."""
+class pipe:
+    """One writing and one reading end. What has come waits until a read wants it, as in a system."""
 
     def __init__(self, loop):
         self.loop = loop
         self.reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
-        self.other = None
-        self.reading = False  # one reader at a time
+        self.enough = None  # of the one read that is under way: tells whether what there is will do
         self.ended = False
         self.closed = False
-        self.pipe = []  # None is the end
+        self.reader_closed = False
+        self.coming = []  # None is the end
+        self.held = b""  # taken, and not enough
         self.seen_empty = False
         self.told = False
 
     def write(self, data):
         if self.ended or self.closed:
             raise RuntimeError("write after the end")
-        if self.other.closed:
+        if self.reader_closed:
             raise BrokenPipeError()
         self.send(data)
 
@@ -42,37 +43,49 @@ class end:
     def close(self):
         if not self.closed:
             self.closed = True
-            self.reader.feed_eof()
             if not self.ended:
                 self.send(None)
 
-    def send(self, what):
-        self.other.pipe.append(what)
-        self.other.happened()
+    def close_reader(self):
+        if not self.reader_closed:
+            self.reader_closed = True
+            self.reader.feed_eof()
 
-    def happened(self):
-        """A reader hears of it in the next iteration."""
-        if not self.reading:
+    def send(self, what):
+        """A read that is under way hears of it in the next iteration."""
+        self.coming.append(what)
+        if not self.waits():
             self.seen_empty = False
         elif not self.told:
             self.told = True
             self.loop.call_soon(self.tell)
 
+    def waits(self):
+        """Whether a read is under way; one that was cancelled is not."""
+        waiter = self.reader._waiter
+        return self.enough is not None and not (waiter is not None and waiter.cancelled())
+
     def tell(self):
         self.told = self.seen_empty = False
-        if self.reading:
+        if self.waits():
             self.pull()
 
     def pull(self):
-        came, self.pipe = self.pipe, []
+        """Wakes the reader only when there is enough: CPython's wakes for each piece and waits again."""
+        came, self.coming = self.coming, []
         self.seen_empty = True
-        for each in came:
-            if each is None:
-                self.reader.feed_eof()
-            elif not self.closed:
-                self.reader.feed_data(each)
-        if any(came) and not self.closed and not self.other.closed:
-            self.other.happened()  # there is room again
+        if self.reader_closed:
+            return
+        self.held += b"".join(filter(None, came))
+        if None in came or self.enough(self.reader._buffer + self.held):
+            self.release()
+        if None in came:
+            self.reader.feed_eof()
+
+    def release(self):
+        held, self.held = self.held, b""
+        if held and not self.reader._eof:
+            self.reader.feed_data(held)
 
     async def read_line(self):
         """asyncio's reports a line that is too long as a ValueError."""
@@ -90,24 +103,18 @@ class end:
         return data
 
 
-def pair(loop):
-    one, two = end(loop), end(loop)
-    one.other, two.other = two, one
-    return [one, two]
-
-
 async def reading(w, s, place, enough, make):
-    """`enough` tells whether what was read before will do."""
     one = w.streams[place]
-    if one.reading or one.closed:
-        return w.tells(s, "busy" if one.reading else "closed")
-    one.reading = True
+    if one.enough is not None or one.reader_closed:
+        return w.tells(s, "closed" if one.enough is None else "busy")
+    one.enough = enough
     try:
         if not one.seen_empty and not enough(one.reader._buffer):
             one.pull()
         data = await make(one)
     finally:
-        one.reading = False
+        one.enough = None
+        one.release()
     return w.tells(s, "read", "'" + data.decode().replace("\n", "$") + "'")
 
 

@@ -143,9 +143,9 @@ class virtual_loop(base_events.BaseEventLoop):
         open_ones = sorted(self._asyncgens, key=lambda agen: self.begun[agen])
         self._asyncgens.clear()
         tasks = [self.create_task(self.close_one(each)) for each in open_ones]
-        tasks += [each for each in self.closing if not each.done()]
-        if tasks:
+        while tasks := tasks + [each for each in self.closing if not each.done()]:
             await asyncio.gather(*tasks, return_exceptions=True)
+            tasks = []
 
 
 class _closing(collections.abc.Coroutine):
