@@ -49,6 +49,7 @@ class pipe:
     def close_reader(self):
         if not self.reader_closed:
             self.reader_closed = True
+            self.release()
             self.reader.feed_eof()
 
     def send(self, what):
