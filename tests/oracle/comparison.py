@@ -48,7 +48,8 @@ class asynchio_side:
                 break
             next_one = last + 1
             if status != GIVEN_UP:
-                if next_one >= len(self.texts):
+                if next_one >= len(self.texts):  # a sanitizer's last words, for example
+                    self.traces[last] = [*self.traces[last], f"EXIT {status} {self._last_words()}"]
                     break
                 self.traces[next_one] = [f"CRASH {status} {self._last_words()}"]
                 next_one += 1

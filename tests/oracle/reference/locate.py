@@ -15,6 +15,8 @@ def use_asyncio(folder):
     """Makes `import asyncio` give the reference. Returns nothing if it can, else why it cannot."""
     if sys.version_info >= (3, 13):
         return None
+    if sys.version_info < (3, 11):
+        return "the reference needs Python 3.11 or newer"
     home = Path(folder) / "asyncio-3.13"
     if not (home / "asyncio" / "__init__.py").is_file():
         problem = _fetch(home)
