@@ -64,7 +64,7 @@ const plain_statements& object_calls() {
         {"event_clear", [](world& w, const node& s) { w.events[s.argument(0).place()].clear(); }},
         {"lock_release",
          [](world& w, const node& s) {
-             release(w.locks[s.argument(0).place()]);
+             w.locks[s.argument(0).place()].release();
              w.tell(s, "released");
          }},
         {"locked", locked},
@@ -75,7 +75,7 @@ const plain_statements& object_calls() {
          }},
         {"condition_release",
          [](world& w, const node& s) {
-             release(*w.conditions[s.argument(0).place()]);
+             w.conditions[s.argument(0).place()]->release();
              w.tell(s, "released");
          }},
         {"notify", notify},

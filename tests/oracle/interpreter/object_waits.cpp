@@ -21,7 +21,7 @@ aio::task<> semaphore(world& w, const node& s) { return inside(w, s, *w.semaphor
 aio::task<> condition(world& w, const node& s) { return inside(w, s, *w.conditions[s.argument(0).place()]); }
 
 aio::task<> lock_acquire(world& w, const node& s) {
-    co_await acquire(w.locks[s.argument(0).place()]);
+    co_await w.locks[s.argument(0).place()].acquire();
     w.tell(s, "acquired");
 }
 aio::task<> semaphore_acquire(world& w, const node& s) {

@@ -64,9 +64,9 @@ private:
         world_->log("-", "guard " + std::to_string(count));
         if (count >= 4) {
             for (aio::mutex& each : world_->locks)
-                if (each.locked()) release(each);
+                if (each.locked()) each.release();
             for (aio::condition* each : world_->conditions)
-                if (each->locked()) release(*each);
+                if (each->locked()) each->release();
         }
         if (count >= hopeless) {
             world_->log("-", "HUNG");

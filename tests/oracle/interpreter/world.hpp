@@ -39,22 +39,6 @@ struct boom : std::runtime_error {
 class any_queue;
 class gate;
 
-// asyncio's words for what a mutex and a condition do.
-template<class Lock>
-auto acquire(Lock& lock) {
-    if constexpr (requires { lock.acquire(); })
-        return lock.acquire();
-    else
-        return lock.lock();
-}
-template<class Lock>
-void release(Lock& lock) {
-    if constexpr (requires { lock.release(); })
-        lock.release();
-    else
-        lock.unlock();
-}
-
 inline const aio::context_var<int> variables[2] = {{"v0", 0}, {"v1", 0}};
 
 const char* truth(bool value);
