@@ -121,13 +121,15 @@ class as_completed(tasks._AsCompletedIterator):
 class _joined(tasks._GatheringFuture):
     """gather and race as asynchio defines them: `decides(child)` tells whether an end of a child ends it early.
 
-    Owned children are cancelled then, and waited for; a request to cancel that comes meanwhile is delivered later.
+    Owned children are cancelled then, and waited for; a request to cancel that comes meanwhile is delivered later. A race
+    keeps its result: a request that comes when a child has ended is delivered later, too.
     """
 
-    def __init__(self, children, decides, owned):
+    def __init__(self, children, decides, owned, is_race=False):
         super().__init__(children, loop=asyncio.get_running_loop())
         self.decides = decides
         self.owned = owned
+        self.is_race = is_race
         self.left = len(set(children))
         self.deciding = None
         self.message = None
@@ -136,11 +138,13 @@ class _joined(tasks._GatheringFuture):
             each.add_done_callback(self.ended)
 
     def cancel(self, msg=None):
-        taken = super().cancel(msg)
-        if taken and self.deciding is None:
+        if self.done():
+            return False
+        over = self.is_race and any(each.done() for each in self._children)
+        taken = super().cancel(msg) or over
+        if taken:
             self.message = msg
-        elif taken:
-            self.late = True
+            self.late = self.late or over or self.deciding is not None
         return taken
 
     def ended(self, child):
@@ -160,11 +164,16 @@ class _joined(tasks._GatheringFuture):
             self.set_result(None)
 
     async def result_of(self, take):
-        await self
+        try:
+            await self
+        except CancelledError:
+            if not (self.is_race and self.done()):
+                raise
+            self.late = True
         first = self.deciding
         if self.late and not first.cancelled():
             asyncio.current_task().uncancel()
-            asyncio.current_task().cancel()
+            asyncio.current_task().cancel(self.message)
         if first is not None and _failed(first):
             first.result()
         if self._cancel_requested and not self.late:
@@ -208,7 +217,7 @@ async def race(futures):
 
 
 async def _race(children, owned):
-    joined = _joined(children, lambda child: True, owned)
+    joined = _joined(children, lambda child: True, owned, is_race=True)
     return await joined.result_of(lambda: (children.index(joined.deciding), joined.deciding.result()))
 
 
