@@ -65,6 +65,9 @@ def compare(options, programs):
         for number, pair in enumerate(both_sides(options.executable, part), start):
             if not equal(pair):
                 kinds.setdefault(signature(programs[number], pair), []).append(number)
+        if len(programs) > 2 * AT_ONCE:
+            different = sum(len(numbers) for numbers in kinds.values())
+            print(f"so far {start + len(part) - different} of {start + len(part)} are equal", flush=True)
     return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 

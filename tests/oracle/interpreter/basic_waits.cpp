@@ -32,7 +32,7 @@ aio::task<> nothrow(world& w, const node& s) {
     if (w.closes_circle(names_of(one))) co_return w.tell(s, "circle");
     const edges while_waiting(w, names_of(one));
     const auto found = co_await aio::nothrow(one);
-    const std::string text = found             ? "value " + std::to_string(found.value())
+    const std::string text = found               ? "value " + std::to_string(found.value())
                              : found.cancelled() ? "cancelled"
                                                  : describe(found.error());
     w.tell(s, "ok " + text);
@@ -128,8 +128,8 @@ aio::task<int> run_named(world& w, int index, std::string parent) {
 
 const waiting_statements& basic_waits() {
     static const waiting_statements all{
-        {"sleep", sleep}, {"await", await},   {"nothrow", nothrow},      {"call", call}, {"repeat", repeat},
-        {"try", try_block}, {"finally", finally_block},
+        {"sleep", sleep},   {"await", await},   {"nothrow", nothrow},       {"call", call},
+        {"repeat", repeat}, {"try", try_block}, {"finally", finally_block},
     };
     return all;
 }

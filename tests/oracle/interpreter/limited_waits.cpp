@@ -84,12 +84,8 @@ aio::task<> timeout(world& w, const node& s) {
 
 const waiting_statements& limited_waits() {
     static const waiting_statements all{
-        {"wait_for", wait_for},
-        {"wait_for_body", wait_for_body},
-        {"wait_for_gather", wait_for_gather},
-        {"shield", shield},
-        {"wait_for_shield", wait_for_shield},
-        {"timeout", timeout},
+        {"wait_for", wait_for}, {"wait_for_body", wait_for_body},     {"wait_for_gather", wait_for_gather},
+        {"shield", shield},     {"wait_for_shield", wait_for_shield}, {"timeout", timeout},
     };
     return all;
 }

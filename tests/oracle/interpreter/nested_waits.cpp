@@ -27,8 +27,7 @@ int_future& given(int_future& one) { return one; }
 /// A gather of both, with or without outcomes.
 template<class One, class Two>
 aio::task<> both(world& w, const node& s, bool outcomes, std::vector<std::string> names, One one, Two two) {
-    if (outcomes)
-        return watch(w, s, std::move(names), aio::gather(aio::return_exceptions, given(one), given(two)));
+    if (outcomes) return watch(w, s, std::move(names), aio::gather(aio::return_exceptions, given(one), given(two)));
     return watch(w, s, std::move(names), aio::gather(given(one), given(two)));
 }
 
@@ -85,8 +84,7 @@ aio::task<> three(world& w, const node& s, const Handle& one, const handle& two)
     if (w.closes_circle(names)) co_return w.tell(s, "circle");
     const edges while_waiting(w, names);
     if (s.argument(3).flag()) {
-        const auto found =
-            co_await aio::gather(aio::return_exceptions, aio::gather(aio::gather(inner), one), two);
+        const auto found = co_await aio::gather(aio::return_exceptions, aio::gather(aio::gather(inner), one), two);
         const auto& middle = std::get<0>(found);
         w.tell(s, "ok " + (middle.has_value() ? nested(middle.value()) : describe(middle.error())) + '/' +
                       shown(std::get<1>(found)));

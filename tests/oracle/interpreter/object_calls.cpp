@@ -79,16 +79,14 @@ const plain_statements& object_calls() {
              w.tell(s, "released");
          }},
         {"notify", notify},
-        {"variable",
-         [](world& w, const node& s) { w.shared_variables[s.argument(0).place()] = s.argument(1).number; }},
+        {"variable", [](world& w, const node& s) { w.shared_variables[s.argument(0).place()] = s.argument(1).number; }},
         {"barrier_state", barrier_state},
         {"put_nowait",
          [](world& w, const node& s) {
              queue(w, s).put_nowait(s.argument(1).number);
              w.tell(s, "put");
          }},
-        {"get_nowait",
-         [](world& w, const node& s) { w.tell(s, "got " + std::to_string(queue(w, s).get_nowait())); }},
+        {"get_nowait", [](world& w, const node& s) { w.tell(s, "got " + std::to_string(queue(w, s).get_nowait())); }},
         {"task_done",
          [](world& w, const node& s) {
              queue(w, s).task_done();
@@ -101,8 +99,7 @@ const plain_statements& object_calls() {
          }},
         {"queue_state", [](world& w, const node& s) { w.tell(s, queue(w, s).state()); }},
         {"generator_drop", [](world& w, const node& s) { w.open[s.argument(0).place()].reset(); }},
-        {"context_set",
-         [](world&, const node& s) { variables[s.argument(0).place()].set(s.argument(1).number); }},
+        {"context_set", [](world&, const node& s) { variables[s.argument(0).place()].set(s.argument(1).number); }},
         {"context_get",
          [](world& w, const node& s) {
              w.tell(s, "context " + std::to_string(variables[s.argument(0).place()].get()));

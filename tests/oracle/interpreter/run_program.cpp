@@ -23,8 +23,9 @@ class program_run {
 public:
     program_run(const node& program, long number, const run_settings& settings)
         : program_(program), number_(number), settings_(settings),
-          runner_(settings.shuffle ? aio::testing::shuffled_order(*settings.shuffle + static_cast<std::uint64_t>(number))
-                                   : aio::testing::virtual_clock()) {}
+          runner_(settings.shuffle
+                      ? aio::testing::shuffled_order(*settings.shuffle + static_cast<std::uint64_t>(number))
+                      : aio::testing::virtual_clock()) {}
 
     void run() {
         world_.emplace(program_, runner_.get_loop());

@@ -95,8 +95,8 @@ const plain_statements& stream_calls() {
 }
 const waiting_statements& stream_waits() {
     static const waiting_statements all{
-        {"write", write},         {"read", read},           {"read_exactly", read_exactly},
-        {"read_line", read_line}, {"read_until", read_until}, {"read_all", read_all},
+        {"write", write},           {"read", read},         {"read_exactly", read_exactly}, {"read_line", read_line},
+        {"read_until", read_until}, {"read_all", read_all},
     };
     return all;
 }

@@ -195,8 +195,7 @@ const plain_statements& task_calls() {
              w.tell(s, "set");
          }},
         {"set_exception", set_exception},
-        {"cancel_future",
-         [](world& w, const node& s) { cancel(w, s, w.future(s.argument(0)), s.argument(1)); }},
+        {"cancel_future", [](world& w, const node& s) { cancel(w, s, w.future(s.argument(0)), s.argument(1)); }},
         {"raise", [](world&, const node& s) { throw boom(s.argument(0).word); }},
         {"raise_cancelled", raise_cancelled},
         {"done_callback", done_callback},

@@ -114,9 +114,7 @@ futures world::futures_of(const node& names) const {
     return found;
 }
 
-edges::edges(world& w, std::vector<std::string> names) : world_(w), me_(w.who()) {
-    w.awaited[me_] = std::move(names);
-}
+edges::edges(world& w, std::vector<std::string> names) : world_(w), me_(w.who()) { w.awaited[me_] = std::move(names); }
 edges::~edges() {
     if (!world_.silent) world_.awaited[me_].clear();
 }
