@@ -2,14 +2,12 @@
 """Runs one program from its beginning to what run() does after main has ended."""
 
 import asyncio
-import concurrent.futures
 import contextvars
 import sys
-import threading
 import warnings
 from asyncio import CancelledError
 
-from reference import blocks, streams, waits  # noqa: F401 (their statements are registered)
+from reference import blocks, object_calls, streams, waits  # noqa: F401 (their statements are registered)
 from reference.virtual_loop import INTERNAL, virtual_loop
 from reference.world import describe, state, world
 
