@@ -10,29 +10,46 @@ DELIMITER = b";"
 PAYLOADS = {"one": b"a", "two": b"bb", "line": b"ab\n", "lines": b"c\ndd\n", "part": b"x;y", "long": b"0123456789"}
 
 
+class taking_reader(asyncio.StreamReader):
+    """Takes what has come in its own task's turn."""
+
+    def __init__(self, pipe, loop):
+        super().__init__(limit=LIMIT, loop=loop)
+        self.pipe = pipe
+
+    async def _wait_for_data(self, name):
+        await super()._wait_for_data(name)
+        self.pipe.pull()
+
+
 class pipe:
     """One writing and one reading end. What has come waits until a read wants it, as in a system."""
 
     def __init__(self, loop):
         self.loop = loop
-        self.reader = asyncio.StreamReader(limit=LIMIT, loop=loop)
+        self.reader = taking_reader(self, loop)
         self.enough = None  # of the one read that is under way: tells whether what there is will do
         self.ended = False
         self.closed = False
+        self.failed = False  # a write has: the error stays
         self.reader_closed = False
         self.coming = []  # None is the end
-        self.held = b""  # taken, and not enough
         self.seen_empty = False
         self.told = False
 
     def write(self, data):
+        if self.failed:
+            raise BrokenPipeError()
         if self.ended or self.closed:
             raise RuntimeError("write after the end")
         if self.reader_closed:
+            self.failed = True
             raise BrokenPipeError()
         self.send(data)
 
     def write_eof(self):
+        if self.failed:
+            raise BrokenPipeError()
         if self.ended:
             return
         if self.closed:
@@ -49,7 +66,6 @@ class pipe:
     def close_reader(self):
         if not self.reader_closed:
             self.reader_closed = True
-            self.release()
             self.reader.feed_eof()
 
     def send(self, what):
@@ -69,24 +85,18 @@ class pipe:
     def tell(self):
         self.told = self.seen_empty = False
         if self.waits():
-            self.pull()
+            self.reader._wakeup_waiter()
 
     def pull(self):
-        """Wakes the reader only when there is enough: CPython's wakes for each piece and waits again."""
         came, self.coming = self.coming, []
         self.seen_empty = True
-        if self.reader_closed:
-            return
-        self.held += b"".join(filter(None, came))
-        if None in came or self.enough(self.reader._buffer + self.held):
-            self.release()
-        if None in came:
-            self.reader.feed_eof()
-
-    def release(self):
-        held, self.held = self.held, b""
-        if held and not self.reader._eof:
-            self.reader.feed_data(held)
+        for each in came:
+            if self.reader_closed:
+                return
+            if each is None:
+                self.reader.feed_eof()
+            else:
+                self.reader.feed_data(each)
 
     async def read_line(self):
         """asyncio's reports a line that is too long as a ValueError."""
@@ -115,7 +125,6 @@ async def reading(w, s, place, enough, make):
         data = await make(one)
     finally:
         one.enough = None
-        one.release()
     return w.tells(s, "read", "'" + data.decode().replace("\n", "$") + "'")
 
 
