@@ -143,8 +143,8 @@ aio::task<> groups_of_loops() {
         } catch (...) {
             error = std::current_exception();
         }
+        ++cleaned; // before a wait, which the end of the loop may interrupt
         co_await aio::sleep(0s);
-        ++cleaned;
         std::rethrow_exception(error);
     };
     aio::loop_group loops(2);
