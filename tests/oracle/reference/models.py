@@ -159,7 +159,8 @@ class _joined(tasks._GatheringFuture):
         if self.deciding is None:
             over = self.left == 0
         else:
-            over = not self.owned or all(each.done() for each in self._children)
+            over = not self.owned or self.left == 0
+            over = over or (child is self.deciding and all(each.done() for each in self._children))
         if over:
             self.set_result(None)
 
