@@ -67,11 +67,11 @@ class task_group(asyncio.TaskGroup):
         return task
 
     def cancel(self):
-        if self._exiting and not self._tasks:
+        if self.ended_by_us or (self._exiting and not self._tasks):
             return
         self.ended_by_us = True
-        self._abort()
         if not self._parent_cancel_requested:
+            self._abort()
             self._parent_cancel_requested = True
             self._parent_task.cancel()
 
