@@ -23,7 +23,6 @@ sys.dont_write_bytecode = True
 
 from comparison import both_sides, equal, side_by_side, signature  # noqa: E402
 from generator import program as make_program  # noqa: E402
-from generator import programs as make_programs  # noqa: E402
 from language import parse  # noqa: E402
 from reference import locate  # noqa: E402
 from shrinker import shrink, size  # noqa: E402
@@ -47,40 +46,51 @@ def read_arguments():
     return words.parse_args()
 
 
-def programs_of(options, seed):
+def parts_of(options, seed):
+    """The programs, some at a time, each with its number."""
     avoided = frozenset(filter(None, options.avoid.split(",")))
     if options.file:
         lines = Path(options.file).read_text(encoding="utf-8").splitlines()
-        return [parse(line) for line in lines if line.startswith("(")]
-    if options.only is not None:
-        return [make_program(seed, options.only, avoided)]
-    return make_programs(seed, options.count, avoided, options.first)
+        yield list(enumerate(parse(line) for line in lines if line.startswith("(")))
+        return
+    first, count = (options.first, options.count) if options.only is None else (options.only, 1)
+    for start in range(first, first + count, AT_ONCE):
+        numbers = range(start, min(start + AT_ONCE, first + count))
+        yield [(number, make_program(seed, number, avoided)) for number in numbers]
 
 
-def compare(options, programs):
-    """The kinds of differences, the most frequent first: signature and numbers."""
-    kinds = {}
-    for start in range(0, len(programs), AT_ONCE):
-        part = programs[start : start + AT_ONCE]
-        for number, pair in enumerate(both_sides(options.executable, part), start):
+def compare(options, seed):
+    """How many there were, and the kinds of differences: by signature, programs with their numbers."""
+    kinds, total, different = {}, 0, 0
+    for part in parts_of(options, seed):
+        pairs = both_sides(options.executable, [program for _, program in part])
+        for (number, program), pair in zip(part, pairs):
             if not equal(pair):
-                kinds.setdefault(signature(programs[number], pair), []).append(number)
-        if len(programs) > 2 * AT_ONCE:
-            different = sum(len(numbers) for numbers in kinds.values())
-            print(f"so far {start + len(part) - different} of {start + len(part)} are equal", flush=True)
-    return sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+                different += 1
+                kinds.setdefault(signature(program, pair), []).append((number, program))
+        total += len(part)
+        if options.count > 2 * AT_ONCE:
+            print(f"so far {total - different} of {total} are equal", flush=True)
+    return total, sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 
-def show(options, programs, kinds, seed):
+def show(options, kinds, seed):
     """The smallest program of each kind, shrunk, with both traces."""
     end = time.monotonic() + options.shrink
-    for index, (what, numbers) in enumerate(kinds[: options.kinds]):
-        number = min(numbers, key=lambda each: size(programs[each]))
+    for index, (what, found) in enumerate(kinds[: options.kinds]):
+        number, program = min(found, key=lambda each: size(each[1]))
         share = (end - time.monotonic()) / (min(len(kinds), options.kinds) - index)
-        small = shrink(options.executable, programs[number], what, share)
+        small = shrink(options.executable, program, what, share)
         (pair,) = both_sides(options.executable, [small])
-        print(f"\n== {what} ({len(numbers)} such; --seed {seed} --only {options.first + number})\n")
+        print(f"\n== {what} ({len(found)} such; --seed {seed} --only {number})\n")
         print(side_by_side(small, pair), flush=True)
+
+
+def show_one(options, seed):
+    ((_, program),) = next(parts_of(options, seed))
+    (pair,) = both_sides(options.executable, [program])
+    print(side_by_side(program, pair))
+    return 0 if equal(pair) else 1
 
 
 def main():
@@ -90,20 +100,16 @@ def main():
         print(f"skipped: {problem}")
         return 1 if os.environ.get("ASYNCHIO_ORACLE_REQUIRED") else SKIPPED
     seed = int(time.strftime("%Y%m%d")) if options.seed == "today" else int(options.seed)
-    programs = programs_of(options, seed)
     if options.only is not None:
-        (pair,) = both_sides(options.executable, programs)
-        print(side_by_side(programs[0], pair))
-        return 0 if equal(pair) else 1
+        return show_one(options, seed)
     begin = time.monotonic()
-    kinds = compare(options, programs)
-    for what, numbers in kinds:
-        print(f"{len(numbers):6}  {what}")
-    different = sum(len(numbers) for _, numbers in kinds)
+    total, kinds = compare(options, seed)
+    for what, found in kinds:
+        print(f"{len(found):6}  {what}")
+    different = sum(len(found) for _, found in kinds)
     took = time.monotonic() - begin
-    print(f"equal {len(programs) - different} of {len(programs)} (seed {seed}, {took:.0f} s)", flush=True)
-    if kinds and options.kinds:
-        show(options, programs, kinds, seed)
+    print(f"equal {total - different} of {total} (seed {seed}, {took:.0f} s)", flush=True)
+    show(options, kinds, seed)
     return 1 if different else 0
 
 

@@ -67,11 +67,11 @@ class task_group(asyncio.TaskGroup):
         return task
 
     def cancel(self):
-        if self._exiting and not self._tasks:
+        if self.ended_by_us or (self._exiting and not self._tasks):
             return
         self.ended_by_us = True
-        self._abort()
         if not self._parent_cancel_requested:
+            self._abort()
             self._parent_cancel_requested = True
             self._parent_task.cancel()
 
@@ -159,7 +159,8 @@ class _joined(tasks._GatheringFuture):
         if self.deciding is None:
             over = self.left == 0
         else:
-            over = not self.owned or all(each.done() for each in self._children)
+            over = not self.owned or self.left == 0
+            over = over or (child is self.deciding and all(each.done() for each in self._children))
         if over:
             self.set_result(None)
 

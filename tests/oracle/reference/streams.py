@@ -36,6 +36,7 @@ class pipe:
         self.coming = []  # None is the end
         self.seen_empty = False
         self.told = False
+        self.end_told = False
 
     def write(self, data):
         if self.failed:
@@ -73,6 +74,7 @@ class pipe:
         self.coming.append(what)
         if not self.waits():
             self.seen_empty = False
+            self.end_told = self.end_told or what is None
         elif not self.told:
             self.told = True
             self.loop.call_soon(self.tell)
@@ -84,19 +86,23 @@ class pipe:
 
     def tell(self):
         self.told = self.seen_empty = False
+        self.end_told = self.end_told or None in self.coming
         if self.waits():
             self.reader._wakeup_waiter()
 
     def pull(self):
-        came, self.coming = self.coming, []
+        """Takes the bytes; the end with them only if it has been told of."""
         self.seen_empty = True
-        for each in came:
-            if self.reader_closed:
-                return
-            if each is None:
-                self.reader.feed_eof()
-            else:
-                self.reader.feed_data(each)
+        if self.reader_closed:
+            return
+        data = b"".join(filter(None, self.coming))
+        if data:
+            self.reader.feed_data(data)
+        if None in self.coming and (not data or self.end_told):
+            self.reader.feed_eof()
+            self.coming = []
+        else:
+            self.coming = [None] if None in self.coming else []
 
     async def read_line(self):
         """asyncio's reports a line that is too long as a ValueError."""
