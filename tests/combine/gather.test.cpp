@@ -1037,3 +1037,21 @@ TEST_CASE("gather: circles of tasks that gather each other end when one is cance
         }
     });
 }
+
+TEST_CASE("gather: three deep, with a failure that is there when it starts, the inner ones are left") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> pending, other, failed;
+        failed.set_exception(boom("there"));
+        std::string caught;
+        try {
+            co_await aio::gather(aio::gather(aio::gather(pending), other), failed);
+        } catch (const boom& e) {
+            caught = e.what();
+        }
+        CHECK(caught == "there");
+        pending.set_result(); // nobody waits for it any more
+        other.set_result();
+        co_await aio::yield();
+        co_await aio::yield();
+    });
+}

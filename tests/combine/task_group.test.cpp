@@ -820,3 +820,22 @@ TEST_CASE("task_group: create_task knows the caller's line, with up to six argum
         co_await aio::with(aio::task_group(), body);
     });
 }
+
+TEST_CASE("task_group: an eager child starts others of the group before it suspends") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        auto block = [&](aio::task_group& g) -> aio::task<> {
+            g.create_task(aio::eager, [&]() -> aio::task<> {
+                g.create_task([&]() -> aio::task<> {
+                    log.push_back("inner");
+                    co_return;
+                });
+                log.push_back("outer");
+                co_await aio::yield();
+            });
+            co_return;
+        };
+        co_await aio::with(aio::task_group(), block);
+    });
+    CHECK(log == trace{"outer", "inner"});
+}

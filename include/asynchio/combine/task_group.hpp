@@ -124,21 +124,18 @@ private:
     friend task_creator;
     template<class... X>
     auto create_task_at(const std::source_location& line, X&&... x) {
-        return adopt(detail::make_task_from(ready_to_adopt(), {}, false, line, std::forward<X>(x)...));
+        event_loop& loop = ready_to_adopt();
+        place room = make_place();
+        auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
+        adopt(*handle.completion(), std::move(room));
+        return handle;
     }
 
     event_loop& ready_to_adopt() {
         if (!entered_) throw std::logic_error("task_group: create_task: the group has not been entered");
         if (exiting_ && running() == 0) throw std::logic_error("task_group: create_task: the group is finished");
         if (aborting_) throw std::logic_error("task_group: create_task: the group is shutting down");
-        make_room();
         return get_running_loop();
-    }
-
-    template<class T>
-    task_handle<T> adopt(task_handle<T> handle) noexcept {
-        crew::adopt(*handle.completion());
-        return handle;
     }
 
     void child_ended(detail::frame& child) noexcept override {

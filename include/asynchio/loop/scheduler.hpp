@@ -39,7 +39,7 @@ struct thread_state {
 
 inline constinit thread_local thread_state this_thread{};
 
-/// @throws std::logic_error.
+/// @throws std::logic_error that says that no loop runs on this thread.
 [[noreturn]] void no_running_loop(); // loop_ref.hpp
 
 /// How far the stack may grow before a transfer goes through the driver, where there is that much: see stack_room.

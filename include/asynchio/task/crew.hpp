@@ -22,6 +22,8 @@ namespace asynchio::detail {
 ///
 /// Cost: one recycled block of 64 bytes a child, freed when the child has ended.
 class crew {
+    class member;
+
 public:
     class all_ended;
 
@@ -53,8 +55,13 @@ protected:
         for (const member* each = spare_.front(); each != nullptr && count > 0; each = spare_.after(*each)) --count;
         for (; count > 0; --count) spare_.push_back(*new member(*this));
     }
-    void adopt(completion& task) noexcept {
-        member& child = *spare_.pop_front();
+    /// Room for one child that runs when it is made, and may start others meanwhile.
+    using place = owner<member>;
+    place make_place() { return place(new member(*this)); }
+
+    void adopt(completion& task) noexcept { adopt(task, place(spare_.pop_front())); }
+    void adopt(completion& task, place room) noexcept {
+        member& child = *room.release();
         child.task = static_cast<frame*>(&task);
         ++task.references;
         ++running_;

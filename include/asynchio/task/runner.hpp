@@ -105,12 +105,22 @@ private:
         bool interrupted = false;
     };
 
+    /// Closes the services that run code, in its turn among the calls of an iteration.
+    struct first_step final : detail::ready_item {
+        explicit first_step(detail::service_registry& all) noexcept : ready_item(&run), services(all) {}
+        static void run(ready_item& item) noexcept { static_cast<first_step&>(item).services.close(true); }
+        detail::service_registry& services;
+    };
+
     void close_services() {
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
-        services.close(true);
+        first_step begin(services); // of asyncio's shutdown_asyncgens, a task
+        loop_->schedule(begin);
+        make_iterations(1);
+        const bool some = !services.closed(true);
         loop_->run_while([&] { return !services.closed(true); });
-        make_iterations(2); // as long as asyncio's shutdown_asyncgens takes
+        make_iterations(some ? 3 : 1); // in which its gather of them ends, and the loop is stopped
         services.close();
         make_iterations(2); // and its shutdown_default_executor
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());

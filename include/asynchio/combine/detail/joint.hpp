@@ -35,7 +35,9 @@ public:
 
     fork* forks() noexcept final { return this; }
     bool stop() noexcept final {
+        starting_ = true; // what ends here and now does not wake the branch, which may end with it
         stop_others();
+        starting_ = false;
         cancelled_ = true;
         return !owned_run();
     }
