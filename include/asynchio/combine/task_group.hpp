@@ -125,7 +125,7 @@ private:
     template<class... X>
     auto create_task_at(const std::source_location& line, X&&... x) {
         event_loop& loop = ready_to_adopt();
-        place room = make_place();
+        reservation room = make_room();
         auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
         adopt(*handle.completion(), std::move(room));
         return handle;

@@ -101,10 +101,11 @@ private:
     class conversation final : public detail::crew {
     public:
         using crew::make_room;
-        void add(task<> part) { // when there is room for all: nothing of it can fail
+        using crew::reservation;
+        void add(task<> part, reservation room) {
             if (!part) return;
             const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
-            adopt(*started.completion());
+            adopt(*started.completion(), std::move(room));
         }
         template<class = void>
         task<> end() {
@@ -188,10 +189,12 @@ private:
         if (usable(state->in()) && state->in()->native_handle() >= 0) in = feed(state);
         if (usable(state->out())) out = collect(*state->out());
         if (usable(state->err())) err = collect(*state->err());
-        parts.make_room(3);
-        parts.add(std::move(in));
-        parts.add(std::move(out));
-        parts.add(std::move(err));
+        auto for_in = parts.make_room();
+        auto for_out = parts.make_room();
+        auto for_err = parts.make_room();
+        parts.add(std::move(in), std::move(for_in)); // nothing of this can fail
+        parts.add(std::move(out), std::move(for_out));
+        parts.add(std::move(err), std::move(for_err));
         co_await std::move(all_ended);
         co_await ended(state);
         process_output all;

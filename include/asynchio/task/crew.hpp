@@ -43,24 +43,15 @@ protected:
     crew() = default;
     virtual ~crew() {
         while (member* each = children_.pop_front()) each->leave();
-        while (member* each = spare_.pop_front()) delete each;
     }
 
     /// What child_ended is told is over, or was cancelled, or failed.
     virtual void child_ended(frame& child) noexcept = 0;
 
-    /// Before a child is made: from now on adopt cannot fail. Before `count` that start together: who cannot start all is
-    /// to start none.
-    void make_room(std::size_t count = 1) {
-        for (const member* each = spare_.front(); each != nullptr && count > 0; each = spare_.after(*each)) --count;
-        for (; count > 0; --count) spare_.push_back(*new member(*this));
-    }
-    /// Room for one child that runs when it is made, and may start others meanwhile.
-    using place = owner<member>;
-    place make_place() { return place(new member(*this)); }
-
-    void adopt(completion& task) noexcept { adopt(task, place(spare_.pop_front())); }
-    void adopt(completion& task, place room) noexcept {
+    /// Before a child is made: with it, adopt cannot fail. Who starts several together has room for all of them first.
+    using reservation = owner<member>;
+    reservation make_room() { return reservation(new member(*this)); }
+    void adopt(completion& task, reservation room) noexcept {
         member& child = *room.release();
         child.task = static_cast<frame*>(&task);
         ++task.references;
@@ -118,7 +109,6 @@ private:
     };
 
     intrusive_list<member> children_;
-    intrusive_list<member> spare_;
     std::size_t running_ = 0;
     all_ended* waiting_ = nullptr;
 };

@@ -68,8 +68,8 @@ public:
 
     /// Runs `work` beside the others.
     void launch(task<> work) {
-        make_room();
-        adopt(*create_task(std::move(work)).completion());
+        reservation made = make_room();
+        adopt(*create_task(std::move(work)).completion(), std::move(made));
     }
 
     // For the tasks.

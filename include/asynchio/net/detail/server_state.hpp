@@ -319,9 +319,9 @@ private:
         if constexpr (std::is_void_v<std::invoke_result_t<Handler&, stream>>) {
             handler_(std::move(connection));
         } else {
-            make_room();
+            reservation room = make_room();
             const auto started = make_task(loop(), as_task(handler_(std::move(connection))), {}, false, {});
-            adopt(*started.completion());
+            adopt(*started.completion(), std::move(room));
         }
     }
 
