@@ -7,7 +7,7 @@
     oracle.py EXECUTABLE --seed 7 --only 12         program 12 alone, with both traces
     oracle.py EXECUTABLE --file FILE                programs that are written down, one on a line
 
-Ends with 0 when all are equal, with 1 when some differ, and with 77 (skipped) when CPython 3.13 cannot be had; with 1 in
+Ends with 0 when all are equal, with 1 when more differ than are allowed, and with 77 (skipped) when CPython 3.13 cannot be had; with 1 in
 that case, too, if the environment has ASYNCHIO_ORACLE_REQUIRED.
 """
 
@@ -40,6 +40,7 @@ def read_arguments():
     words.add_argument("--only", type=int, help="one number: shows both traces")
     words.add_argument("--file", help="reads programs instead of making them")
     words.add_argument("--avoid", default="", help="statements and themes to leave out, separated by commas")
+    words.add_argument("--allowed", type=int, default=0, help="how many may differ; a crash is never allowed")
     words.add_argument("--shrink", type=float, default=60, help="how many seconds to shrink what differs")
     words.add_argument("--kinds", type=int, default=8, help="how many kinds of differences are shown")
     words.add_argument("--folder", default=str(HERE.parents[1] / "build" / "oracle"), help="keeps the reference")
@@ -60,18 +61,19 @@ def parts_of(options, seed):
 
 
 def compare(options, seed):
-    """How many there were, and the kinds of differences: by signature, programs with their numbers."""
-    kinds, total, different = {}, 0, 0
+    """How many there were, how many of them crashed, and the kinds of differences: by signature, programs with numbers."""
+    kinds, total, different, crashed = {}, 0, 0, 0
     for part in parts_of(options, seed):
         pairs = both_sides(options.executable, [program for _, program in part])
         for (number, program), pair in zip(part, pairs):
             if not equal(pair):
                 different += 1
+                crashed += any(line.startswith(("CRASH", "AUDIT")) for line in pair[1])
                 kinds.setdefault(signature(program, pair), []).append((number, program))
         total += len(part)
         if options.count > 2 * AT_ONCE:
             print(f"so far {total - different} of {total} are equal", flush=True)
-    return total, sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+    return total, crashed, sorted(kinds.items(), key=lambda kind: -len(kind[1]))
 
 
 def show(options, kinds, seed):
@@ -103,14 +105,14 @@ def main():
     if options.only is not None:
         return show_one(options, seed)
     begin = time.monotonic()
-    total, kinds = compare(options, seed)
+    total, crashed, kinds = compare(options, seed)
     for what, found in kinds:
         print(f"{len(found):6}  {what}")
     different = sum(len(found) for _, found in kinds)
     took = time.monotonic() - begin
     print(f"equal {total - different} of {total} (seed {seed}, {took:.0f} s)", flush=True)
     show(options, kinds, seed)
-    return 1 if different else 0
+    return 1 if crashed or different > options.allowed else 0
 
 
 if __name__ == "__main__":
