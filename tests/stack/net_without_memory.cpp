@@ -17,7 +17,7 @@
 #include <asynchio/testing/stream_pair.hpp>
 
 #include "small_stack.hpp"
-#include "support/starved.hpp"
+#include "../support/starved.hpp"
 
 #include <cerrno>
 #include <chrono>

@@ -18,7 +18,7 @@
 #include <asynchio/thread/wrap_future.hpp>
 
 #include "small_stack.hpp"
-#include "support/starved.hpp"
+#include "../support/starved.hpp"
 
 #include <atomic>
 #include <exception>

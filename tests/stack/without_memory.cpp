@@ -33,7 +33,7 @@
 #include <asynchio/task/sleep.hpp>
 
 #include "small_stack.hpp"
-#include "support/starved.hpp"
+#include "../support/starved.hpp"
 
 #include <csignal>
 #include <exception>

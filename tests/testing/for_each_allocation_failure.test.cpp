@@ -71,7 +71,7 @@ TEST_CASE("for_each_allocation_failure: all later ones fail too, if that is the 
     std::size_t others = 0;
     const auto count = [&others](const allocation_report& report) {
         others = 0;
-        for (const auto& each : report.errors) others += is_bad_alloc(each) ? 0 : 1;
+        for (const auto& each : report.errors) others += is_bad_alloc(each) ? 0U : 1U;
     };
     count(for_each_allocation_failure(scenario));
     CHECK(others == 0);
