@@ -1055,3 +1055,16 @@ TEST_CASE("gather: three deep, with a failure that is there when it starts, the 
         co_await aio::yield();
     });
 }
+
+TEST_CASE("gather: what a shield alone holds is copied before it ends") {
+    virtual_run([]() -> aio::task<> {
+        auto held = aio::create_task([]() -> aio::task<std::string> {
+            co_await aio::yield();
+            co_return std::string(100, 'x');
+        });
+        auto shielded = aio::shield(held);
+        held = {};
+        const auto both = co_await aio::gather(std::move(shielded), aio::sleep(1ms));
+        CHECK(std::get<0>(both) == std::string(100, 'x'));
+    });
+}

@@ -25,7 +25,7 @@ namespace asynchio_tests {
 /// While it lives: 20 s of real time without an end, and it tells what every task waits for, and aborts.
 class watchdog {
 public:
-    watchdog() : before_(std::signal(SIGALRM, &bark)) { ::alarm(20); }
+    watchdog() : before_(std::signal(SIGALRM, &bark)) { ::alarm(60); }
     watchdog(const watchdog&) = delete;
     watchdog& operator=(const watchdog&) = delete;
     ~watchdog() {

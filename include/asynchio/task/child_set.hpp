@@ -247,12 +247,26 @@ template<class A>
     requires requires { std::remove_cvref_t<A>::takes_nothing; }
 inline constexpr bool takes_nothing<A> = std::remove_cvref_t<A>::takes_nothing;
 
+/// What a branch keeps of the result of `A`: a copy of what an awaitable refers to that may hold it alone, as a shield holds
+/// a handle, and that ends with the branch.
+template<class R>
+struct branch_result {
+    using type = passed_result_t<R>;
+};
+template<class T>
+    requires std::is_copy_constructible_v<T>
+struct branch_result<const T&> {
+    using type = T;
+};
 template<class A>
-using branch_of = owned_child<passed_result_t<await_result_t<A>>, true,
-                              task_state<passed_result_t<await_result_t<A>>>*, takes_nothing<awaiter_t<A>>>;
+using branch_result_t = typename branch_result<await_result_t<A>>::type;
 
 template<class A>
-task<passed_result_t<await_result_t<A>>> await_in_place(kept_t<A> awaitable) {
+using branch_of =
+    owned_child<branch_result_t<A>, true, task_state<branch_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
+
+template<class A>
+task<branch_result_t<A>> await_in_place(kept_t<A> awaitable) {
     co_return co_await static_cast<kept_t<A>&&>(awaitable);
 }
 
