@@ -1000,7 +1000,6 @@ TEST_CASE("gather: asked twice, the first message is seen") {
         all.cancel("first");
         co_await aio::yield();
         all.cancel("second");
-        const std::string seen = message_of([&] { static_cast<void>(all.exception()); });
         co_await aio::nothrow(all);
         CHECK(contains(message_of([&] { static_cast<void>(all.exception()); }), "first"));
     });

@@ -84,7 +84,7 @@ auto merge(buffered buffer, Range&& sources) {
     return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
-/// The same for `merge(a, b, ...)` of one type, given up with std::move.
+/// Merges `merge(a, b, ...)`, streams of one type that are passed with std::move.
 template<class T, class... Rest>
 auto merge(buffered buffer, async_generator<T>&& first, Rest&&... rest) {
     static_assert((std::is_same_v<std::remove_cvref_t<Rest>, async_generator<T>> && ...),

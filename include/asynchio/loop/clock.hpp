@@ -59,7 +59,7 @@ to_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept(!std::chrono::trea
     }
 }
 
-/// The same of a point in time.
+/// Nanoseconds from the clock's epoch to `t`, within the range that the loop counts in.
 template<class D>
 constexpr nanoseconds_count
 to_nanoseconds(std::chrono::time_point<clock, D> t) noexcept(!std::chrono::treat_as_floating_point_v<typename D::rep>) {
