@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
+#include "support/sanitized.hpp"
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -176,6 +177,7 @@ TEST_CASE("fork_count: run works in a child that was forked inside of a task, an
 }
 
 TEST_CASE("fork_count: in a child a loop's pool, and others, have threads of their own", "[time]") {
+    if (thread_sanitized) return;
     int status = -3;
     aio::thread_pool pool(1);
     aio::run([&]() -> aio::task<> {

@@ -3,6 +3,8 @@
 
 // Runs a test on a thread whose stack is small, so that anything that recurses a million times ends in a crash.
 
+#include "../support/sanitized.hpp"
+
 #include <cstddef>
 #include <cstdio>
 #include <exception>
@@ -11,18 +13,6 @@
 #include <string>
 
 namespace asynchio_tests {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#else
-inline constexpr bool sanitized = false;
-#endif
 
 /// The sanitizers' own functions (unwinding, reporting) need more than the program's.
 inline constexpr std::size_t stack_size = std::size_t(sanitized ? 512 : 256) * 1024;

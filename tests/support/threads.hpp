@@ -3,6 +3,8 @@
 
 // What tests with threads share: a gate to hold a thread at, and counts that a sanitizer's pace allows.
 
+#include "support/sanitized.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -11,18 +13,6 @@
 #include <stop_token>
 
 namespace asynchio_tests {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
-#else
-inline constexpr bool sanitized = false;
-#endif
 
 /// `count`, or a twentieth of it under a sanitizer.
 constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count; }
