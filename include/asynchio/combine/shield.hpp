@@ -62,10 +62,10 @@ public:
     void watched_done(completion& child) noexcept override {
         ended_ = true;
         if (starting_) return;
-        if (child.has(flag_branch))
-            decide();
-        else
+        if (decided_later(child))
             hop_soon();
+        else
+            decide();
     }
 
     fork* forks() noexcept override { return this; }
@@ -92,7 +92,7 @@ private:
     }
 
     void decide() noexcept override {
-        if (parked()) wake();
+        if (parked()) go_on();
     }
     Child child_;
     shared_text message_;

@@ -43,30 +43,66 @@ bool ready_at_once(Awaiter& waiting) {
         return waiting.await_ready();
 }
 
-/// Awaits a gather or shield, which is asked to end as soon as it is armed; the request is not the task's own.
+/// Arms a gather or shield, asks it to end and waits until it has; not in it, so that a request to cancel the awaiting task
+/// ends the wait at once.
 template<class A>
-class [[nodiscard]] asked_to_end {
+class [[nodiscard]] asked_to_end final : public child_set {
 public:
-    explicit asked_to_end(A& awaiter) noexcept : awaiter_(awaiter) {}
+    explicit asked_to_end(A& awaiter) : child_(make_child(awaiter)) {}
+    ~asked_to_end() override = default;
 
-    bool await_ready() { return awaiter_.await_ready(); }
+    static constexpr bool await_ready() noexcept { return false; }
     template<class Promise>
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        if (!awaiter_.await_suspend(awaiting, where)) return false;
-        frame& task = root_of(awaiting.promise().state());
-        const bool pending = task.has(flag_must_cancel);
-        const shared_text no_message;
-        if (hook_of(task) != nullptr && !cancel_walk(no_message).interrupt(task, awaiter_) && !pending)
-            task.clear(flag_must_cancel);
-        suspended_ = true;
+        begin(awaiting, where);
+        starting_ = true;
+        {
+            starting_children alone(*this);
+            child_.start(alone);
+        }
+        if (!child_.get()->done()) {
+            suspended_ = true;
+            cancel_completion(*child_.get(), shared_text());
+        }
+        starting_ = false;
+        if (!suspended_) return false;
+        park(awaiting, where);
         return true;
     }
-    decltype(auto) await_resume() { return awaiter_.await_resume(); }
+    decltype(auto) await_resume() {
+        resumed();
+        return child_.take();
+    }
     bool suspended() const noexcept { return suspended_; }
 
+    void child_done(completion& child) noexcept override {
+        if (starting_) return;
+        if (decided_later(child))
+            hop_soon();
+        else
+            decide();
+    }
+    void watched_done(completion&) noexcept override {}
+    const char* waiting_for() const noexcept override { return "wait_for"; }
+    completion* awaited() const noexcept override { return child_.get(); }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        starting_ = true;
+        frame& branch = *child_.coroutine();
+        if (!branch.done() && !leave_branch(branch)) {
+            branch.loop->unschedule(branch); // a shield, which has been told to end
+            destroy_branch(branch);
+        }
+        return cancel_reply::left;
+    }
+
 private:
-    A& awaiter_;
+    void decide() noexcept override {
+        if (parked()) wake();
+    }
+
+    branch_of<A&> child_;
+    bool starting_ = false;
     bool suspended_ = false;
 };
 
@@ -86,10 +122,7 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
         if constexpr (takes_nothing<awaiter>) {
             asked_to_end<awaiter> asked(waiting);
             auto ended = co_await nothrow(asked);
-            if (asked.suspended()) {
-                co_await yield(); // asyncio's wait for the end takes one iteration more
-                if (ended.cancelled()) throw timeout_error();
-            }
+            if (asked.suspended() && ended.cancelled()) throw timeout_error();
             co_return std::move(ended).value();
         } else {
             if (ready_at_once(waiting)) co_return waiting.await_resume();

@@ -50,6 +50,20 @@ protected:
         where_ = where;
     }
 
+    /// In decide(), last: what was awaited is there. A branch ends in this call, as asyncio's future of an inner gather
+    /// or shield is set in it; a task takes its turn.
+    void go_on() noexcept {
+        if (!task()->has(flag_branch) || task()->awaited_frame() != nullptr) return wake();
+        task()->settled = 1;
+        run_now();
+    }
+
+    /// Whether what follows from the end of `child` is decided an iteration later. The last step of a branch that waited
+    /// for an operation is that iteration already.
+    static bool decided_later(const completion& child) noexcept {
+        return !child.has(flag_branch) || static_cast<const frame&>(child).settled != 0;
+    }
+
     /// Whether it was awaited before.
     bool begun() const noexcept { return origin_ != nullptr; }
 
@@ -62,7 +76,7 @@ private:
 /// what others own, the branch ends here and now, in the iteration in which asyncio's future of an inner gather is left
 /// pending. @return false if it waits for something else, and has to be cancelled.
 inline bool leave_branch(frame& branch) noexcept {
-    suspension* const hook = &branch.innermost() == &branch ? hook_of(branch) : nullptr;
+    suspension* const hook = branch.awaited_frame() == nullptr ? hook_of(branch) : nullptr;
     fork* const inner = hook != nullptr ? hook->forks() : nullptr;
     if (inner == nullptr) return false;
     if (inner->stop()) destroy_branch(branch);

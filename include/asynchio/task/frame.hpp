@@ -28,7 +28,8 @@ struct promise_base {
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    unsigned short cancels : 15; // of a root: requests to cancel that nobody has taken back: cancelling()
+    unsigned short cancels : 14; // of a root: requests to cancel that nobody has taken back: cancelling()
+    unsigned short settled : 1;  // of a branch: it ends in the call that decides what it awaits, see child_set::go_on
     unsigned short leftover : 1; // of a root: it is asked to end because its run ends
     std::uint32_t id;            // of a root: "Task-<id>" unless it has a name
     union {
@@ -37,7 +38,7 @@ struct frame : completion, ready_item {
         std::source_location made_at;  // of another root: the call that made it a task
     };
 
-    static constexpr unsigned most_cancels = 0x7fff;
+    static constexpr unsigned most_cancels = 0x3fff;
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
 
@@ -77,6 +78,7 @@ struct frame : completion, ready_item {
         begin(of_loop, count);
         set(flag_root);
         cancels = 0;
+        settled = 0;
         leftover = 0;
         id = number;
         resume_point = handle().address();

@@ -37,6 +37,7 @@ public:
     bool stop() noexcept final {
         starting_ = true; // what ends here and now does not wake the branch, which may end with it
         stop_others();
+        if (owned_run()) leave_branches();
         starting_ = false;
         cancelled_ = true;
         return !owned_run();
@@ -56,17 +57,22 @@ protected:
     [[gnu::noinline]] void consider(completion& child) noexcept {
         const bool decides = end_ == joint_end::first_done ||
                              (end_ == joint_end::first_failure && !child.has_value());
-        const bool first = decides && deciding_ == nullptr;
+        const bool first = decides && (deciding_ == nullptr || overtakes(child));
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
         if (first) {
             deciding_ = &child;
             if (end_ == joint_end::first_done && !starting_) stop_children(children_kind::branches);
         }
         if (starting_ || (!first && !complete())) return;
-        if (child.has(flag_branch)) // a branch's last step comes an iteration after what it waited for: as a callback
-            decide();
-        else
+        if (decided_later(child))
             hop_soon();
+        else
+            decide();
+    }
+
+    /// Whether what `child` ended with is seen now, and an iteration later what another one had ended with before.
+    bool overtakes(const completion& child) const noexcept {
+        return end_ == joint_end::first_failure && !decided_ && !decided_later(child) && decided_later(*deciding_);
     }
 
     enum class children_kind : unsigned char { branches, tasks };
@@ -82,15 +88,18 @@ protected:
 
     void decide() noexcept final {
         if (deciding_ != nullptr) {
+            starting_ = true;
             stop_others();
             if (owned_run()) leave_branches();
+            starting_ = false;
         }
-        if (complete() && parked()) wake();
+        if (complete() && parked()) go_on();
     }
 
     /// Once is enough: a child that ends now does not interrupt the others' cleanup. A race has stopped its branches as
     /// soon as one child had ended, so that none of them takes anything that nobody gets.
     void stop_others() noexcept {
+        decided_ = true;
         if (detail::exchange(stopped_, true) || !owned_run()) return;
         if (end_ != joint_end::first_done || deciding_ == nullptr) stop_children(children_kind::branches);
         stop_children(children_kind::tasks);
@@ -134,6 +143,7 @@ protected:
     bool stopped_ = false;
     bool cancelled_ = false;
     bool cancelled_late_ = false;
+    bool decided_ = false; // what follows from deciding_ has begun
 };
 
 /// What is known of the children when the code is compiled: of a vector or owned_tasks, and of a tuple.
