@@ -57,7 +57,7 @@ struct frame : completion, ready_item {
     void enter(frame& inner, const std::source_location& line) noexcept {
         inner.parent = this;
         inner.awaited_at = line;
-        place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) | inner_tag);
+        place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) + inner_tag);
     }
     /// This frame goes back to the one that awaits it inline. @return that one.
     frame& leave() noexcept {
