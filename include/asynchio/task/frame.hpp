@@ -28,16 +28,16 @@ struct promise_base {
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    unsigned short cancels : 15; // of a root: requests to cancel that nobody has taken back: cancelling()
-    unsigned short leftover : 1; // of a root: it is asked to end because its run ends
-    std::uint32_t id;            // of a root: "Task-<id>" unless it has a name
+    bool leftover;          // of a root: it is asked to end because its run ends
+    unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
+    std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
     union {
         frame* parent;                 // who awaits this frame inline
         child_owner* owner;            // of a root with flag_owned: who is told first when it is done
         std::source_location made_at;  // of another root: the call that made it a task
     };
 
-    static constexpr unsigned most_cancels = 0x7fff;
+    static constexpr unsigned most_cancels = 0xffff;
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
 
@@ -76,11 +76,11 @@ struct frame : completion, ready_item {
     void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
         begin(of_loop, count);
         set(flag_root);
+        what = ready_item::kind::step; // these three in one store
+        leftover = false;
         cancels = 0;
-        leftover = 0;
         id = number;
         resume_point = handle().address();
-        what = ready_item::kind::step;
     }
 
     /// Of a root: the call that made it a task.

@@ -274,8 +274,8 @@ private:
             frame& task = static_cast<frame&>(*each);
             if (task.cancels != frame::most_cancels) ++task.cancels;
             if (leftovers_) {
-                if (task.leftover != 0) return true;
-                task.leftover = 1;
+                if (task.leftover) return true;
+                task.leftover = true;
             }
             suspension* const hook = hook_of(task);
             if (hook == nullptr) {
