@@ -93,7 +93,7 @@ public:
     void run_forever() {
         const running_scope scope(*this);
         do
-            run_once();
+            iterate(true);
         while (!stopping_);
         stopping_ = false;
     }
@@ -261,6 +261,7 @@ private:
         outside_.watch(fd, direction, make_repeated(std::forward<F>(f)));
     }
 
+    bool iterate(bool may_sleep) noexcept;
     void check_usable(const char* what) const;
     void run(detail::ready_item& item) noexcept;
     void run_watched(detail::ready_item& item) noexcept;
@@ -326,7 +327,8 @@ inline void event_loop::check_usable(const char* what) const {
                                                    "the current one; use call_soon_threadsafe");
 }
 
-inline bool event_loop::run_once(bool may_sleep) noexcept {
+[[gnu::noinline]] inline bool event_loop::run_once(bool may_sleep) noexcept { return iterate(may_sleep); }
+[[gnu::always_inline]] inline bool event_loop::iterate(bool may_sleep) noexcept {
     if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
         outside_.look(ready_, stopping_ || !may_sleep);
     else
@@ -337,14 +339,14 @@ inline bool event_loop::run_once(bool may_sleep) noexcept {
     if (debug_ || observer_ != nullptr)
         while (detail::ready_item* item = batch_.pop()) run_watched(*item);
     while (detail::ready_item* item = batch_.pop()) run(*item);
-    current_ = nullptr;
+    detail::this_thread.current = nullptr;
     return ran;
 }
 
 inline void event_loop::run(detail::ready_item& item) noexcept {
     if (item.what == detail::ready_item::kind::step) [[likely]]
         return step(item);
-    current_ = nullptr;
+    detail::this_thread.current = nullptr;
     item.run(item);
 }
 

@@ -24,7 +24,7 @@ public:
     /// The element after `item`, null after the last.
     T* after(const T& item) const noexcept {
         const list_link& link = item;
-        return link.next == first_ ? nullptr : static_cast<T*>(link.next);
+        return link.next == first_ ? nullptr : &static_cast<T&>(*link.next);
     }
 
     void push_back(T& item) noexcept {
@@ -42,7 +42,7 @@ public:
     /// The element before `item`, null before the first.
     T* before(const T& item) const noexcept {
         const list_link& link = item;
-        return first_ == &link ? nullptr : static_cast<T*>(link.prev);
+        return first_ == &link ? nullptr : &static_cast<T&>(*link.prev);
     }
     /// Puts `item` behind `place`, or to the front if that is null.
     void insert_after(T* place, T& item) noexcept {

@@ -18,12 +18,14 @@ class running_mark {
 public:
     explicit running_mark(scheduler& loop) noexcept {
         this_thread.running = &loop;
+        this_thread.current = nullptr;
         this_thread.process = fork_count;
     }
     running_mark(const running_mark&) = delete;
     running_mark& operator=(const running_mark&) = delete;
     ~running_mark() {
         this_thread.running = outer_;
+        this_thread.current = outer_task_;
         this_thread.process = outer_process_;
     }
 
@@ -32,6 +34,7 @@ public:
 
 private:
     scheduler* const outer_ = this_thread.running;
+    ready_item* const outer_task_ = this_thread.current;
     const unsigned outer_process_ = this_thread.process;
     stack_base base_{stack_room()};
     context_scope outside_{nullptr}; // tasks and calls bring their own

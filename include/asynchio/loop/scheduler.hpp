@@ -28,6 +28,7 @@ struct frame;
 /// What one thread knows about the coroutines it runs.
 struct thread_state {
     scheduler* running = nullptr;  // the loop that runs on this thread
+    ready_item* current = nullptr; // the task whose step runs now; null in a plain call and outside
     char* stack_limit = nullptr;   // a transfer from below this address unwinds to the driver first
     void* parked = nullptr;        // the coroutine that such a transfer was to resume
     void* gone = nullptr;          // a child frame that was destroyed before its parent, see destroy_chain
@@ -112,12 +113,10 @@ public:
         ready_.remove_if(which);
     }
 
-    /// The task whose step runs now; null in a plain call and outside.
-    ready_item* current() const noexcept { return current_; }
-    ready_item* exchange_current(ready_item* task) noexcept { return detail::exchange(current_, task); }
-    /// The context of that task; null when there is none.
+    /// The context of the task that runs; null when there is none.
     context_word* context_of_current() const noexcept {
-        return current_ != nullptr && hooks_ != nullptr ? hooks_->context(*current_) : nullptr;
+        ready_item* const task = this_thread.current;
+        return task != nullptr && hooks_ != nullptr ? hooks_->context(*task) : nullptr;
     }
     /// Set by whoever makes tasks.
     void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
@@ -127,22 +126,25 @@ public:
 
     /// Resumes a task and completes it if that was its last step.
     void step(ready_item& task) noexcept {
-        current_ = &task;
+        this_thread.current = &task;
         std::coroutine_handle<>::from_address(task.resume_point).resume();
         come_to_rest();
     }
     /// After a step: goes on with whatever was parked on the way until the task gives way, and completes it if that was
     /// its last step.
     [[gnu::always_inline]] void come_to_rest() noexcept {
-        while (this_thread.parked != nullptr) [[unlikely]]
-            std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
+        if (this_thread.parked != nullptr) [[unlikely]]
+            resume_parked();
         if (finished_ != nullptr) {
             ready_item& done = *detail::exchange(finished_, nullptr);
             done.run(done);
         }
     }
     /// After a plain call of the program, in which a foreign awaiter may have resumed a coroutine.
-    [[gnu::noinline]] void after_call() noexcept { come_to_rest(); }
+    [[gnu::always_inline]] void after_call() noexcept {
+        if (this_thread.parked != nullptr || finished_ != nullptr) [[unlikely]]
+            come_to_rest_slowly();
+    }
     /// Resumes a task in a plain call that the loop makes: what is said of a slow call is said of the task.
     void step_in_call(ready_item& task) noexcept {
         if (description_ != nullptr) [[unlikely]]
@@ -151,15 +153,15 @@ public:
     }
     /// The same inside of what runs; afterwards that is current again.
     void step_inside(ready_item& task) noexcept {
-        const interrupted_step here{current_, interrupted_};
+        const interrupted_step here{this_thread.current, interrupted_};
         interrupted_ = &here;
         step(task);
         interrupted_ = here.outer;
-        current_ = here.task;
+        this_thread.current = here.task;
     }
     /// Whether a step of `task` runs now, be it that another one runs inside of it.
     bool runs(const ready_item& task) const noexcept {
-        if (current_ == &task) return true;
+        if (this_thread.current == &task) return true;
         for (const interrupted_step* each = interrupted_; each != nullptr; each = each->outer)
             if (each->task == &task) return true;
         return false;
@@ -199,13 +201,25 @@ protected:
 
     ready_queue ready_;
     ready_queue batch_;
-    ready_item* current_ = nullptr;
     const interrupted_step* interrupted_ = nullptr; // the innermost
     ready_item* finished_ = nullptr;
     const task_hooks* hooks_ = nullptr;
     char* description_ = nullptr; // where debug mode wants to know what runs
     bool closing_ = false;
+
+private:
+    [[gnu::noinline, gnu::cold]] void come_to_rest_slowly() noexcept { come_to_rest(); }
+    [[gnu::noinline, gnu::cold]] static void resume_parked() noexcept {
+        while (this_thread.parked != nullptr)
+            std::coroutine_handle<>::from_address(detail::exchange(this_thread.parked, nullptr)).resume();
+    }
 };
+
+/// As scheduler::misuse of the loop that runs. Noinline, so that the ways which are not mistaken save no registers for it.
+[[noreturn, gnu::noinline, gnu::cold]] inline void misuse(const char* what) {
+    this_thread.running->misuse(what);
+    __builtin_unreachable(); // g++ does not see that of a virtual function
+}
 
 } // namespace asynchio::detail
 

@@ -60,7 +60,7 @@ public:
         waiter_.enter(awaiting, where, event_->line_, what_);
     }
     void await_resume() {
-        if (waiter_.entered()) waiter_->leave();
+        if (waiter_.entered()) waiter_.leave();
     }
 
 private:

@@ -28,17 +28,18 @@ struct promise_base {
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    unsigned short cancels : 14; // of a root: requests to cancel that nobody has taken back: cancelling()
-    unsigned short settled : 1;  // of a branch: it ends in the call that decides what it awaits, see child_set::go_on
-    unsigned short leftover : 1; // of a root: it is asked to end because its run ends
-    std::uint32_t id;            // of a root: "Task-<id>" unless it has a name
+    bool leftover : 1;      // of a root: it is asked to end because its run ends
+    bool settled : 1;       // of a branch: it ends in the call that decides what it awaits, see child_set::go_on
+    unsigned char : 6;
+    unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
+    std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
     union {
         frame* parent;                 // who awaits this frame inline
         child_owner* owner;            // of a root with flag_owned: who is told first when it is done
         std::source_location made_at;  // of another root: the call that made it a task
     };
 
-    static constexpr unsigned most_cancels = 0x3fff;
+    static constexpr unsigned most_cancels = 0xffff;
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
 
@@ -58,7 +59,7 @@ struct frame : completion, ready_item {
     void enter(frame& inner, const std::source_location& line) noexcept {
         inner.parent = this;
         inner.awaited_at = line;
-        place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) | inner_tag);
+        place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) + inner_tag);
     }
     /// This frame goes back to the one that awaits it inline. @return that one.
     frame& leave() noexcept {
@@ -77,12 +78,12 @@ struct frame : completion, ready_item {
     void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
         begin(of_loop, count);
         set(flag_root);
+        what = ready_item::kind::step; // these four in one store
+        leftover = false;
+        settled = false;
         cancels = 0;
-        settled = 0;
-        leftover = 0;
         id = number;
         resume_point = handle().address();
-        what = ready_item::kind::step;
     }
 
     /// Of a root: the call that made it a task.

@@ -196,6 +196,12 @@ inline std::exception_ptr take_error(completion& c) noexcept {
     return error;
 }
 
+/// @throws std::logic_error that says why the task `self` cannot await `target`.
+[[noreturn, gnu::noinline, gnu::cold]] inline void cannot_await(const completion& target, const frame* self) {
+    if (self == &target) throw std::logic_error("Task cannot await on itself: " + task_name(*self));
+    throw std::logic_error("co_await: the task or future belongs to a different loop, or its loop is closed");
+}
+
 /// Awaits a task or future through its handle; `Move` takes the result out.
 template<class T, bool Move>
 class handle_awaiter : public suspension, public watcher {
@@ -214,12 +220,12 @@ public:
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
         completion& target = *target_.completion();
-        if (frame* self = current_task_frame(); self == &target)
-            throw std::logic_error("Task cannot await on itself: " + task_name(*self));
-        if (target.loop != this_thread.running)
-            throw std::logic_error("co_await: the task or future belongs to a different loop, or its loop is closed");
+        frame& root = running_root(coroutine);
+        const frame* const self = identity_of(&root);
+        if (self == &target || target.loop != root.loop) [[unlikely]]
+            cannot_await(target, self);
         target.watch(*this);
-        park(coroutine, where);
+        park(root, coroutine, where);
     }
 
     decltype(auto) await_resume() {

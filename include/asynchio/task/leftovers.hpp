@@ -24,7 +24,7 @@ public:
                 ++each->references;
                 walk.request(*each);
             }
-            each->leftover = 1;
+            each->leftover = true;
         }
     }
     leftovers(const leftovers&) = delete;
@@ -34,7 +34,7 @@ public:
     /// Whether one of them has not ended. They stand in front of all that was created since.
     bool running() const noexcept {
         const frame* const oldest = loop_.tasks().front();
-        return oldest != nullptr && oldest->leftover != 0;
+        return oldest != nullptr && oldest->leftover;
     }
 
     /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
@@ -44,8 +44,8 @@ public:
         for (completion* each = kept.front(); each != nullptr;) {
             completion& one = *each;
             each = kept.after(one);
-            if (one.has(flag_future) || static_cast<frame&>(one).leftover == 0) continue;
-            static_cast<frame&>(one).leftover = 0;
+            if (one.has(flag_future) || !static_cast<frame&>(one).leftover) continue;
+            static_cast<frame&>(one).leftover = false;
             if (one.failed() && one.error()) // else a future of another thread has it
                 put_in_order(failed, one);
             else

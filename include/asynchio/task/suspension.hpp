@@ -51,14 +51,6 @@ inline context_word& task_extra_ptr::context() noexcept {
     bits_ = 0;
 }
 
-/// The task or branch that runs, null in a plain call. @throws std::logic_error where no loop runs: in a plugin that was
-/// loaded by an executable which exports no symbols, and which has a state of its own therefore.
-[[gnu::always_inline]] inline ready_item* running_item() {
-    if (this_thread.running == nullptr) [[unlikely]]
-        no_running_loop();
-    return this_thread.running->current();
-}
-
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
 [[noreturn, gnu::noinline]] inline void throw_cancelled(frame& task) {
     task.clear(flag_must_cancel);
@@ -119,10 +111,16 @@ protected:
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
                       "this can be awaited only in a coroutine of this library, such as one that returns task<>");
         coroutine.promise().state().stand_at(where);
-        detail::ready_item* const current = detail::running_item();
+        detail::ready_item* const current = detail::this_thread.current;
         if (current == nullptr) [[unlikely]]
             return park_in_call(coroutine.address());
-        park(static_cast<detail::frame&>(*current), coroutine.address());
+        park_root(static_cast<detail::frame&>(*current), coroutine.address());
+    }
+    /// The same for those who have asked for running_root(coroutine).
+    template<class Promise>
+    void park(detail::frame& root, std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
+        coroutine.promise().state().stand_at(where);
+        park_root(root, coroutine.address());
     }
 
     /// Takes park() back, in await_suspend: the task does not wait after all.
@@ -157,7 +155,7 @@ protected:
     detail::frame* task() const noexcept { return task_; }
 
 private:
-    [[gnu::always_inline]] void park(detail::frame& root, void* coroutine) noexcept {
+    [[gnu::always_inline]] void park_root(detail::frame& root, void* coroutine) noexcept {
         task_ = &root;
         root.resume_point = coroutine;
         root.waiting_for = this;
@@ -165,8 +163,8 @@ private:
         if (root.has(detail::flag_must_cancel)) [[unlikely]]
             deliver_pending();
     }
-    [[gnu::noinline, gnu::cold]] void park_in_call(void* coroutine) noexcept {
-        park(detail::root_above(detail::frame::of(coroutine)), coroutine);
+    [[gnu::noinline, gnu::cold]] void park_in_call(void* coroutine) {
+        park_root(detail::root_in_call(coroutine), coroutine);
     }
     void deliver_pending() noexcept;
 
@@ -181,8 +179,8 @@ namespace detail {
     root.loop->schedule(root);
     return root;
 }
-[[gnu::noinline, gnu::cold]] inline frame& requeue_in_call(void* coroutine) noexcept {
-    return requeue(root_above(frame::of(coroutine)), coroutine);
+[[gnu::noinline, gnu::cold]] inline frame& requeue_in_call(void* coroutine) {
+    return requeue(root_in_call(coroutine), coroutine);
 }
 
 /// Puts the running task to the back of the ready queue, to go on from `coroutine`.
@@ -191,7 +189,7 @@ frame& requeue(std::coroutine_handle<Promise> coroutine, const std::source_locat
     static_assert(std::is_base_of_v<promise_base, Promise>,
                   "this can be awaited only in a coroutine of this library, such as one that returns task<>");
     coroutine.promise().state().stand_at(where);
-    ready_item* const current = detail::running_item();
+    ready_item* const current = this_thread.current;
     if (current == nullptr) [[unlikely]]
         return requeue_in_call(coroutine.address());
     return requeue(static_cast<frame&>(*current), coroutine.address());
@@ -276,8 +274,8 @@ private:
             frame& task = static_cast<frame&>(*each);
             if (task.cancels != frame::most_cancels) ++task.cancels;
             if (leftovers_) {
-                if (task.leftover != 0) return true;
-                task.leftover = 1;
+                if (task.leftover) return true;
+                task.leftover = true;
             }
             suspension* const hook = hook_of(task);
             if (hook == nullptr) {

@@ -150,7 +150,7 @@ public:
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
                       "a task can be awaited only in a coroutine of this library, such as one that returns task<>");
         if (child_ == nullptr) [[unlikely]]
-            detail::this_thread.running->misuse("co_await of an empty task: it was moved from or awaited before");
+            detail::misuse("co_await of an empty task: it was moved from or awaited before");
         static_cast<detail::frame&>(parent.promise().state()).enter(*child_, where);
         return detail::transfer(child_->handle());
     }

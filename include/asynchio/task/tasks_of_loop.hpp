@@ -117,7 +117,7 @@ template<class T>
 [[gnu::noinline]] void end_detached(task_state<T>& task) noexcept {
     event_loop& loop = static_cast<event_loop&>(*task.loop);
     loop.tasks().remove(task);
-    loop.exchange_current(nullptr); // destructors of arguments that ask for it find no task
+    this_thread.current = nullptr; // destructors of arguments that ask for it find no task
     const std::coroutine_handle<> coroutine = task.handle();
     task.extra.drop();
     task.~basic_outcome();
@@ -257,7 +257,7 @@ inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handle
 /// Runs a task's first step now, inside whatever runs; afterwards that is current again.
 inline void start_now(frame& task) noexcept {
     scheduler& loop = *task.loop;
-    if (ready_item* outer = loop.current()) static_cast<frame&>(*outer).set(flag_started);
+    if (ready_item* outer = this_thread.current) static_cast<frame&>(*outer).set(flag_started);
     task.set(flag_started);
     const stack_base base;
     const context_scope its_own(nullptr);

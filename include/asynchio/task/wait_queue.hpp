@@ -55,13 +55,15 @@ public:
 
     /// Before something is done that a task of another loop must not do while tasks wait here.
     /// @param what the thing that is waited for. @throws std::logic_error then.
-    void require_own_loop(const char* what) const;
+    void require_own_loop(const char* what) const { require_loop(this_thread.running, what); }
 
 private:
     waiter* next_to_wake() noexcept;
+    waiter* pass_over() noexcept;
     bool wake_next() noexcept;
     void wake_first() noexcept;
-    void enter(waiter& w);
+    void require_loop(const scheduler* own, const char* what) const;
+    void enter(waiter& w, const frame& root);
     void enter_again(waiter& w) noexcept;
     void leave(waiter& w) noexcept;
 
@@ -83,8 +85,9 @@ public:
     /// Parks the running task at the end of the line. @throws std::logic_error if tasks of another loop stand in it.
     template<class Promise>
     void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
-        queue_->enter(*this);
-        park(coroutine, where);
+        frame& root = running_root(coroutine);
+        queue_->enter(*this, root);
+        park(root, coroutine, where);
     }
     /// From enter() to leave(), while the queue lives. In a destructor: the task goes away with its loop.
     bool in_line() const noexcept { return next != nullptr; }
@@ -194,6 +197,11 @@ public:
     void give_on() noexcept { stage_ = stage::given_on; }
     /// Once entered.
     Waiter* operator->() noexcept { return &waiter_; }
+    /// As Waiter::leave(); what has left the line has nothing to do at its end. Only while it is entered.
+    void leave() {
+        waiter_.leave();
+        stage_ = stage::given_on;
+    }
 
 private:
     enum class stage : unsigned char { given_on, made, entered };
@@ -225,7 +233,7 @@ public:
                        std::source_location where = std::source_location::current()) {
         waiter_.enter(awaiting, where, *line_, what_);
     }
-    void await_resume() { waiter_->leave(); }
+    void await_resume() { waiter_.leave(); }
 
 private:
     wait_queue* line_;
@@ -237,9 +245,16 @@ inline wait_queue::~wait_queue() {
     while (waiter* w = line_.pop_front()) w->queue_ = nullptr;
 }
 
-[[gnu::noinline]] inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
-    while (next_ != nullptr && (next_->granted_ || !next_->parked())) next_ = line_.after(*next_);
+[[gnu::noinline]] inline wait_queue::waiter* wait_queue::pass_over() noexcept {
+    do
+        next_ = line_.after(*next_);
+    while (next_ != nullptr && (next_->granted_ || !next_->parked()));
     return next_;
+}
+
+/// Only while `next_` is not null.
+inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
+    return next_->granted_ || !next_->parked() ? pass_over() : next_;
 }
 
 [[gnu::noinline]] inline bool wait_queue::wake_next() noexcept {
@@ -258,16 +273,14 @@ inline wait_queue::~wait_queue() {
     if (line_.front() == next_to_wake()) wake_next();
 }
 
-inline void wait_queue::require_own_loop(const char* what) const {
-    if (line_.empty() || line_.front()->task()->loop == this_thread.running) [[likely]]
+inline void wait_queue::require_loop(const scheduler* own, const char* what) const {
+    if (line_.empty() || line_.front()->task()->loop == own) [[likely]]
         return;
     throw std::logic_error(std::string(what) + ": tasks of a different event loop wait for it");
 }
 
-inline void wait_queue::enter(waiter& w) {
-    if (this_thread.running == nullptr) [[unlikely]]
-        no_running_loop();
-    require_own_loop(w.what_);
+inline void wait_queue::enter(waiter& w, const frame& root) {
+    require_loop(root.loop, w.what_);
     line_.push_back(w);
     if (next_ == nullptr) next_ = &w;
     ++standing_;
@@ -280,7 +293,7 @@ inline void wait_queue::enter_again(waiter& w) noexcept {
     if (next_ == nullptr) next_ = &w;
 }
 
-inline void wait_queue::leave(waiter& w) noexcept {
+[[gnu::always_inline]] inline void wait_queue::leave(waiter& w) noexcept {
     if (!w.task()->has(flag_left)) --standing_;
     if (next_ == &w) next_ = line_.after(w);
     line_.remove(w);

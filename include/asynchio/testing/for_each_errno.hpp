@@ -64,7 +64,7 @@ class alarm final : public asynchio::detail::step_observer {
 public:
     explicit alarm(event_loop& loop) noexcept : loop_(loop) {}
     void ran() noexcept override {
-        if (loop_.current() != nullptr) loop_.outside().descriptors.notify_all();
+        if (asynchio::detail::this_thread.current != nullptr) loop_.outside().descriptors.notify_all();
     }
 
 private:
