@@ -227,7 +227,7 @@ inline void callback_handle::cancel() noexcept {
     callback_->discard();
     detail::timer* armed = callback_->armed_timer(); // else it stands in the ready queue, and is dropped there
     if (armed == nullptr) return;
-    loop->remove_timer(*armed);
+    loop->take_back(*armed);
     callback_->loop = nullptr;
     callback_->release();
 }

@@ -174,13 +174,15 @@ public:
         t.pending = true;
         schedule(t);
     }
-    void remove_timer(detail::timer& t) noexcept override {
+    /// Before its call has been made. Linear when it stands in the ready queue already.
+    void remove_timer(detail::timer& t) noexcept {
         if (t.armed())
             outside_.timers.remove(t);
         else if (t.pending)
             unschedule(t);
         t.pending = false;
     }
+    void take_back(detail::timer& t) noexcept override { remove_timer(t); }
     detail::nanoseconds_count now() const noexcept override { return outside_.now(); }
     std::size_t pending_timers() const noexcept { return outside_.timers.size(); }
     std::size_t watched_descriptors() const noexcept { return outside_.descriptors.size(); }

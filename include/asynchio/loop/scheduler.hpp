@@ -186,7 +186,7 @@ public:
     /// The loop's clock, in nanoseconds.
     virtual std::int64_t now() const noexcept = 0;
     /// Takes back a timer whose call has not been made. Linear when it stands in the ready queue already.
-    virtual void remove_timer(timer& t) noexcept = 0;
+    virtual void take_back(timer& t) noexcept = 0;
 
 protected:
     scheduler() = default;
