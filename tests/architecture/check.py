@@ -12,6 +12,7 @@
     rooms      each room header lists the public headers of its room, the umbrella all room headers; neither holds code
     cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
     unused     no class makes code in files that do not use it: a virtual function whose body comes later is declared inline
+    links      what a header declares is defined in it or in what it includes, so that a program with that header links
     mirror     every public header has a test: tests/<room>/<thing>.test.cpp, or a line `// covers:` in another test
     visibility every header with code gives it default visibility, so that linked libraries share the loop
     notes      no note about unfinished work, and no comment or pragma that silences a check
@@ -36,6 +37,8 @@ LOWER = {
 # The one edge between neighbours: name resolution blocks, so it runs on a worker thread.
 EXCEPTIONS = {("net", "thread/to_thread.hpp")}
 MOST_LINES = 400
+# Declared without the type that they return: a program that calls them and lacks the other header does not compile.
+DEFINED_ABOVE = {"run_until_complete", "create_future", "create_task_at", "task"}
 SLOW = {"chrono", "atomic", "memory", "functional", "string", "iostream"}
 # Assembled, so that this file passes its own rule.
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
@@ -227,6 +230,37 @@ def unused(t):
                 yield h.path, f"`{' '.join(declared.split())}` is not inline"
 
 
+def links(t):
+    # The layout of the code tells namespace scope by the first column.
+    defines_class = re.compile(r"^ *(?:class|struct)\s+(?:\[\[[^\n]*?\]\]\s*)?(\w+)[^;{}()]*\{", re.M)
+    head = r"^(?!inline constexpr|using|return|friend|extern|static_assert|template<|#)[\w\[][^\n(;{}=\"]*?"
+    member = re.compile(head + r"\b(\w+)(?:<[^\n<>]*>)?::(~?\w+)\(", re.M)
+    function = re.compile(head + r"[\s&*](?:detail::)?(\w+)\((?:[^(){};]|\([^(){};]*\))*\)([^{};]*)([{;])", re.M)
+    homes, free = {}, {}
+    for h in t.headers.values():
+        for name in defines_class.findall(h.code):
+            homes.setdefault(name, set()).add(h.name)
+        for name, _, end in function.findall(h.code):
+            if end == "{":
+                free.setdefault(name, set()).add(h.name)
+
+    reached = {}
+
+    def reach(name):
+        if name not in reached:
+            reached[name] = {name}.union(*(reach(target) for target in t.headers[name].own))
+        return reached[name]
+
+    for h in t.headers.values():
+        for owner, name in member.findall(h.code):
+            declared = homes.get(owner, set()) & reach(h.name)
+            if declared and name not in DEFINED_ABOVE and not any(h.name in reach(home) for home in declared):
+                yield h.path, f"defines {owner}::{name}, and {sorted(declared)[0]} declares it and does not include this"
+        for name, _, end in function.findall(h.code):
+            if end == ";" and not free.get(name, set()) & reach(h.name):
+                yield h.path, f"declares {name}, and does not include its definition"
+
+
 def mirror(t):
     tested = set()
     for path in (t.root / "tests").glob("*/*.test.cpp"):
@@ -262,7 +296,7 @@ def notes(t):
 
 
 RULES = {rule.__name__: rule for rule in (
-    edges, cycles, size, macros, prologue, rooms, cost, unused, mirror, visibility, notes
+    edges, cycles, size, macros, prologue, rooms, cost, unused, links, mirror, visibility, notes
 )}
 
 

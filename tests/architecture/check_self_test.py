@@ -181,6 +181,17 @@ class check_self_test(unittest.TestCase):
                  "    ~c() override = default;\n    void i() override { j(); }\n};\n")
         self.assertEqual(report({**sound_tree(), "include/asynchio/core/errors.hpp": PROLOGUE + sound}, "unused"), [])
 
+    def test_links(self):
+        errors, task = "include/asynchio/core/errors.hpp", "include/asynchio/task/task.hpp"
+        declared = PROLOGUE + "class c {\npublic:\n    inline int f();\n};\n"
+        for defined in ("inline int c::f() { return 1; }\n", "inline ns::d c::f() {\n}\n"):
+            self.expect("links", "defines c::f, and core/errors.hpp declares it", {errors: declared, task: defined})
+            self.assertEqual(report({**sound_tree(), errors: declared + defined}, "links"), [])
+        declared = PROLOGUE + "template<class T>\nT* f(const int& a,\n     int (*b)(int)) noexcept;\n"
+        defined = "template<class T>\nT* f(const int& a, int (*b)(int)) noexcept {\n    return g(a, b);\n}\n"
+        self.expect("links", "declares f, and does not include its definition", {errors: declared, task: defined})
+        self.assertEqual(report({**sound_tree(), errors: declared + defined}, "links"), [])
+
     def test_visibility(self):
         named = "namespace asynchio {}\n"
         push = "\n#pragma GCC visibility push(default)\n"

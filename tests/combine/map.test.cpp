@@ -526,3 +526,18 @@ TEST_CASE("map: what the cleanup of the source throws comes out of next(), befor
         CHECK(text_of(ended.error()) == "the cleanup failed");
     });
 }
+
+TEST_CASE("map_ordered: the range may have an operator new that nobody can call") {
+    struct on_no_heap : std::vector<int> {
+        using std::vector<int>::vector;
+        static void* operator new(std::size_t) = delete;
+        static void* operator new(std::size_t, void*) = delete;
+        static void operator delete(void*) = delete;
+    };
+    int sum = 0;
+    virtual_run([&sum]() -> aio::task<> {
+        auto results = aio::map_ordered(on_no_heap{1, 2, 3}, [](int n) -> aio::task<int> { co_return n; }, 2);
+        while (const auto each = co_await results.next()) sum += *each;
+    });
+    CHECK(sum == 6);
+}

@@ -59,6 +59,41 @@ aio::task<int> seven() {
     co_return 7;
 }
 
+aio::run_options with_sigint() {
+    aio::run_options options;
+    options.handle_sigint = true;
+    return options;
+}
+
+/// Runs a loop that Ctrl-C ends. @return 2 if that did.
+int run_interrupted() {
+    try {
+        aio::run(
+            []() -> aio::task<> {
+                std::raise(SIGINT);
+                for (int i = 0; i < 10'000; ++i) co_await aio::sleep(1ms);
+            },
+            with_sigint());
+    } catch (const aio::keyboard_interrupt&) {
+        return 2;
+    }
+    return 3;
+}
+
+/// Adds a handler where the loop of another thread, of this process, has one. @return 10 if that is refused.
+int handler_in_other_thread() {
+    int result = 11;
+    std::thread([&result] {
+        aio::event_loop other;
+        try {
+            other.add_signal_handler(SIGINT, [] {});
+        } catch (const std::logic_error&) {
+            result = 10;
+        }
+    }).join();
+    return result;
+}
+
 aio::run_options with(aio::poller_kind kind) {
     aio::run_options options;
     options.poller = kind;
@@ -174,6 +209,76 @@ TEST_CASE("fork_count: run works in a child that was forked inside of a task, an
         });
         CHECK(grandchild == 7);
     });
+}
+
+TEST_CASE("fork_count: Ctrl-C ends a run in a child, and is the parent's own in the parent", "[time]") {
+    const auto parent = []() -> aio::task<> {
+        co_await aio::sleep(1ms);
+        const int status = status_in_child([] { return run_interrupted() + run_interrupted(); });
+        CHECK(status == 4);
+        const int grandchild = status_in_child([] {
+            return aio::run(
+                []() -> aio::task<int> {
+                    co_await aio::sleep(1ms);
+                    co_return status_in_child(run_interrupted) + handler_in_other_thread();
+                },
+                with_sigint());
+        });
+        CHECK(grandchild == 12);
+        co_await aio::sleep(2ms);
+        std::raise(SIGINT);
+        for (int i = 0; i < 10'000; ++i) co_await aio::sleep(1ms);
+    };
+    CHECK_THROWS_AS(aio::run(parent, with_sigint()), aio::keyboard_interrupt);
+}
+
+TEST_CASE("fork_count: a handler that a child inherited is back when a run in the child has ended", "[time]") {
+    int interrupts = 0;
+    aio::run([&interrupts]() -> aio::task<> {
+        aio::event_loop& loop = aio::get_running_loop();
+        loop.add_signal_handler(SIGINT, [&interrupts] { ++interrupts; });
+        co_await aio::sleep(1ms);
+        const pid_t child = ::fork();
+        if (child != 0) {
+            const int status = status_of(child);
+            CHECK(status == 21);
+            std::raise(SIGINT);
+            for (int i = 0; i < 1'000 && interrupts == 0; ++i) co_await aio::sleep(1ms);
+            CHECK(interrupts == 1);
+            loop.remove_signal_handler(SIGINT);
+            co_return;
+        }
+        const int how = run_interrupted();
+        std::raise(SIGINT);
+        for (int i = 0; i < 1'000 && interrupts == 0; ++i) co_await aio::sleep(1ms);
+        ::_exit(10 * how + interrupts);
+    });
+}
+
+TEST_CASE("fork_count: a handler that a child inherited may end while a run of the child's has the signal", "[time]") {
+    const auto before = std::signal(SIGINT, [](int) { ::_exit(7); });
+    aio::run([]() -> aio::task<> {
+        aio::event_loop& inherited = aio::get_running_loop();
+        inherited.add_signal_handler(SIGINT, [] {});
+        co_await aio::sleep(1ms);
+        const int status = status_in_child([&inherited] {
+            try {
+                aio::run(
+                    [&inherited]() -> aio::task<> {
+                        if (!inherited.remove_signal_handler(SIGINT)) ::_exit(90);
+                        std::raise(SIGINT);
+                        for (int i = 0; i < 10'000; ++i) co_await aio::sleep(1ms);
+                    },
+                    with_sigint());
+            } catch (const aio::keyboard_interrupt&) {
+                std::raise(SIGINT); // which is the program's again
+            }
+            return 91;
+        });
+        CHECK(status == 7);
+        inherited.remove_signal_handler(SIGINT);
+    });
+    std::signal(SIGINT, before);
 }
 
 TEST_CASE("fork_count: in a child a loop's pool, and others, have threads of their own", "[time]") {

@@ -58,6 +58,18 @@ public:
     int value;
 };
 
+struct fragile_on_no_heap : fragile {
+    using fragile::fragile;
+    fragile_on_no_heap(fragile_on_no_heap&&) = default;
+    fragile_on_no_heap& operator=(fragile_on_no_heap&& other) noexcept {
+        value = other.value;
+        return *this;
+    }
+    static void* operator new(std::size_t) = delete;
+    static void* operator new(std::size_t, void*) = delete;
+    static void operator delete(void*) = delete;
+};
+
 template<class T>
 aio::task<> get_into(aio::threadsafe_queue<T>& queue, std::vector<T>& out) {
     out.push_back(co_await queue.get());
@@ -453,6 +465,37 @@ TEST_CASE("threadsafe_queue: an item is moved once when it comes out, and stays 
               });
               return got;
           }) == 1);
+    CHECK(fragile::alive == 0);
+}
+
+TEST_CASE("threadsafe_queue: an item whose move may throw may have an operator new that nobody can call") {
+    using queue_type = aio::threadsafe_queue<fragile_on_no_heap>;
+    fragile::alive = 0;
+    {
+        queue_type queue(1);
+        virtual_run([&queue]() -> aio::task<> {
+            co_await queue.put(fragile_on_no_heap(1));
+            const auto waits = aio::create_task([&queue]() -> aio::task<> { co_await queue.put(fragile_on_no_heap(2)); });
+            co_await aio::testing::run_until_idle();
+            fragile::fuse = 1;
+            const auto failed = co_await aio::nothrow(queue.get());
+            CHECK_THROWS_AS(failed.rethrow(), boom);
+            const auto first = co_await queue.get();
+            CHECK(first.value == 1);
+            co_await waits;
+            const std::optional<fragile_on_no_heap> second = co_await queue.next();
+            REQUIRE(second);
+            CHECK(second->value == 2);
+        });
+        CHECK(queue.try_put(fragile_on_no_heap(3)));
+        CHECK_FALSE(queue.blocking_put_for(fragile_on_no_heap(4), 0s));
+        CHECK(queue.try_get()->value == 3);
+        queue.blocking_put(fragile_on_no_heap(5));
+        CHECK(queue.blocking_get().value == 5);
+        CHECK(queue.blocking_put_for(fragile_on_no_heap(6), 0s));
+        CHECK(queue.blocking_get_for(0s)->value == 6);
+        CHECK(queue.try_put(fragile_on_no_heap(7)));
+    }
     CHECK(fragile::alive == 0);
 }
 

@@ -102,6 +102,15 @@ private:
     context_slot context_; // what the registering code saw
 };
 
+/// Before the call of `t` has been made. Linear when it stands in the ready queue already.
+inline void remove_timer(scheduler& loop, timer& t) noexcept {
+    if (t.armed())
+        loop.timers().remove(t);
+    else if (t.pending)
+        loop.unschedule(t);
+    t.pending = false;
+}
+
 /// One that waits for its time.
 class timed_callback : public callback, public timer {
 public:
@@ -196,7 +205,7 @@ public:
     /// Prevents the call, also when it is due in this very iteration. The callable and its arguments are
     /// destroyed at once, those of call_soon_threadsafe when the loop comes to them. Does nothing the second time, or
     /// after the call.
-    void cancel() noexcept; // event_loop.hpp
+    inline void cancel() noexcept;
     /// Whether cancel() was called.
     bool cancelled() const noexcept { return callback_ != nullptr && callback_->cancelled(); }
 
@@ -219,6 +228,18 @@ public:
         return a.callback_ == b.callback_;
     }
 };
+
+inline void callback_handle::cancel() noexcept {
+    if (callback_ == nullptr || !callback_->request_cancel() || callback_->posted) return; // posted: the loop drops it
+    detail::scheduler* const loop = callback_->loop;
+    if (loop == nullptr) return;
+    callback_->discard();
+    detail::timer* armed = callback_->armed_timer(); // else it stands in the ready queue, and is dropped there
+    if (armed == nullptr) return;
+    detail::remove_timer(*loop, *armed);
+    callback_->loop = nullptr;
+    callback_->release();
+}
 
 } // namespace asynchio
 

@@ -3,6 +3,8 @@
 
 // Time as the running loop sees it. Everything in the library asks this clock, so that a test can run in virtual time.
 
+#include <asynchio/loop/scheduler.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -24,7 +26,7 @@ struct clock {
     using time_point = std::chrono::time_point<clock, duration>;
     static constexpr bool is_steady = true;
 
-    static time_point now() noexcept; // event_loop.hpp
+    static inline time_point now() noexcept;
 };
 
 using time_point = clock::time_point;
@@ -73,6 +75,11 @@ constexpr nanoseconds_count later(nanoseconds_count base, nanoseconds_count d) n
 }
 
 } // namespace detail
+
+inline clock::time_point clock::now() noexcept {
+    const detail::scheduler* const loop = detail::this_thread.running;
+    return time_point(duration(loop != nullptr ? loop->now() : detail::steady_now()));
+}
 
 } // namespace asynchio
 

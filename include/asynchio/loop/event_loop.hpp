@@ -175,14 +175,8 @@ public:
         schedule(t);
     }
     /// Before its call has been made. Linear when it stands in the ready queue already.
-    void remove_timer(detail::timer& t) noexcept {
-        if (t.armed())
-            outside_.timers.remove(t);
-        else if (t.pending)
-            unschedule(t);
-        t.pending = false;
-    }
-    detail::nanoseconds_count now() const noexcept { return outside_.now(); }
+    void remove_timer(detail::timer& t) noexcept { detail::remove_timer(*this, t); }
+    detail::nanoseconds_count now() const noexcept override { return outside_.now(); }
     std::size_t pending_timers() const noexcept { return outside_.timers.size(); }
     std::size_t watched_descriptors() const noexcept { return outside_.descriptors.size(); }
     /// Jobs of other threads that will come back: virtual time stands still meanwhile.
@@ -207,8 +201,6 @@ public:
     bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
     /// Tells `o` after every step and call; null ends that.
     void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
-    /// Not done, in order of creation.
-    detail::intrusive_list<detail::frame>& tasks() noexcept { return tasks_; }
     /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
     detail::intrusive_list<detail::completion>& kept() noexcept { return kept_; }
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
@@ -272,7 +264,6 @@ private:
     bool running_ = false;
     bool debug_ = false;
     detail::selector outside_;
-    detail::intrusive_list<detail::frame> tasks_;
     detail::intrusive_list<detail::completion> kept_;
     std::uint32_t task_id_ = 0;
     detail::shuffled_order order_;
@@ -290,25 +281,9 @@ inline event_loop& get_running_loop() {
     return static_cast<event_loop&>(*detail::this_thread.running);
 }
 
-inline clock::time_point clock::now() noexcept {
-    const auto* loop = static_cast<const event_loop*>(detail::this_thread.running);
-    return time_point(duration(loop != nullptr ? loop->now() : detail::steady_now()));
-}
-
-inline void callback_handle::cancel() noexcept {
-    if (callback_ == nullptr || !callback_->request_cancel() || callback_->posted) return; // posted: the loop drops it
-    detail::scheduler* loop = callback_->loop;
-    if (loop == nullptr) return;
-    callback_->discard();
-    detail::timer* armed = callback_->armed_timer(); // else it stands in the ready queue, and is dropped there
-    if (armed == nullptr) return;
-    static_cast<event_loop*>(loop)->remove_timer(*armed);
-    callback_->loop = nullptr;
-    callback_->release();
-}
-
 inline event_loop::event_loop(run_options o)
-    : debug_(o.debug.value_or(detail::debug_from_environment())), outside_(o), order_(o.order_seed) {}
+    : scheduler(outside_.timers), debug_(o.debug.value_or(detail::debug_from_environment())), outside_(o),
+      order_(o.order_seed) {}
 
 inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
     loop.require_usable("run");

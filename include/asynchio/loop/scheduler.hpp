@@ -6,10 +6,12 @@
 // only declares tasks stays cheap.
 
 #include <asynchio/core/exchange.hpp>
+#include <asynchio/loop/intrusive_list.hpp>
 #include <asynchio/loop/ready_queue.hpp>
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <source_location>
 #include <utility>
 
@@ -23,7 +25,9 @@ namespace asynchio::detail {
 
 class scheduler;
 class context_word;
+class completion;
 struct frame;
+class timer_queue;
 
 /// What one thread knows about the coroutines it runs.
 struct thread_state {
@@ -39,9 +43,6 @@ struct thread_state {
 };
 
 inline constinit thread_local thread_state this_thread{};
-
-/// @throws std::logic_error that says that no loop runs on this thread.
-[[noreturn]] void no_running_loop(); // loop_ref.hpp
 
 /// How far the stack may grow before a transfer goes through the driver, where there is that much: see stack_room.
 /// Symmetric transfer is a tail call only where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every
@@ -76,11 +77,15 @@ private:
     char* before_;
 };
 
-/// What the room that makes tasks tells the loop of them.
+/// What the room that makes tasks tells the loop of them; and what a header that knows a task only, and not the loop,
+/// has it do. So code that uses that header alone links.
 struct task_hooks {
     void (*destroy)(event_loop& loop) noexcept;                // those that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
     void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // the step it is about to make
+    void (*end)(frame& task, ready_item::function dispose) noexcept; // the task has come to its end
+    ready_item::function end_unstarted;                              // completes one that was cancelled before its first step
+    void (*release)(completion& c) noexcept;                         // gives up one count of a task or future
 };
 
 /// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.
@@ -120,6 +125,10 @@ public:
     }
     /// Set by whoever makes tasks.
     void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
+    /// Only where there is a task or future.
+    const task_hooks& hooks() const noexcept { return *hooks_; }
+    /// Not done, in order of creation.
+    intrusive_list<frame>& tasks() noexcept { return tasks_; }
 
     /// Called by a root at its end: the driver completes it when the coroutine has come to rest.
     void finished(ready_item& root) noexcept { finished_ = &root; }
@@ -176,9 +185,12 @@ public:
     virtual void callback_failed() noexcept = 0;
     /// A task goes away that nobody awaited.
     virtual void never_awaited(const std::source_location& function) noexcept = 0;
+    /// The loop's clock, in nanoseconds.
+    virtual std::int64_t now() const noexcept = 0;
+    timer_queue& timers() const noexcept { return *timers_; }
 
 protected:
-    scheduler() = default;
+    explicit scheduler(timer_queue& timers) noexcept : timers_(&timers) {}
     ~scheduler() = default;
 
     static constexpr std::size_t most_described = 512;
@@ -203,7 +215,9 @@ protected:
     ready_queue batch_;
     const interrupted_step* interrupted_ = nullptr; // the innermost
     ready_item* finished_ = nullptr;
+    timer_queue* const timers_;
     const task_hooks* hooks_ = nullptr;
+    intrusive_list<frame> tasks_;
     char* description_ = nullptr; // where debug mode wants to know what runs
     bool closing_ = false;
 

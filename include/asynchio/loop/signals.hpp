@@ -3,6 +3,8 @@
 
 // Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that asked for it.
 
+#include <asynchio/core/owner.hpp>
+#include <asynchio/loop/fork_count.hpp>
 #include <asynchio/loop/mailbox.hpp>
 
 #include <atomic>
@@ -17,7 +19,8 @@
 namespace asynchio::detail {
 
 /// The process-wide table of who handles which signal. One loop per signal; several deliveries before that loop runs
-/// may count as one.
+/// may count as one. In a child process a loop of its own takes a signal over from one that was inherited, which gets it
+/// back afterwards.
 class signal_table {
 public:
     static constexpr int end = 65;   // behind the last number
@@ -34,16 +37,22 @@ public:
         if (number < 1 || number >= end)
             throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
         entry& each = table[number];
-        int owner = nobody;
-        const bool is_new = each.descriptor.compare_exchange_strong(owner, box.write_descriptor());
-        if (!is_new && owner != box.write_descriptor())
-            throw std::logic_error("add_signal_handler: signal " + std::to_string(number) +
-                                   " is handled by another loop");
-        const int error = change(number, which, is_new ? &each.before : nullptr);
-        if (error == 0) return;
-        if (is_new) each.descriptor = nobody;
-        throw std::system_error(error, std::generic_category(),
-                                "add_signal_handler: signal " + std::to_string(number));
+        if (each.descriptor == nobody) each.process = fork_count;
+        owner<inherited> outer;
+        int holder = nobody;
+        const bool is_new = each.descriptor.compare_exchange_strong(holder, box.write_descriptor());
+        const bool shares = !is_new && holder == box.write_descriptor();
+        if (!is_new && !shares) outer = take_over(each, holder, number, box);
+        const int error = change(number, which, shares ? nullptr : &each.before);
+        if (error != 0) {
+            if (outer)
+                each.give_back(*outer);
+            else if (is_new)
+                each.descriptor = nobody;
+            throw std::system_error(error, std::generic_category(),
+                                    "add_signal_handler: signal " + std::to_string(number));
+        }
+        if (outer) each.outer = outer.release();
     }
 
     /// Changes which arrivals of a number that was taken over are told. @return errno or 0.
@@ -61,27 +70,80 @@ public:
         return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
     }
 
-    /// Restores what was there before the first install.
-    static void remove(int number) noexcept {
+    /// Restores what was there before the first install of the loop that `descriptor` is the mailbox of.
+    static void remove(int number, int descriptor) noexcept {
         entry& each = table[number];
+        if (each.descriptor != descriptor) return each.forget(descriptor);
+        const owner<inherited> outer(each.outer);
         ::sigaction(number, &each.before, nullptr);
+        each.outer = nullptr;
         each.descriptor = nobody;
         while (handlers_running.load() != 0) {} // on another thread, a few instructions
         each.pending = false;
+        if (outer) each.give_back(*outer);
     }
 
-    /// Whether `number`, which was taken over, arrived since the last question.
-    static bool take(int number) noexcept {
-        std::atomic<bool>& pending = table[number].pending;
-        return pending.load(std::memory_order_relaxed) && pending.exchange(false);
+    /// Whether `number`, which the loop behind `descriptor` took over, arrived since the last question.
+    static bool take(int number, int descriptor) noexcept {
+        entry& each = table[number];
+        return each.pending.load(std::memory_order_relaxed) && each.descriptor == descriptor &&
+               each.pending.exchange(false);
     }
 
 private:
+    /// What a loop of a parent process had, while one of this process has the signal.
+    struct inherited {
+        int descriptor;
+        unsigned process;
+        bool pending;
+        struct sigaction before;
+        inherited* outer;
+    };
+
     struct entry {
         std::atomic<int> descriptor;
         std::atomic<bool> pending;
+        std::atomic<unsigned> process; // the fork_count when the signal was taken over
         struct sigaction before;
+        inherited* outer;
+
+        void give_back(const inherited& to) noexcept {
+            before = to.before;
+            outer = to.outer;
+            process = to.process;
+            pending = to.pending;
+            descriptor = to.descriptor;
+        }
+        /// An inherited loop ends meanwhile, and gets nothing back.
+        void forget(int loop) noexcept {
+            struct sigaction* above = &before;
+            for (inherited** place = &outer; *place != nullptr; place = &(*place)->outer) {
+                if ((*place)->descriptor == loop) {
+                    const owner<inherited> gone(*place);
+                    *above = gone->before;
+                    *place = gone->outer;
+                    return;
+                }
+                above = &(*place)->before;
+            }
+        }
     };
+
+    /// @throws std::logic_error unless what has the signal is a loop that a parent process left here.
+    static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
+        owner<inherited> outer = make_owner<inherited>();
+        unsigned process = each.process;
+        if (process == fork_count || !each.process.compare_exchange_strong(process, fork_count))
+            throw std::logic_error("add_signal_handler: signal " + std::to_string(number) +
+                                   " is handled by another loop");
+        outer->descriptor = holder;
+        outer->process = process;
+        outer->before = each.before;
+        outer->outer = each.outer;
+        outer->pending = each.pending.exchange(false);
+        each.descriptor = box.write_descriptor();
+        return outer;
+    }
 
     static void on_signal(int number) {
         const int error = errno;

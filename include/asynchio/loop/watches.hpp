@@ -106,6 +106,7 @@ public:
         using mode = signal_table::mode;
         const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
         signal_table::install(number, box, is_last_resort ? mode::first : mode::every);
+        mailbox_ = box.write_descriptor();
         if (!has(number)) ++handled_;
         calls_.set(static_cast<std::size_t>(number), std::move(call));
         place& its = places_[number];
@@ -120,7 +121,7 @@ public:
         if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
         calls_.set(static_cast<std::size_t>(number), {});
-        if (!is_heard(number)) signal_table::remove(number);
+        if (!is_heard(number)) signal_table::remove(number, mailbox_);
         return true;
     }
 
@@ -132,6 +133,7 @@ public:
     /// @throws as signal_table::install.
     void listen(signal_listener& who, const mailbox& box) {
         signal_table::install(who.number, box, signal_table::mode::every);
+        mailbox_ = box.write_descriptor();
         listeners_.push_back(who);
         ++places_[who.number].listeners;
         ++handled_;
@@ -143,14 +145,14 @@ public:
         --handled_;
         if (is_heard(who.number)) return;
         if (!has(who.number))
-            signal_table::remove(who.number);
+            signal_table::remove(who.number, mailbox_);
         else if (const place& left = places_[who.number]; left.once)
             signal_table::change(who.number, left.used ? signal_table::mode::none : signal_table::mode::first);
     }
 
     void take() noexcept {
         for (int number = 1; number < signal_table::end; ++number)
-            if ((has(number) || is_heard(number)) && signal_table::take(number)) arrived(number);
+            if ((has(number) || is_heard(number)) && signal_table::take(number, mailbox_)) arrived(number);
     }
 
     bool empty() const noexcept { return handled_ == 0; }
@@ -181,6 +183,7 @@ private:
 
     owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
     place places_[signal_table::end] = {};
+    int mailbox_ = signal_table::nobody; // the number of its descriptor
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
     std::uint64_t set_ = 0; // how many were ever set

@@ -19,7 +19,15 @@
 namespace asynchio::detail {
 
 /// What few tasks have, apart from the frame so that it stays small.
-struct task_extra;
+struct task_extra; // suspension.hpp: texts are dear to read
+struct task_extra_base {
+    task_extra_base() noexcept = default;
+    task_extra_base(const task_extra_base&) = delete;
+    task_extra_base& operator=(const task_extra_base&) = delete;
+    virtual ~task_extra_base() = default;
+
+    context_slot context;
+};
 
 /// Where a task keeps its context, and its task_extra if it has one, which holds the context then. One word, and
 /// trivial; whoever frees the task calls drop().
@@ -28,11 +36,22 @@ public:
     task_extra_ptr() noexcept = default;
 
     bool operator==(std::nullptr_t) const noexcept { return get() == nullptr; }
-    task_extra* operator->() const noexcept { return get(); }
+    template<class Extra = task_extra> // a template, so that the type need not be known here
+    Extra* operator->() const noexcept {
+        return static_cast<Extra*>(get());
+    }
     /// Takes `made` over, which gets the context; null is ignored. Only once.
-    task_extra_ptr& operator=(task_extra* made) noexcept;
+    task_extra_ptr& operator=(task_extra_base* made) noexcept {
+        if (made == nullptr) return *this;
+        static_cast<context_word&>(made->context) = static_cast<context_word&>(*this);
+        bits_ = reinterpret_cast<std::uintptr_t>(made);
+        return *this;
+    }
     /// The task's context.
-    context_word& context() noexcept;
+    context_word& context() noexcept {
+        task_extra_base* extra = get();
+        return extra != nullptr ? static_cast<context_word&>(extra->context) : *this;
+    }
     /// Frees all.
     void drop() noexcept {
         if (!empty()) [[unlikely]]
@@ -40,10 +59,15 @@ public:
     }
 
 private:
-    task_extra* get() const noexcept {
-        return (bits_ & tags) == 0 ? reinterpret_cast<task_extra*>(bits_) : nullptr;
+    task_extra_base* get() const noexcept {
+        return (bits_ & tags) == 0 ? reinterpret_cast<task_extra_base*>(bits_) : nullptr;
     }
-    void drop_slowly() noexcept;
+    [[gnu::noinline]] void drop_slowly() noexcept {
+        task_extra_base* extra = get();
+        if (extra == nullptr) context_word::drop();
+        delete extra;
+        bits_ = 0;
+    }
 };
 
 class completion;

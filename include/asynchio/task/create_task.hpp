@@ -67,7 +67,7 @@ template<class T>
     } unless_made{given};
     loop.require_usable("create_task");
     if (given == nullptr) throw std::logic_error("create_task: the task is empty: it was moved from or awaited before");
-    task_extra* extra = name.empty() ? nullptr : new task_extra{shared_text(name), {}};
+    task_extra* extra = name.empty() ? nullptr : new task_extra(shared_text(name));
     task_state<T>& state = *detail::exchange(unless_made.coroutine, nullptr);
     detail::become_task(state, loop, 1, created);
     if (chosen != nullptr)

@@ -14,8 +14,6 @@
 
 namespace asynchio::detail {
 
-void release(completion& c) noexcept;
-
 /// Owns itself: ends after the call, when it is removed, or with the completion.
 class done_callback : public watcher, public ready_item {
 public:
@@ -56,17 +54,18 @@ private:
     static void run(ready_item& item) noexcept {
         auto& self = static_cast<done_callback&>(item);
         completion& source = *self.source_;
-        if (!source.loop->closing()) {
+        scheduler& loop = *source.loop;
+        if (!loop.closing()) {
             const context_scope inside(&self.context_);
             try {
                 self.call(source);
             } catch (...) {
-                source.loop->callback_failed();
+                loop.callback_failed();
             }
-            source.loop->after_call();
+            loop.after_call();
         }
         delete &self;
-        release(source);
+        loop.hooks().release(source);
     }
 
     static inline thread_local std::uint64_t last_id = 0;

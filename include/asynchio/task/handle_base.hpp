@@ -128,28 +128,6 @@ private:
 
 namespace detail {
 
-/// The state of a future without its result; future.hpp.
-class future_base : public completion {
-public:
-    explicit future_base(event_loop& owner) noexcept {
-        begin(owner, 1);
-        set(flag_future);
-        keep(*this);
-        owner.set_task_hooks(hooks_of_tasks);
-    }
-    future_base(const future_base&) = delete;
-    future_base& operator=(const future_base&) = delete;
-    virtual ~future_base() = default;
-};
-
-inline void dispose_future(completion& c) noexcept { delete static_cast<future_base*>(&c); }
-
-inline bool cancel_future(completion& future, const shared_text& message) noexcept {
-    future.fail(std::make_exception_ptr(cancelled_error(message)), outcome_state::cancelled);
-    future.complete();
-    return true;
-}
-
 /// @throws std::invalid_argument if `what` would never tell a task of the running loop that it is done.
 inline void require_own_loop(const completion& what, const char* who) {
     if (!what.done() && what.loop != this_thread.running)

@@ -10,6 +10,7 @@
 #include <asynchio/task/running_root.hpp>
 
 #include <coroutine>
+#include <exception>
 #include <source_location>
 #include <utility>
 
@@ -26,30 +27,12 @@ enum class cancel_reply : unsigned char {
 
 namespace detail {
 
-struct task_extra {
+struct task_extra final : task_extra_base {
+    explicit task_extra(shared_text given = {}) noexcept : name(std::move(given)) {}
+
     shared_text name;
     shared_text message; // of the first cancellation that is not delivered yet
-    context_slot context = {};
 };
-
-inline task_extra_ptr& task_extra_ptr::operator=(task_extra* made) noexcept {
-    if (made == nullptr) return *this;
-    static_cast<context_word&>(made->context) = static_cast<context_word&>(*this);
-    bits_ = reinterpret_cast<std::uintptr_t>(made);
-    return *this;
-}
-
-inline context_word& task_extra_ptr::context() noexcept {
-    task_extra* extra = get();
-    return extra != nullptr ? static_cast<context_word&>(extra->context) : *this;
-}
-
-[[gnu::noinline]] inline void task_extra_ptr::drop_slowly() noexcept {
-    task_extra* extra = get();
-    if (extra == nullptr) context_word::drop();
-    delete extra;
-    bits_ = 0;
-}
 
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
 [[noreturn, gnu::noinline]] inline void throw_cancelled(frame& task) {
@@ -206,9 +189,11 @@ inline void keep_message(frame& task, const shared_text& message, bool replace) 
     if (task.extra != nullptr && (replace || task.extra->message.view().empty())) task.extra->message = message;
 }
 
-/// Completes a task that was cancelled before its first step, without entering its body.
-void end_unstarted(ready_item& item) noexcept;
-bool cancel_future(completion& future, const shared_text& message) noexcept;
+inline bool cancel_future(completion& future, const shared_text& message) noexcept {
+    future.fail(std::make_exception_ptr(cancelled_error(message)), outcome_state::cancelled);
+    future.complete();
+    return true;
+}
 
 /// A wait that passes a request to cancel on to several others, one after the other. The walk through them keeps its
 /// place in here, so that no depth of them recurses or allocates.
@@ -342,7 +327,7 @@ private:
         task.set(flag_must_cancel);
         if (!task.has(flag_started) && !is_current(task)) {
             task.what = ready_item::kind::call;
-            task.run = &end_unstarted;
+            task.run = task.loop->hooks().end_unstarted;
         }
     }
 

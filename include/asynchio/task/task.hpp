@@ -7,6 +7,7 @@
 #include <asynchio/task/frame.hpp>
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <source_location>
 #include <type_traits>
@@ -24,8 +25,56 @@ namespace detail {
 template<class T>
 using task_state = basic_outcome<T, frame>;
 
+/// Frees the block of a task whose coroutine is gone; `void` will do for every result that is not there.
 template<class T>
-void finish_task(ready_item& item) noexcept;
+void dispose_task(ready_item& item) noexcept {
+    auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
+    void* block = self.handle().address();
+    const std::size_t size = self.block_size;
+    self.~basic_outcome();
+    frame_pool::deallocate(block, size);
+}
+
+/// Ends a task that nobody holds, watches or owns, and that has not failed: frees everything at once.
+template<class T>
+[[gnu::noinline]] void end_detached(task_state<T>& task) noexcept {
+    scheduler& loop = *task.loop;
+    loop.tasks().remove(task);
+    this_thread.current = nullptr; // destructors of arguments that ask for it find no task
+    const std::coroutine_handle<> coroutine = task.handle();
+    task.extra.drop();
+    task.~basic_outcome();
+    coroutine.destroy();
+}
+
+/// Ends a task that only its owner holds, who will free it with free_gathered. The coroutine rests until then, since its
+/// arguments, at their end, do nothing.
+inline void end_gathered(frame& task) noexcept {
+    task.loop->tasks().remove(task);
+    task.flags |= flag_done | flag_resting;
+    task.references = 1;
+    task.owner->child_done(task);
+}
+
+/// Ends any other task.
+template<class T>
+[[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
+    if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
+        task.set_error(nullptr, true);
+    task.loop->hooks().end(task, &dispose_task<T>);
+}
+
+template<class T>
+void finish_task(ready_item& item) noexcept {
+    auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
+    if (task.has_value() && task.watchers.empty()) [[likely]] {
+        constexpr unsigned gathered = flag_gathered | flag_plain;
+        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2)
+            return detail::end_gathered(task);
+        if ((task.flags & (flag_owned | flag_must_cancel)) == 0 && task.references == 1) return end_detached(task);
+    }
+    finish_task_slowly(task);
+}
 
 /// Whatever `co_return` needs of a promise with a result; void is the other one.
 template<class T, class Promise>

@@ -52,7 +52,14 @@ inline void report(completion& source, const char* message, const std::exception
     }
 }
 
-void dispose_future(completion& c) noexcept;
+/// The state of a future without its result; future.hpp.
+class future_base : public completion {
+public:
+    inline explicit future_base(event_loop& owner) noexcept;
+    future_base(const future_base&) = delete;
+    future_base& operator=(const future_base&) = delete;
+    virtual ~future_base() = default;
+};
 
 /// The last count is gone: frees the result, and reports an exception that nobody looked at.
 [[gnu::noinline]] inline void release_last(completion& c) noexcept {
@@ -67,7 +74,7 @@ void dispose_future(completion& c) noexcept;
     drop_callbacks(c);
     c.extra.drop();
     if (c.has(flag_future))
-        dispose_future(c);
+        delete static_cast<future_base*>(&c);
     else
         static_cast<frame&>(c).run(static_cast<frame&>(c));
 }
@@ -81,16 +88,6 @@ inline void release(completion& c) noexcept {
 inline void keep(completion& c) noexcept {
     static_cast<event_loop&>(*c.loop).kept().push_back(c);
     c.set(flag_kept);
-}
-
-/// Frees the block of a task whose coroutine is gone; `void` will do for every result that is not there.
-template<class T>
-void dispose_task(ready_item& item) noexcept {
-    auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
-    void* block = self.handle().address();
-    const std::size_t size = self.block_size;
-    self.~basic_outcome();
-    frame_pool::deallocate(block, size);
 }
 
 /// The task has come to its end: frees the coroutine and tells everybody who waits.
@@ -112,25 +109,12 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     release(task);
 }
 
-/// The same for a task that nobody holds, watches or owns, and that has not failed: frees everything at once.
-template<class T>
-[[gnu::noinline]] void end_detached(task_state<T>& task) noexcept {
-    event_loop& loop = static_cast<event_loop&>(*task.loop);
-    loop.tasks().remove(task);
-    this_thread.current = nullptr; // destructors of arguments that ask for it find no task
-    const std::coroutine_handle<> coroutine = task.handle();
-    task.extra.drop();
-    task.~basic_outcome();
-    coroutine.destroy();
-}
-
-/// The same for a task that only its owner holds, who will free it with free_gathered. The coroutine rests until then,
-/// since its arguments, at their end, do nothing.
-inline void end_gathered(frame& task) noexcept {
-    static_cast<event_loop&>(*task.loop).tasks().remove(task);
-    task.flags |= flag_done | flag_resting;
-    task.references = 1;
-    task.owner->child_done(task);
+/// The end of a task that finish_task has no shorter way for.
+inline void end_any_task(frame& task, ready_item::function dispose) noexcept {
+    if (task.outcome_base::cancelled()) // it cancelled itself and returned
+        task.fail(std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())),
+                  outcome_state::cancelled);
+    end_task(task, dispose);
 }
 
 /// The owner has what it wants of a gathered task that has not ended, or that others hold.
@@ -149,26 +133,6 @@ template<class T>
     task.extra.drop();
     task.~basic_outcome();
     coroutine.destroy();
-}
-
-template<class T>
-[[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
-    if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
-        task.set_error(
-            std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())), true);
-    detail::end_task(task, &dispose_task<T>);
-}
-
-template<class T>
-void finish_task(ready_item& item) noexcept {
-    auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
-    if (task.has_value() && task.watchers.empty()) [[likely]] {
-        constexpr unsigned gathered = flag_gathered | flag_plain;
-        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2)
-            return detail::end_gathered(task);
-        if ((task.flags & (flag_owned | flag_must_cancel)) == 0 && task.references == 1) return end_detached(task);
-    }
-    finish_task_slowly(task);
 }
 
 inline void end_unstarted(ready_item& item) noexcept {
@@ -242,7 +206,15 @@ inline void describe_step(ready_item& item, char* into, std::size_t size) noexce
                   static_cast<unsigned>(from.line()));
 }
 
-inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step};
+inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step,
+                                           &end_any_task,  &end_unstarted,   &release};
+
+inline future_base::future_base(event_loop& owner) noexcept {
+    begin(owner, 1);
+    set(flag_future);
+    keep(*this);
+    owner.set_task_hooks(hooks_of_tasks);
+}
 
 /// Makes a coroutine that has not started a task of `loop`, which holds one count and the caller `handles`; its context
 /// is empty.
