@@ -11,6 +11,11 @@
 
 namespace asynchio::detail {
 
+/// Tells the exception handler of a task that failed when its run had ended.
+inline void report_leftover(completion& task, const std::exception_ptr& error) noexcept {
+    detail::report(task, "unhandled exception during asyncio.run() shutdown", error);
+}
+
 /// Asks all tasks of a loop to end, in order of creation, and holds them until it is destroyed. A task that several others
 /// wait for passes the request on once. Allocates nothing, so that the end of a run needs no memory.
 class leftovers {
@@ -54,7 +59,7 @@ public:
         while (completion* const each = failed.pop_front()) {
             keep(*each);
             each->set(flag_retrieved);
-            detail::report(*each, "unhandled exception during asyncio.run() shutdown", each->error());
+            report_leftover(*each, each->error());
             release(*each);
         }
     }

@@ -6,6 +6,7 @@
 #include <asynchio/core/closure_check.hpp>
 #include <asynchio/core/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/leftovers.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 
 #include <exception>
@@ -33,11 +34,13 @@ public:
     concurrent_state<T>& state() const noexcept { return *state_; }
 
     /// The task is done. What it ended with is the future's alone when a thread hears of it: an exception's own count is
-    /// no ordering that a race detector sees, so this thread shall not be the one that ends it.
+    /// no ordering that a race detector sees, so this thread shall not be the one that ends it. That is why the exception
+    /// handler hears of a leftover task now, and not with the others when all have ended.
     void operator()(const task_handle<T>& handle) {
         completion& task = *handle.completion();
         const bool cancelled = task.outcome_base::cancelled();
         std::exception_ptr error = take_error(task);
+        if (error && !cancelled && static_cast<frame&>(task).leftover) report_leftover(task, error);
         settle([&](outcome<T>& result) {
             if (!error) {
                 try {

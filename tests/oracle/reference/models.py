@@ -249,13 +249,16 @@ async def to_thread(function):
 
 
 def run_coroutine_threadsafe(coroutine, loop):
-    """asyncio's, but what its thread has cancelled before the loop heard of it never begins."""
+    """asyncio's, but what its thread has cancelled before the loop heard of it never begins, and the exception handler
+    hears of one that is left at the end when it fails."""
     future = concurrent.futures.Future()
 
     def begin():
         if future.cancelled():
             return coroutine.close()
-        return futures._chain_future(asyncio.ensure_future(coroutine, loop=loop), future)
+        task = asyncio.ensure_future(coroutine, loop=loop)
+        task.add_done_callback(loop.report_leftover)
+        return futures._chain_future(task, future)
 
     loop.call_soon_threadsafe(begin)
     return future

@@ -108,15 +108,14 @@ def _cancel_left(w):
     left = w.loop.left()
     if not left:
         return
+    w.loop.leftover = set(left)
     for each in left:
         each.cancel()
     _finish(w, asyncio.gather(*left, return_exceptions=True))
     if w.hung:
         return
     for each in left:
-        if not each.cancelled() and each.exception() is not None:
-            message = "unhandled exception during asyncio.run() shutdown"
-            w.loop.call_exception_handler({"message": message, "exception": each.exception(), "task": each})
+        w.loop.report_leftover(each)
 
 
 def _close_generators(w):

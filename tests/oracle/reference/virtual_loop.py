@@ -66,6 +66,7 @@ class virtual_loop(base_events.BaseEventLoop):
         self.arrival = threading.Event()
         self.owed = 0
         self.pool = None
+        self.leftover = set()
         self.closing = []  # tasks that close generators that were dropped
         self._clock_resolution = 1e-6
         self._selector = _selector(self)
@@ -111,6 +112,13 @@ class virtual_loop(base_events.BaseEventLoop):
         """Tasks that are not done, in order of creation."""
         tasks = [each for each in asyncio.all_tasks(self) if each.get_name() != INTERNAL]
         return sorted(tasks, key=lambda task: self.births[task.get_name()])
+
+    def report_leftover(self, task):
+        """Once, if it failed after it was left at the end of a run."""
+        if task in self.leftover and not task.cancelled() and task.exception() is not None:
+            self.leftover.remove(task)
+            message = "unhandled exception during asyncio.run() shutdown"
+            self.call_exception_handler({"message": message, "exception": task.exception(), "task": task})
 
     def worker(self):
         """The one thread of to_thread."""
