@@ -56,16 +56,6 @@ private:
     event_loop* loop_ = nullptr;
 };
 
-namespace detail {
-
-/// @throws std::logic_error that says that no loop runs on this thread.
-[[noreturn, gnu::noinline, gnu::cold]] inline void no_running_loop() {
-    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
-                           "was linked with -rdynamic)");
-}
-
-} // namespace detail
-
 } // namespace asynchio
 
 #pragma GCC visibility pop

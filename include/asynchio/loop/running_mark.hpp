@@ -8,6 +8,8 @@
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/loop/stack_room.hpp>
 
+#include <stdexcept>
+
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
@@ -39,6 +41,12 @@ private:
     stack_base base_{stack_room()};
     context_scope outside_{nullptr}; // tasks and calls bring their own
 };
+
+/// @throws std::logic_error that says that no loop runs on this thread.
+[[noreturn, gnu::noinline, gnu::cold]] inline void no_running_loop() {
+    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
+                           "was linked with -rdynamic)");
+}
 
 } // namespace asynchio::detail
 

@@ -3,6 +3,7 @@
 
 // Which task, or branch of one, runs on this thread.
 
+#include <asynchio/loop/running_mark.hpp>
 #include <asynchio/loop/scheduler.hpp>
 #include <asynchio/task/frame.hpp>
 

@@ -47,9 +47,9 @@ public:
         while (concurrent_callback* each = callbacks_.pop_front()) delete each;
     }
 
-    /// Any thread; calls the callbacks. @return false if it was done already.
-    template<class Set>
-    bool settle(Set set) noexcept {
+    /// Any thread; calls `first`, then the callbacks. @return false if it was done already.
+    template<class Set, class First>
+    bool settle(Set set, First first) noexcept {
         intrusive_list<concurrent_callback> callbacks;
         {
             const std::unique_lock lock(mutex_);
@@ -59,6 +59,7 @@ public:
             callbacks.append(callbacks_);
             changed_.notify_all();
         }
+        first();
         while (concurrent_callback* each = callbacks.pop_front()) {
             try {
                 each->call();
@@ -69,6 +70,10 @@ public:
             let_go();
         }
         return true;
+    }
+    template<class Set>
+    bool settle(Set set) noexcept {
+        return settle(set, [] {});
     }
 
     /// A future, or a callback that is to be given one, refers to it.
@@ -88,11 +93,12 @@ public:
 
     /// Any thread: cancels it, and has the loop cancel the task. Takes no memory. @return false if it was done already.
     bool cancel() noexcept {
-        if (!settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); }))
-            return false;
-        counted_ptr<concurrent_state> on_its_way = this->share();
-        if (loop.post(*this)) static_cast<void>(on_its_way.release()); // else the loop is closed, and the task with it
-        return true;
+        return settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); },
+                      [this] {
+                          counted_ptr<concurrent_state> on_its_way = this->share();
+                          if (loop.post(*this)) // else the loop is closed, and the task with it
+                              static_cast<void>(on_its_way.release());
+                      });
     }
 
     bool done() const noexcept {
