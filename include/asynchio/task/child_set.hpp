@@ -54,14 +54,14 @@ protected:
     /// or shield is set in it; a task takes its turn.
     void go_on() noexcept {
         if (!task()->has(flag_branch) || task()->awaited_frame() != nullptr) return wake();
-        task()->settled = true;
+        task()->mark(mark_settled);
         run_now();
     }
 
     /// Whether what follows from the end of `child` is decided an iteration later. The last step of a branch that waited
     /// for an operation is that iteration already.
     static bool decided_later(const completion& child) noexcept {
-        return !child.has(flag_branch) || static_cast<const frame&>(child).settled;
+        return !child.has(flag_branch) || static_cast<const frame&>(child).has_mark(mark_settled);
     }
 
     /// Whether it was awaited before.

@@ -26,11 +26,14 @@ struct promise_base {
     }
 };
 
+enum root_mark : unsigned char {
+    mark_leftover = 1, // it is asked to end because its run ends
+    mark_settled = 2,  // a branch that ends in the call that decides what it awaits, see child_set::go_on
+};
+
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
 struct frame : completion, ready_item {
-    bool leftover : 1;      // of a root: it is asked to end because its run ends
-    bool settled : 1;       // of a branch: it ends in the call that decides what it awaits, see child_set::go_on
-    unsigned char : 6;
+    unsigned char marks;    // of a root: see root_mark
     unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
     std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
     union {
@@ -42,6 +45,10 @@ struct frame : completion, ready_item {
     static constexpr unsigned most_cancels = 0xffff;
 
     frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
+
+    bool has_mark(root_mark which) const noexcept { return (marks & which) != 0; }
+    void mark(root_mark which) noexcept { marks = static_cast<unsigned char>(marks | which); }
+    void unmark(root_mark which) noexcept { marks = static_cast<unsigned char>(marks & ~which); }
 
     /// The line that it is suspended at; at first its function.
     std::source_location where() const noexcept {
@@ -78,9 +85,8 @@ struct frame : completion, ready_item {
     void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
         begin(of_loop, count);
         set(flag_root);
-        what = ready_item::kind::step; // these four in one store
-        leftover = false;
-        settled = false;
+        what = ready_item::kind::step; // these three in one store
+        marks = 0;
         cancels = 0;
         id = number;
         resume_point = handle().address();

@@ -29,7 +29,7 @@ public:
                 ++each->references;
                 walk.request(*each);
             }
-            each->leftover = true;
+            each->mark(mark_leftover);
         }
     }
     leftovers(const leftovers&) = delete;
@@ -39,7 +39,7 @@ public:
     /// Whether one of them has not ended. They stand in front of all that was created since.
     bool running() const noexcept {
         const frame* const oldest = loop_.tasks().front();
-        return oldest != nullptr && oldest->leftover;
+        return oldest != nullptr && oldest->has_mark(mark_leftover);
     }
 
     /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
@@ -49,8 +49,8 @@ public:
         for (completion* each = kept.front(); each != nullptr;) {
             completion& one = *each;
             each = kept.after(one);
-            if (one.has(flag_future) || !static_cast<frame&>(one).leftover) continue;
-            static_cast<frame&>(one).leftover = false;
+            if (one.has(flag_future) || !static_cast<frame&>(one).has_mark(mark_leftover)) continue;
+            static_cast<frame&>(one).unmark(mark_leftover);
             if (one.failed() && one.error()) // else a future of another thread has it
                 put_in_order(failed, one);
             else

@@ -259,8 +259,8 @@ private:
             frame& task = static_cast<frame&>(*each);
             if (task.cancels != frame::most_cancels) ++task.cancels;
             if (leftovers_) {
-                if (task.leftover) return true;
-                task.leftover = true;
+                if (task.has_mark(mark_leftover)) return true;
+                task.mark(mark_leftover);
             }
             suspension* const hook = hook_of(task);
             if (hook == nullptr) {

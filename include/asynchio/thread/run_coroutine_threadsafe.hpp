@@ -40,7 +40,7 @@ public:
         completion& task = *handle.completion();
         const bool cancelled = task.outcome_base::cancelled();
         std::exception_ptr error = take_error(task);
-        if (error && !cancelled && static_cast<frame&>(task).leftover) report_leftover(task, error);
+        if (error && !cancelled && static_cast<frame&>(task).has_mark(mark_leftover)) report_leftover(task, error);
         settle([&](outcome<T>& result) {
             if (!error) {
                 try {
