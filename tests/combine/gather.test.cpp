@@ -711,6 +711,36 @@ TEST_CASE("gather: branches end in the iteration in which an awaiter of their ow
     });
 }
 
+TEST_CASE("gather: a task that stands at two depths decides the outer gather in its own turn") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> f;
+        const auto failing = aio::create_task([&]() -> aio::task<> { co_await f; });
+        co_await aio::yield();
+        const iterations loop;
+        f.set_exception(boom("first"));
+        const auto both = co_await aio::nothrow(aio::gather(aio::gather(failing), failing));
+        CHECK(both.error());
+        CHECK(loop.passed() == 3);
+    });
+}
+
+TEST_CASE("gather: a branch that is cancelled overtakes a failure that an inner gather passes on") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> pending;
+        const aio::future<> f;
+        const auto waiting = aio::create_task(
+            [&]() -> aio::task<> { co_await aio::gather(aio::shield(pending), aio::gather(f)); });
+        co_await aio::yield();
+        const iterations loop;
+        f.set_exception(boom("overtaken"));
+        CHECK(waiting.cancel());
+        co_await aio::wait(waiting);
+        CHECK(waiting.cancelled());
+        CHECK(loop.passed() == 4);
+        CHECK_FALSE(pending.done());
+    });
+}
+
 TEST_CASE("gather: an lvalue callable is referenced, a taken one moved in") {
     counted::reset();
     virtual_run([]() -> aio::task<> {

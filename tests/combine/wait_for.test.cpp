@@ -8,7 +8,9 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/shield.hpp>
+#include <asynchio/combine/wait.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/combine/finally.hpp>
@@ -408,5 +410,45 @@ TEST_CASE("wait_for: without time, a handle that was cancelled before is no time
         waiting.cancel();
         const auto cancelled = co_await aio::nothrow(waiting);
         CHECK(cancelled.cancelled());
+    });
+}
+
+TEST_CASE("wait_for: without time, a request to cancel does not wait for a gather or shield that was asked to end") {
+    virtual_run([]() -> aio::task<> {
+        const aio::future<> pending;
+        const auto ends_slowly = []() -> aio::task<> {
+            auto body = []() -> aio::task<> { co_await aio::sleep(1h); };
+            auto cleanup = []() -> aio::task<> { co_await aio::sleep(1s); };
+            co_await aio::finally(body, cleanup);
+        };
+        const auto slow = aio::create_task(ends_slowly);
+        const auto slow_too = aio::create_task(ends_slowly);
+        co_await aio::yield();
+        auto of_a_shield = [&]() -> aio::task<> { co_await aio::wait_for(aio::shield(pending), 0s); };
+        auto of_a_gather = [&]() -> aio::task<> { co_await aio::wait_for(aio::gather(slow), 0s); };
+        auto nested = [&]() -> aio::task<> {
+            co_await aio::wait_for(aio::gather(aio::gather(slow_too), aio::shield(pending)), 0s);
+        };
+        const auto passed_until_cancelled = [](auto body) -> aio::task<int> {
+            const auto waiting = aio::create_task(body);
+            co_await aio::yield();
+            const iterations loop;
+            CHECK(waiting.cancel());
+            co_await aio::wait(waiting);
+            CHECK(waiting.cancelled());
+            co_return loop.passed();
+        };
+        const int for_a_shield = co_await passed_until_cancelled(of_a_shield);
+        CHECK(for_a_shield == 3);
+        const int for_a_gather = co_await passed_until_cancelled(of_a_gather);
+        CHECK(for_a_gather == 3);
+        const int for_both = co_await passed_until_cancelled(nested);
+        CHECK(for_both == 3);
+        CHECK_FALSE(slow.done());
+        CHECK_FALSE(slow_too.done());
+        CHECK_FALSE(pending.done());
+        co_await aio::wait(slow, slow_too);
+        CHECK(slow.cancelled());
+        CHECK(slow_too.cancelled());
     });
 }

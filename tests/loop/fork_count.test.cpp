@@ -8,6 +8,7 @@
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/current_task.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
@@ -200,6 +201,12 @@ TEST_CASE("fork_count: run works in a child that was forked inside of a task, an
         co_await aio::sleep(1ms);
         const int status = status_in_child([] { return aio::run(seven()) + aio::run(seven()); });
         CHECK(status == 14);
+        const int after_inner = status_in_child([] {
+            const aio::any_task_handle outer = aio::current_task();
+            const int inner = aio::run(seven());
+            return aio::current_task() == outer ? inner : 0;
+        });
+        CHECK(after_inner == 7);
         CHECK_THROWS_AS(aio::run(seven()), std::logic_error); // but not here
         const int grandchild = status_in_child([] {
             return aio::run([]() -> aio::task<int> {

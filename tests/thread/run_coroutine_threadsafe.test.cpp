@@ -16,6 +16,7 @@
 #include <asynchio/task/yield.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/to_thread.hpp>
+#include <asynchio/thread/wrap_future.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -263,4 +264,49 @@ TEST_CASE("run_coroutine_threadsafe: calls of one thread begin in their order", 
     loop.end();
     REQUIRE(order.size() == 1'000);
     CHECK(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST_CASE("run_coroutine_threadsafe: a task that fails as the run ends is told to the handler and to the future") {
+    aio::concurrent_future<> ended;
+    std::vector<std::string> told;
+    aio::run([&]() -> aio::task<> {
+        aio::event_loop& loop = aio::get_running_loop();
+        loop.set_exception_handler([&](aio::event_loop&, const aio::exception_context& context) {
+            told.push_back(context.message + ": " + message_of([&] { std::rethrow_exception(context.exception); }));
+        });
+        auto fails_when_cancelled = []() -> aio::task<> {
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                throw std::runtime_error("as it ends");
+            }
+        };
+        ended = aio::run_coroutine_threadsafe(fails_when_cancelled, loop.ref());
+        co_await aio::sleep(1ms);
+    });
+    CHECK(told == std::vector<std::string>{"unhandled exception during asyncio.run() shutdown: as it ends"});
+    CHECK_THROWS_WITH(ended.get(), "as it ends");
+}
+
+TEST_CASE("run_coroutine_threadsafe: a cancelled future cancels its task before who waits for it goes on") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        auto waits = [&]() -> aio::task<> {
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                log.push_back("the task");
+            }
+        };
+        const auto submitted = aio::run_coroutine_threadsafe(waits, aio::get_running_loop().ref());
+        co_await aio::sleep(1ms);
+        const auto waiting = aio::create_task([&]() -> aio::task<> {
+            co_await aio::nothrow(aio::wrap_future(submitted));
+            log.push_back("who waits");
+        });
+        co_await aio::yield();
+        CHECK(submitted.cancel());
+        co_await waiting;
+    });
+    CHECK(log == trace{"the task", "who waits"});
 }
