@@ -61,6 +61,8 @@ template<class T>
 [[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
     if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
         task.set_error(nullptr, true);
+    task.loop->tasks().remove(task);
+    destroy_coroutine(task); // here, in the code that made it: a plugin may have a pool of its own
     task.loop->hooks().end(task, &dispose_task<T>);
 }
 

@@ -90,10 +90,8 @@ inline void keep(completion& c) noexcept {
     c.set(flag_kept);
 }
 
-/// The task has come to its end: frees the coroutine and tells everybody who waits.
+/// The coroutine of the task is gone: tells everybody who waits.
 inline void end_task(frame& task, ready_item::function dispose) noexcept {
-    static_cast<event_loop&>(*task.loop).tasks().remove(task);
-    destroy_coroutine(task);
     task.run = dispose;
     if (task.error() && is_cancellation(task.error())) task.set_cancelled();
     std::uint32_t counts_that_end_with_loop = 1;
@@ -144,6 +142,8 @@ inline void end_unstarted(ready_item& item) noexcept {
     }
     task.fail(std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())),
               outcome_state::cancelled);
+    task.loop->tasks().remove(task);
+    destroy_coroutine(task);
     end_task(task, &dispose_task<void>);
 }
 
