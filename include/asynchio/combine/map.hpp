@@ -27,18 +27,10 @@ namespace asynchio {
 
 namespace detail {
 
-/// A range that is kept on the heap, and may have an operator new of its own, or none that can be called.
-template<class Range>
-struct kept_range {
-    template<class Source>
-    explicit kept_range(std::in_place_t, Source&& source) : range(std::forward<Source>(source)) {}
-    Range range;
-};
-
 /// The elements of a range, as a stream. Those of a range that gives references are copied, if they can be.
 template<class V, class Range>
-async_generator<V> elements(owner<kept_range<Range>> kept) {
-    for (auto&& each : kept->range) {
+async_generator<V> elements(owner<heap_value<Range>> range) {
+    for (auto&& each : range->value) {
         if constexpr (std::is_copy_constructible_v<V>) {
             V item(std::forward<decltype(each)>(each));
             co_yield take(item);
@@ -59,7 +51,7 @@ auto as_stream(Source&& source) {
     } else {
         static_assert(range<given>, "map_ordered and map_unordered take an async_generator or a range");
         using V = range_value_t<given>;
-        return elements<V>(make_owner<kept_range<given>>(std::in_place, std::forward<Source>(source)));
+        return elements<V>(make_heap_value<given>(std::forward<Source>(source)));
     }
 }
 

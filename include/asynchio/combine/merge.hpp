@@ -84,7 +84,7 @@ auto merge(buffered buffer, Range&& sources) {
     return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
-/// Merges `merge(a, b, ...)`, streams of one type that are passed with std::move.
+/// Merges streams of one type that are passed with std::move: `merge(buffer, std::move(a), std::move(b))`.
 template<class T, class... Rest>
 auto merge(buffered buffer, async_generator<T>&& first, Rest&&... rest) {
     static_assert((std::is_same_v<std::remove_cvref_t<Rest>, async_generator<T>> && ...),

@@ -62,10 +62,7 @@ public:
     void watched_done(completion& child) noexcept override {
         ended_ = true;
         if (starting_) return;
-        if (decided_later(child))
-            hop_soon();
-        else
-            decide();
+        decide_after(child);
     }
 
     fork* forks() noexcept override { return this; }

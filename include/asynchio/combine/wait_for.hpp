@@ -10,7 +10,6 @@
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
-#include <asynchio/task/yield.hpp>
 
 #include <chrono>
 #include <coroutine>
@@ -78,10 +77,7 @@ public:
 
     void child_done(completion& child) noexcept override {
         if (starting_) return;
-        if (decided_later(child))
-            hop_soon();
-        else
-            decide();
+        decide_after(child);
     }
     void watched_done(completion&) noexcept override {}
     const char* waiting_for() const noexcept override { return "wait_for"; }

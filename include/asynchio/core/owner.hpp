@@ -59,6 +59,18 @@ owner<T> make_owner(Args&&... args) {
     return owner<T>(new T(std::forward<Args>(args)...));
 }
 
+/// A value that is kept on the heap, whatever operator new its type has, or if none can be called.
+template<class T>
+struct heap_value {
+    template<class U>
+    explicit heap_value(std::in_place_t, U&& given) : value(std::forward<U>(given)) {}
+    T value;
+};
+template<class T, class U>
+owner<heap_value<T>> make_heap_value(U&& given) {
+    return make_owner<heap_value<T>>(std::in_place, std::forward<U>(given));
+}
+
 } // namespace asynchio::detail
 
 #pragma GCC visibility pop

@@ -58,6 +58,14 @@ protected:
         run_now();
     }
 
+    /// `child` has ended, and something follows from it.
+    void decide_after(const completion& child) noexcept {
+        if (decided_later(child))
+            hop_soon();
+        else
+            decide();
+    }
+
     /// Whether what follows from the end of `child` is decided an iteration later. The last step of a branch that waited
     /// for an operation is that iteration already.
     static bool decided_later(const completion& child) noexcept {

@@ -37,20 +37,14 @@ template<class F>
 class boxed {
 public:
     template<class G>
-    explicit boxed(std::in_place_t, G&& f) : box_(make_owner<box>(std::in_place, std::forward<G>(f))) {}
+    explicit boxed(std::in_place_t, G&& f) : box_(make_heap_value<F>(std::forward<G>(f))) {}
     template<class... Args>
     decltype(auto) operator()(Args&&... args) && {
-        return detail::invoke(std::move(box_->f), std::forward<Args>(args)...);
+        return detail::invoke(std::move(box_->value), std::forward<Args>(args)...);
     }
 
 private:
-    /// Around it, since `F` may have an operator new of its own, or none that can be called.
-    struct box {
-        template<class G>
-        explicit box(std::in_place_t, G&& given) : f(std::forward<G>(given)) {}
-        F f;
-    };
-    owner<box> box_;
+    owner<heap_value<F>> box_;
 };
 
 /// Keeps callable and arguments in its frame while what they start runs.

@@ -19,7 +19,7 @@
 namespace asynchio::detail {
 
 /// What few tasks have, apart from the frame so that it stays small.
-struct task_extra; // suspension.hpp: texts are dear to read
+struct task_extra; // suspension.hpp, since texts take long to compile
 struct task_extra_base {
     task_extra_base() noexcept = default;
     task_extra_base(const task_extra_base&) = delete;

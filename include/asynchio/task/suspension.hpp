@@ -99,7 +99,7 @@ protected:
             return park_in_call(coroutine.address());
         park_root(static_cast<detail::frame&>(*current), coroutine.address());
     }
-    /// The same for those who have asked for running_root(coroutine).
+    /// Parks `root`, which is running_root(coroutine).
     template<class Promise>
     void park(detail::frame& root, std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
         coroutine.promise().state().stand_at(where);

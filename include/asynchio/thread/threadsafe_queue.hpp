@@ -131,10 +131,10 @@ public:
             try {
                 if (core::put_until(core_, held, deadline(limit))) return true;
             } catch (...) {
-                item = std::move(held->item);
+                item = std::move(held->value);
                 throw;
             }
-            item = std::move(held->item);
+            item = std::move(held->value);
             return false;
         } else {
             return core::put_until(core_, item, deadline(limit));

@@ -64,10 +64,7 @@ protected:
             if (end_ == joint_end::first_done && !starting_) stop_children(children_kind::branches);
         }
         if (starting_ || (!first && !complete())) return;
-        if (decided_later(child))
-            hop_soon();
-        else
-            decide();
+        decide_after(child);
     }
 
     /// Whether what `child` ended with is seen now, and an iteration later what another one had ended with before.

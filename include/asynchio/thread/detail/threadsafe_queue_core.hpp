@@ -30,13 +30,7 @@ class threadsafe_queue_core : public counted_object<threadsafe_queue_core<T>> {
 public:
     /// A type whose move may throw is moved once when it comes and once when it goes, and travels behind a pointer.
     static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
-    /// Around it, since `T` may have an operator new of its own, or none that can be called.
-    struct box {
-        template<class U>
-        explicit box(std::in_place_t, U&& given) : item(std::forward<U>(given)) {}
-        T item;
-    };
-    using stored = std::conditional_t<boxed, owner<box>, T>;
+    using stored = std::conditional_t<boxed, owner<heap_value<T>>, T>;
 
     explicit threadsafe_queue_core(std::size_t most) noexcept : capacity(most) {}
     threadsafe_queue_core(const threadsafe_queue_core&) = delete;
@@ -46,7 +40,7 @@ public:
     template<class U>
     static stored store(U&& item) {
         if constexpr (boxed)
-            return make_owner<box>(std::in_place, std::forward<U>(item));
+            return make_heap_value<T>(std::forward<U>(item));
         else
             return T(std::forward<U>(item));
     }
@@ -77,7 +71,7 @@ public:
         stored item = items_.pop_front();
         if constexpr (boxed) {
             try {
-                return Result(std::move(item->item)); // no local: g++ 12 would move it once more, when the item is gone
+                return Result(std::move(item->value)); // no local: g++ 12 would move it once more, when the item is gone
             } catch (...) {
                 items_.push_front(std::move(item)); // where it was: there is room
                 finished.nothing_gone = true;
