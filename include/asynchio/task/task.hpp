@@ -62,7 +62,7 @@ template<class T>
     if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
         task.set_error(nullptr, true);
     task.loop->tasks().remove(task);
-    destroy_coroutine(task); // here, in the code that made it: a plugin may have a pool of its own
+    detail::destroy_coroutine(task); // here, in the code that made it: a plugin may have a pool of its own
     task.loop->hooks().end(task, &dispose_task<T>);
 }
 
