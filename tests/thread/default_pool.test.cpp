@@ -34,6 +34,15 @@ aio::detail::counted_ptr<aio::detail::pool_core> core_of_running_loop() {
     return aio::detail::default_pool::of(aio::get_running_loop()).core();
 }
 
+/// Counts the iterations that the loop makes.
+struct iteration_counter {
+    int& made;
+    void operator()() const {
+        ++made;
+        aio::get_running_loop().call_soon(*this);
+    }
+};
+
 } // namespace
 
 TEST_CASE("default_pool: is made when it is first needed, with min(32, cores + 4) threads at most", "[EX-2]") {
@@ -112,6 +121,21 @@ TEST_CASE("default_pool: run joins it: a job that nobody waits for is over when 
     });
     CHECK(over == 3);
     CHECK(aio::detail::workers_alive == 0);
+}
+
+TEST_CASE("default_pool: the end of run takes the iterations in which asyncio waits for its executor") {
+    int without = 0;
+    virtual_run([&]() -> aio::task<> {
+        iteration_counter{without}();
+        co_return;
+    });
+    int with = 0;
+    virtual_run([&]() -> aio::task<> {
+        aio::set_default_pool(1);
+        iteration_counter{with}();
+        co_return;
+    });
+    CHECK(with == without + 2);
 }
 
 TEST_CASE("default_pool: lives as long as its runner") {

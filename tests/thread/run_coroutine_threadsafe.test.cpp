@@ -310,3 +310,26 @@ TEST_CASE("run_coroutine_threadsafe: a cancelled future cancels its task before 
     });
     CHECK(log == trace{"the task", "who waits"});
 }
+
+TEST_CASE("run_coroutine_threadsafe: a cancelled future tells those before its task who have waited since before it began") {
+    trace log;
+    virtual_run([&]() -> aio::task<> {
+        auto waits = [&]() -> aio::task<> {
+            try {
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                log.push_back("the task");
+            }
+        };
+        const auto submitted = aio::run_coroutine_threadsafe(waits, aio::get_running_loop().ref());
+        const auto before = aio::wrap_future(submitted);
+        before.add_done_callback([&] { log.push_back("before"); });
+        co_await aio::sleep(1ms);
+        const auto since = aio::wrap_future(submitted);
+        since.add_done_callback([&] { log.push_back("since"); });
+        CHECK(submitted.cancel());
+        co_await aio::nothrow(since);
+        co_await aio::yield();
+    });
+    CHECK(log == trace{"before", "the task", "since"});
+}

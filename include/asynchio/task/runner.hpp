@@ -105,30 +105,41 @@ private:
         bool interrupted = false;
     };
 
-    /// Closes the services that run code, in its turn among the calls of an iteration.
+    /// Begins to close services, in its turn among the calls of an iteration.
     struct first_step final : detail::ready_item {
-        explicit first_step(detail::service_registry& all) noexcept : ready_item(&run), services(all) {}
-        static void run(ready_item& item) noexcept { static_cast<first_step&>(item).services.close(true); }
+        first_step(detail::service_registry& all, bool run_code) noexcept
+            : ready_item(&run), services(all), those_that_run_code(run_code) {}
+        static void run(ready_item& item) noexcept {
+            auto& self = static_cast<first_step&>(item);
+            self.services.close(self.those_that_run_code);
+        }
         detail::service_registry& services;
+        bool those_that_run_code;
     };
 
+    /// Takes the iterations that asyncio's shutdown_asyncgens and shutdown_default_executor take, each a task.
     void close_services() {
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
-        first_step begin(services); // of asyncio's shutdown_asyncgens, a task
-        loop_->schedule(begin);
-        make_iterations(1);
-        const bool some = !services.closed(true);
+        const bool generators = begin_closing(services, true);
         loop_->run_while([&] { return !services.closed(true); });
-        make_iterations(some ? 3 : 1); // in which its gather of them ends, and the loop is stopped
-        services.close();
-        make_iterations(2); // and its shutdown_default_executor
+        make_iterations(generators ? 3 : 1); // in which its gather of them ends, and the loop is stopped
+        const bool threads = begin_closing(services, false);
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
         while (!services.closed()) {
             const detail::nanoseconds_count left = end - detail::steady_now();
             if (left <= 0) return services.give_up();
             loop_->run_for(left);
         }
+        make_iterations(threads ? 2 : 1); // in which it goes on, and the loop is stopped
+    }
+
+    /// @return whether there is something to wait for.
+    bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
+        first_step begin(services, those_that_run_code);
+        loop_->schedule(begin);
+        make_iterations(1);
+        return !services.closed(those_that_run_code);
     }
 
     /// All are asked first, in order of creation, and then waited for together. Allocates nothing.

@@ -47,20 +47,24 @@ public:
         while (concurrent_callback* each = callbacks_.pop_front()) delete each;
     }
 
-    /// Any thread; calls `first`, then the callbacks. @return false if it was done already.
-    template<class Set, class First>
-    bool settle(Set set, First first) noexcept {
+    /// Any thread; calls the callbacks, and `tell_task` among them, in the order in which they came: the task's turn is
+    /// after those that were there when it began. @return false if it was done already.
+    template<class Set, class Tell>
+    bool settle(Set set, Tell tell_task) noexcept {
         intrusive_list<concurrent_callback> callbacks;
+        const concurrent_callback* last_before_task;
         {
             const std::unique_lock lock(mutex_);
             if (done_) return false;
             set(result_);
             done_ = true;
             callbacks.append(callbacks_);
+            last_before_task = last_before_task_;
             changed_.notify_all();
         }
-        first();
+        if (last_before_task == nullptr) tell_task();
         while (concurrent_callback* each = callbacks.pop_front()) {
+            const bool task_is_next = each == last_before_task;
             try {
                 each->call();
             } catch (...) {
@@ -68,6 +72,7 @@ public:
             }
             delete each;
             let_go();
+            if (task_is_next) tell_task();
         }
         return true;
     }
@@ -133,14 +138,22 @@ public:
     /// After done(): does not change any more.
     outcome<T>& result() noexcept { return result_; }
 
+    // On the loop.
+
+    /// `task` is cancelled from now on when the future is.
+    void task_begins(const any_task_handle& task) noexcept {
+        task_ = task;
+        const std::unique_lock lock(mutex_);
+        last_before_task_ = callbacks_.back();
+    }
+    void task_ended() noexcept { task_ = any_task_handle(); }
+
     const loop_ref loop;
-    /// What is cancelled when the future is; set and used on the loop.
-    any_task_handle task;
 
 private:
     static void cancel_task(ready_item& item) noexcept {
         const counted_ptr<concurrent_state> self(static_cast<concurrent_state*>(&item));
-        if (self->task) self->task.cancel();
+        if (self->task_) self->task_.cancel();
     }
 
     /// The loop's exception handler hears of it.
@@ -166,6 +179,8 @@ private:
     bool done_ = false;
     std::size_t futures_ = 0;
     intrusive_list<concurrent_callback> callbacks_;
+    const concurrent_callback* last_before_task_ = nullptr;
+    any_task_handle task_; // the loop's
 };
 
 } // namespace detail

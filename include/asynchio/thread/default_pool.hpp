@@ -22,7 +22,7 @@ namespace detail {
 class loop_pool : public service {
 public:
     loop_pool(event_loop& loop, std::size_t most, thread_pool_options options)
-        : waker_(new waker(loop.ref())), core_(new pool_core(most, options.spin.count())) {}
+        : waker_(new waker(loop.ref(), *this)), core_(new pool_core(most, options.spin.count())) {}
     loop_pool(const loop_pool&) = delete;
     loop_pool& operator=(const loop_pool&) = delete;
     ~loop_pool() override {
@@ -35,7 +35,7 @@ public:
 
     /// The threads end, and the last one wakes the loop.
     void close() noexcept override { core_->close(waker_.release()); }
-    bool closed() const noexcept override { return core_->has_ended(); }
+    bool closed() const noexcept override { return heard_of_end_; }
     /// A thread is in a call that does not end: it is left behind.
     void give_up() noexcept override {
         given_up_ = true;
@@ -48,16 +48,22 @@ protected:
     bool given_up_ = false;
 
 private:
-    /// Wakes the loop, and frees itself.
+    /// Tells the loop that the last thread has ended, and frees itself. A loop takes what was posted before its services
+    /// are destroyed.
     struct waker final : pool_watcher, ready_item {
-        explicit waker(loop_ref l) noexcept
-            : ready_item([](ready_item& item) noexcept { delete static_cast<waker*>(&item); }), loop(std::move(l)) {}
+        waker(loop_ref l, loop_pool& of) noexcept : ready_item(&arrived), loop(std::move(l)), pool(of) {}
         void ended() noexcept override {
             if (!loop_ref(loop).post(*this)) delete this;
         }
+        static void arrived(ready_item& item) noexcept {
+            const owner<waker> self(static_cast<waker*>(&item));
+            self->pool.heard_of_end_ = true;
+        }
         loop_ref loop;
+        loop_pool& pool;
     };
 
+    bool heard_of_end_ = false;
     owner<waker> waker_; // made with the pool: it ends without memory
     counted_ptr<pool_core> core_;
 };

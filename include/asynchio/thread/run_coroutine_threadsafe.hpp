@@ -62,7 +62,7 @@ private:
     template<class Set>
     void settle(Set set) noexcept {
         const counted_ptr<concurrent_state<T>> state = std::move(state_);
-        state->task = any_task_handle();
+        state->task_ended();
         state->settle(set);
     }
 
@@ -92,7 +92,7 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
             task_handle<T> handle;
             try {
                 handle = create_task(std::move(coroutine));
-                shared.task = handle;
+                shared.task_begins(handle);
                 handle.add_done_callback(std::move(end));
             } catch (...) {
                 if (handle) handle.cancel(); // it never enters its body

@@ -7,7 +7,7 @@ namespace oracle {
 
 namespace {
 
-/// Awaits `all`, which hands a request to cancel on to those named.
+/// Awaits `all`, which waits for those named.
 template<class Awaitable>
 aio::task<> watch(world& w, const node& s, std::vector<std::string> names, Awaitable all) {
     if (w.closes_circle(names)) co_return w.tell(s, "circle");
@@ -67,7 +67,8 @@ aio::task<> nest_one(world& w, const node& s) {
 template<class Handle>
 aio::task<> shield_and(world& w, const node& s, const Handle& one) {
     const handles inner = w.tasks_of(s.argument(1));
-    return both(w, s, s.argument(2).flag(), names_of(inner), aio::shield(one), aio::gather(inner));
+    std::vector<std::string> names = names_of(inner) + names_of(one);
+    return both(w, s, s.argument(2).flag(), std::move(names), aio::shield(one), aio::gather(inner));
 }
 aio::task<> nest_shield(world& w, const node& s) {
     const node& name = s.argument(0);

@@ -2,6 +2,7 @@
 #include "run_program.hpp"
 
 #include "statements.hpp"
+#include "threads.hpp"
 
 #include <asynchio/testing.hpp>
 
@@ -49,7 +50,7 @@ public:
 private:
     aio::task<int> first() {
         aio::current_task().set_name("t0");
-        aio::set_default_pool(1);
+        hold_up_end_of_pool(world_->loop);
         world_->loop.call_later(guard_period, [this] { guard(1); });
         const int value = co_await run_body(*world_, 0);
         co_return value;

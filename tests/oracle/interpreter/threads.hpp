@@ -3,6 +3,8 @@
 
 // What holds a job of a worker thread and its loop in step.
 
+#include <asynchio/loop.hpp>
+
 #include <condition_variable>
 #include <coroutine>
 #include <mutex>
@@ -58,5 +60,8 @@ private:
     Awaiter awaiter_;
     gate& turn_;
 };
+
+/// Has the end of a run wait where it closes the pool, until the threads have ended and have told the loop.
+void hold_up_end_of_pool(asynchio::event_loop& loop);
 
 } // namespace oracle

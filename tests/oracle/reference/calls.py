@@ -55,7 +55,7 @@ def plain_task(w):
 def eager_task(w):
     def make(coroutine, name):
         w.loop.births[name] = len(w.loop.births)
-        return asyncio.Task(coroutine, loop=w.loop, name=name, eager_start=True)
+        return w.loop.get_task_factory()(w.loop, coroutine, name=name, eager_start=True)
 
     return make
 

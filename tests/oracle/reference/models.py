@@ -141,10 +141,11 @@ class _joined(tasks._GatheringFuture):
         if self.done():
             return False
         over = self.is_race and any(each.done() for each in self._children)
+        requested = self._cancel_requested or self.late
         taken = super().cancel(msg) or over
-        if taken:
+        if taken and not requested:
             self.message = msg
-            self.late = self.late or over or self.deciding is not None
+            self.late = over or self.deciding is not None
         return taken
 
     def ended(self, child):

@@ -105,12 +105,9 @@ def _finish(w, what):
 
 def _cancel_left(w):
     """As asyncio.runners, in order of creation."""
-    left = w.loop.left()
+    left = w.loop.cancel_leftover()
     if not left:
         return
-    w.loop.leftover = set(left)
-    for each in left:
-        each.cancel()
     _finish(w, asyncio.gather(*left, return_exceptions=True))
     if w.hung:
         return
@@ -123,6 +120,4 @@ def _close_generators(w):
 
 
 def _end_threads(w):
-    if w.loop._default_executor is not None:
-        w.loop.owed += 1
     _finish(w, w.loop.create_task(w.loop.shutdown_default_executor(300), name=INTERNAL))

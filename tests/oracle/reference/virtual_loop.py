@@ -22,21 +22,20 @@ class _timer(events.TimerHandle):
 
 
 class _selector:
-    """Time jumps when nothing is ready. Waits only for worker threads that owe a result."""
+    """Time jumps when nothing is ready. Waits only for the end of the worker thread."""
 
     def __init__(self, loop):
         self.loop = loop
 
     def select(self, timeout):
         loop = self.loop
+        if loop.pool_ends:
+            loop.pool_has_ended.wait()
         if loop.posted or timeout == 0:
             return ()
-        if loop.owed:
-            loop.arrival.wait()
-        elif timeout is not None:
-            loop.virtual_time += timeout
-        else:
+        if timeout is None:
             raise RuntimeError("nothing is left that could happen")
+        loop.virtual_time += timeout
         return ()
 
 
@@ -55,17 +54,49 @@ class _executor(concurrent.futures.ThreadPoolExecutor):
         return future
 
 
+class _task(asyncio.Task):
+    """asyncio's, which notes how often it is asked in vain while the tasks that are left are asked to end."""
+
+    def cancel(self, msg=None):
+        if (walk := self.get_loop().cancel_walk) is None:
+            return super().cancel(msg)
+        return walk.visit(self, super().cancel)
+
+
+class _cancel_walk:
+    """Each of the tasks that are left passes the request on once; here what comes twice is taken back afterwards."""
+
+    def __init__(self):
+        self.visited = set()
+        self.behind_visited = False
+        self.surplus = []
+
+    def visit(self, task, cancel):
+        if self.behind_visited:
+            self.surplus.append(task)
+            return cancel()
+        self.behind_visited = task in self.visited
+        self.visited.add(task)
+        try:
+            return cancel()
+        finally:
+            self.behind_visited = False
+
+
 class virtual_loop(base_events.BaseEventLoop):
     def __init__(self):
         super().__init__()
+        self.set_task_factory(lambda loop, coro, **options: _task(coro, loop=loop, **options))
+        self.cancel_walk = None
         self.virtual_time = 0.0
         self.timers = 0
         self.births = {}  # of tasks, by name
-        self.begun = weakref.WeakKeyDictionary()  # generators
+        self.generators = 0
+        self.begun = weakref.WeakKeyDictionary()  # numbers of generators
         self.posted = []  # calls of other threads: they come in when an iteration begins
-        self.arrival = threading.Event()
-        self.owed = 0
         self.pool = None
+        self.pool_ends = False
+        self.pool_has_ended = threading.Event()
         self.leftover = set()
         self.closing = []  # tasks that close generators that were dropped
         self._clock_resolution = 1e-6
@@ -80,7 +111,6 @@ class virtual_loop(base_events.BaseEventLoop):
     def _process_events(self, event_list):
         while self.posted:
             self._ready.append(self.posted.pop(0))
-        self.arrival.clear()
 
     def call_at(self, when, callback, *args, context=None):
         self._check_closed()
@@ -95,7 +125,6 @@ class virtual_loop(base_events.BaseEventLoop):
         self._check_closed()
         handle = events.Handle(callback, args, self, context)
         self.posted.append(handle)
-        self.arrival.set()
         return handle
 
     def create_task(self, coro, *, name=None, **options):
@@ -113,6 +142,16 @@ class virtual_loop(base_events.BaseEventLoop):
         tasks = [each for each in asyncio.all_tasks(self) if each.get_name() != INTERNAL]
         return sorted(tasks, key=lambda task: self.births[task.get_name()])
 
+    def cancel_leftover(self):
+        self.cancel_walk = walk = _cancel_walk()
+        self.leftover = set(left := self.left())
+        for each in left:
+            each.cancel()
+        self.cancel_walk = None
+        for each in walk.surplus:
+            each.uncancel()
+        return left
+
     def report_leftover(self, task):
         """Once, if it failed after it was left at the end of a run."""
         if task in self.leftover and not task.cancelled() and task.exception() is not None:
@@ -127,10 +166,19 @@ class virtual_loop(base_events.BaseEventLoop):
             self.set_default_executor(self.pool)
         return self.pool
 
+    async def shutdown_default_executor(self, timeout=None):
+        self.pool_ends = self.pool is not None
+        await super().shutdown_default_executor(timeout)
+
+    def _do_shutdown(self, future):
+        super()._do_shutdown(future)
+        self.pool_has_ended.set()
+
     # Generators. CPython closes a dropped one by a call from whatever thread collects it, which takes an iteration more.
 
     def _asyncgen_firstiter_hook(self, agen):
-        self.begun[agen] = len(self.begun)
+        self.generators += 1
+        self.begun[agen] = self.generators
         super()._asyncgen_firstiter_hook(agen)
 
     def _asyncgen_finalizer_hook(self, agen):
@@ -146,9 +194,10 @@ class virtual_loop(base_events.BaseEventLoop):
             self.call_exception_handler({"message": "closing of asynchronous generator", "exception": error})
 
     async def shutdown_asyncgens(self):
-        """As CPython's, in the order in which they were begun; waits for those that are being closed, too."""
+        """As CPython's, of those that have not ended, in the order in which they were begun; waits also for those that
+        are being closed."""
         self._asyncgens_shutdown_called = True
-        open_ones = sorted(self._asyncgens, key=lambda agen: self.begun[agen])
+        open_ones = sorted((each for each in self._asyncgens if each.ag_frame), key=lambda agen: self.begun[agen])
         self._asyncgens.clear()
         tasks = [self.create_task(self.close_one(each)) for each in open_ones]
         while tasks := tasks + [each for each in self.closing if not each.done()]:

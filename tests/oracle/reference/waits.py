@@ -71,7 +71,7 @@ class edges:
 
 
 async def watch(w, s, handles, make, show):
-    """Awaits what `make` gives, which hands a request to cancel on to `handles`."""
+    """Awaits what `make` gives, which waits for `handles`."""
     if any(each is None for each in handles):
         return w.tells(s, "empty")
     names = [w.name(each) for each in handles if isinstance(each, asyncio.Task)]
@@ -199,7 +199,7 @@ async def nest_shield(w, s, any_, many, outer):
     make = lambda: asyncio.gather(  # noqa: E731
         asyncio.shield(one), asyncio.gather(*inner), return_exceptions=bool(outer)
     )
-    return await watch(w, s, inner, make, nested)
+    return await watch(w, s, [*inner, one], make, nested)
 
 
 @wait_
