@@ -13,7 +13,7 @@
 // Read next: signals_graceful_shutdown.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <cctype>

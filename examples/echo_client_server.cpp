@@ -15,7 +15,7 @@
 // Read next: http_get.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <iostream>

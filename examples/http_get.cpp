@@ -14,7 +14,7 @@
 // Read next: redis_pipeline.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <chrono>

@@ -19,7 +19,7 @@
 // Read next: subprocess_communicate.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <cstdio>

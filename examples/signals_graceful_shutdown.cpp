@@ -17,7 +17,7 @@
 // Read next: web_crawler.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <chrono>

@@ -16,7 +16,7 @@
 // Read next: datagram_echo.cpp
 
 #include <asynchio/combine.hpp>
-#include <asynchio/net.hpp>
+#include <asynchio/io.hpp>
 #include <asynchio/task.hpp>
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 #include "support/count_allocations.hpp"
 
 #include <asynchio/combine/gather.hpp>
-#include <asynchio/net/open_connection.hpp>
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/server.hpp>
 
 #include <utility>
 #include <vector>

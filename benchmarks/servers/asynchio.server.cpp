@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "problem.hpp"
 
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/server.hpp>
 #include <asynchio/task/run.hpp>
 
 #include <string>

@@ -26,7 +26,7 @@ FILES = {
     "asynchio/task/task.hpp": "#include <asynchio/task/task.hpp>\n",
     "asynchio/task.hpp": "#include <asynchio/task.hpp>\n",
     "asynchio/combine.hpp": "#include <asynchio/combine.hpp>\n",
-    "asynchio/net.hpp": "#include <asynchio/net.hpp>\n",
+    "asynchio/io.hpp": "#include <asynchio/io.hpp>\n",
     "asynchio.hpp": "#include <asynchio.hpp>\n",
     "a file with one task": "#include <asynchio/task/task.hpp>\nasynchio::task<int> one() { co_return 1; }\n",
     "a program that runs one task":

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room combine: several things awaited together, blocks with an end, streams.
+// Module combine: several things awaited together, blocks with an end, streams.
 
 #include <asynchio/combine/as_completed.hpp>
 #include <asynchio/combine/exception_group.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room debug: what runs, and where it waits.
+// Module debug: what runs, and where it waits.
 
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/debug/function_name.hpp>

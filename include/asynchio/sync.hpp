@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room sync: tasks of one loop that wait for each other.
+// Module sync: tasks of one loop that wait for each other.
 
 #include <asynchio/sync/barrier.hpp>
 #include <asynchio/sync/condition.hpp>

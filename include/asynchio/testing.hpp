@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room testing: virtual time, audits, cancellation and errors of the system at every point, streams in memory.
+// Module testing: virtual time, audits, cancellation and errors of the system at every point, streams in memory.
 
 #include <asynchio/testing/allocation_faults.hpp>
 #include <asynchio/testing/audit.hpp>

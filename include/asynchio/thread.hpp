@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Room thread: worker threads and the ways across.
+// Module thread: worker threads and the ways across.
 
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>
@@ -11,5 +11,4 @@
 #include <asynchio/thread/thread_pool.hpp>
 #include <asynchio/thread/threadsafe_queue.hpp>
 #include <asynchio/thread/to_thread.hpp>
-#include <asynchio/thread/worker_count.hpp>
 #include <asynchio/thread/wrap_future.hpp>

@@ -4,16 +4,18 @@
 
     check.py ROOT [RULE...]     all rules, or those named; prints each violation as `path: what` and exits with 1
 
-    edges      a room includes only the rooms below it, only single headers, and no other room's detail/
+    edges      a module includes only the modules below it and only single headers; of another module's detail/ only that of
+               core, loop and task, which the modules above are built on
     cycles     no include cycle
     size       no header over 400 lines
     macros     no #define and no #undef outside version.hpp
     prologue   every header starts with its SPDX line and #pragma once
-    rooms      each room header lists the public headers of its room, the umbrella all room headers; neither holds code
+    modules      each module header lists the public headers of its module, the umbrella all module headers; neither holds code
     cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
     unused     no class makes code in files that do not use it: a virtual function whose body comes later is declared inline
     links      what a header declares is defined in it or in what it includes, so that a program with that header links
-    mirror     every public header has a test: tests/<room>/<thing>.test.cpp, or a line `// covers:` in another test
+    mirror     every public header, and each in the detail/ of core, loop and task, has a test:
+               tests/<module>/<thing>.test.cpp, or a line `// covers:` in another test
     visibility every header with code gives it default visibility, so that linked libraries share the loop
     notes      no note about unfinished work, and no comment or pragma that silences a check
 """
@@ -29,13 +31,15 @@ LOWER = {
     "combine": {"core", "loop", "task"},
     "sync": {"core", "loop", "task"},
     "thread": {"core", "loop", "task"},
-    "net": {"core", "loop", "task"},
+    "io": {"core", "loop", "task"},
     "debug": {"core", "loop", "task"},
-    "testing": {"core", "loop", "task", "combine", "sync", "thread", "net", "debug"},
-    "adapters": {"core", "loop", "task", "combine", "sync", "thread", "net", "debug", "testing"},
+    "testing": {"core", "loop", "task", "combine", "sync", "thread", "io", "debug"},
+    "adapters": {"core", "loop", "task", "combine", "sync", "thread", "io", "debug", "testing"},
 }
-# The one edge between neighbours: name resolution blocks, so it runs on a worker thread.
-EXCEPTIONS = {("net", "thread/to_thread.hpp")}
+# Name resolution blocks, so it runs on a worker thread; the audit counts worker threads.
+EXCEPTIONS = {("io", "thread/to_thread.hpp"), ("testing", "thread/detail/worker_count.hpp")}
+# Their mechanisms serve all modules above them, and have tests of their own.
+OPEN_DETAIL = {"core", "loop", "task"}
 MOST_LINES = 400
 # Declared without the type that they return: a program that calls them and lacks the other header does not compile.
 DEFINED_ABOVE = {"run_until_complete", "create_future", "create_task_at", "task"}
@@ -66,11 +70,11 @@ class header:
         self.is_umbrella = below.parts == ("asynchio.hpp",)
         inner = below.parts if self.is_umbrella else below.parts[1:]
         self.name = "/".join(inner)
-        self.room = inner[0] if len(inner) > 1 else None
+        self.module = inner[0] if len(inner) > 1 else None
         self.is_version = self.name == "version.hpp"
-        self.is_room_header = self.room is None and not self.is_umbrella and not self.is_version
+        self.is_module_header = self.module is None and not self.is_umbrella and not self.is_version
         self.is_detail = len(inner) > 2 and inner[1] == "detail"
-        self.is_public = self.room is not None and not self.is_detail
+        self.is_public = self.module is not None and not self.is_detail
         self.own, self.foreign, self.lost = [], [], []
         for kind, target in re.findall(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', self.code, re.M):
             self.resolve(include, kind, target)
@@ -96,11 +100,11 @@ class tree:
         found = [header(include, path) for path in sorted(include.rglob("*.hpp"))]
         self.headers = {one.name: one for one in found}
 
-    def public(self, room=None):
-        return [h for h in self.headers.values() if h.is_public and room in (None, h.room)]
+    def public(self, module=None):
+        return [h for h in self.headers.values() if h.is_public and module in (None, h.module)]
 
-    def rooms(self):
-        return sorted({h.room for h in self.headers.values() if h.room is not None})
+    def modules(self):
+        return sorted({h.module for h in self.headers.values() if h.module is not None})
 
     def sources(self):
         for folder in ("include", "tests", "examples", "benchmarks"):
@@ -113,21 +117,23 @@ def edges(t):
     for h in t.headers.values():
         for target in h.lost:
             yield h.path, f"includes {target}, which is not there"
-        if h.room is None:
+        if h.module is None:
             continue
-        if h.room not in LOWER:
-            yield h.path, f"unknown room {h.room}"
+        if h.module not in LOWER:
+            yield h.path, f"unknown module {h.module}"
             continue
         for name in h.own:
             other = t.headers[name]
             if other.is_version:
                 continue
-            if other.room is None:
+            if other.module is None:
                 yield h.path, f"includes {name}, which is for users: include single headers"
-            elif other.room != h.room and other.is_detail:
-                yield h.path, f"includes {name}, a detail of another room"
-            elif other.room != h.room and other.room not in LOWER[h.room] and (h.room, name) not in EXCEPTIONS:
-                yield h.path, f"room {h.room} may not include {name}"
+            elif other.module == h.module or (h.module, name) in EXCEPTIONS:
+                continue
+            elif other.is_detail and other.module not in OPEN_DETAIL:
+                yield h.path, f"includes {name}, a detail of another module"
+            elif other.module not in LOWER[h.module]:
+                yield h.path, f"module {h.module} may not include {name}"
 
 
 def cycles(t):
@@ -172,36 +178,36 @@ def prologue(t):
             yield h.path, f"the first two lines lack `{line}`"
 
 
-def rooms(t):
+def modules(t):
     def only_lists(h):
         code = [line for line in h.code.splitlines() if line.strip()]
         return all(re.match(r"\s*#\s*(include|pragma)\b", line) for line in code)
 
-    asked = [room for room in t.rooms() if room != "adapters"]
-    for room in asked:
-        lister = t.headers.get(f"{room}.hpp")
+    asked = [module for module in t.modules() if module != "adapters"]
+    for module in asked:
+        lister = t.headers.get(f"{module}.hpp")
         if lister is None:
-            yield t.root / "include/asynchio" / f"{room}.hpp", "the room has no header that lists it"
+            yield t.root / "include/asynchio" / f"{module}.hpp", "the module has no header that lists it"
             continue
-        wanted = {h.name for h in t.public(room)}
+        wanted = {h.name for h in t.public(module)}
         for name in sorted(wanted - set(lister.own)):
             yield lister.path, f"does not list {name}"
         for name in sorted(set(lister.own) - wanted):
-            yield lister.path, f"lists {name}, which is not a public header of the room"
+            yield lister.path, f"lists {name}, which is not a public header of the module"
     umbrella = t.headers.get("asynchio.hpp")
     if umbrella is None:
         yield t.root / "include/asynchio.hpp", "there is no umbrella"
     else:
-        wanted = {f"{room}.hpp" for room in asked} | {"version.hpp"}
+        wanted = {f"{module}.hpp" for module in asked} | {"version.hpp"}
         for name in sorted(wanted - set(umbrella.own)):
             yield umbrella.path, f"does not include {name}"
         for name in sorted(set(umbrella.own) - wanted):
-            yield umbrella.path, f"includes {name}, which is not a room header"
+            yield umbrella.path, f"includes {name}, which is not a module header"
     for h in t.headers.values():
-        if (h.is_umbrella or h.is_room_header) and not only_lists(h):
+        if (h.is_umbrella or h.is_module_header) and not only_lists(h):
             yield h.path, "holds code: it may only list headers"
-        if h.is_room_header and h.name.removesuffix(".hpp") not in t.rooms():
-            yield h.path, "there is no such room"
+        if h.is_module_header and h.name.removesuffix(".hpp") not in t.modules():
+            yield h.path, "there is no such module"
 
 
 def cost(t):
@@ -264,17 +270,19 @@ def links(t):
 def mirror(t):
     tested = set()
     for path in (t.root / "tests").glob("*/*.test.cpp"):
-        room, thing = path.parent.name, path.name.removesuffix(".test.cpp")
-        tested.add(f"{room}/{thing}.hpp")
+        module, thing = path.parent.name, path.name.removesuffix(".test.cpp")
+        tested.update((f"{module}/{thing}.hpp", f"{module}/detail/{thing}.hpp"))
         for names in re.findall(r"^// covers:(.*)$", path.read_text(encoding="utf-8"), re.M):
             for name in names.split():
-                full = name if "/" in name else f"{room}/{name}"
+                full = name if "/" in name else f"{module}/{name}"
                 tested.add(full)
                 if full not in t.headers:
                     yield path, f"covers {full}, which is not there"
-    for h in t.public():
-        if h.room != "adapters" and h.name not in tested:
-            yield h.path, f"no tests/{h.name.removesuffix('.hpp')}.test.cpp, and no test that covers it"
+    for h in t.headers.values():
+        wanted = h.is_public and h.module != "adapters" or h.is_detail and h.module in OPEN_DETAIL
+        if wanted and h.name not in tested:
+            test = h.name.removesuffix(".hpp").replace("/detail/", "/")
+            yield h.path, f"no tests/{test}.test.cpp, and no test that covers it"
 
 
 def visibility(t):
@@ -296,7 +304,7 @@ def notes(t):
 
 
 RULES = {rule.__name__: rule for rule in (
-    edges, cycles, size, macros, prologue, rooms, cost, unused, links, mirror, visibility, notes
+    edges, cycles, size, macros, prologue, modules, cost, unused, links, mirror, visibility, notes
 )}
 
 

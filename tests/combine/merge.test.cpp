@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: task/crew.hpp combine/detail/outlet.hpp
+// covers: task/detail/crew.hpp combine/detail/outlet.hpp
 
 #include <asynchio/combine/merge.hpp>
 

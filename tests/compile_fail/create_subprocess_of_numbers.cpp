@@ -4,7 +4,7 @@
 
 // expect: no matching function
 
-#include <asynchio/net/process.hpp>
+#include <asynchio/io/process.hpp>
 
 namespace aio = asynchio;
 

@@ -4,7 +4,7 @@
 
 // expect: nothing happens before this is awaited
 
-#include <asynchio/net/stream.hpp>
+#include <asynchio/io/stream.hpp>
 #include <asynchio/task/task.hpp>
 
 namespace aio = asynchio;

@@ -4,7 +4,7 @@
 
 // expect: writing begins only when this is awaited
 
-#include <asynchio/net/stream.hpp>
+#include <asynchio/io/stream.hpp>
 #include <asynchio/task/task.hpp>
 
 namespace aio = asynchio;

@@ -5,7 +5,7 @@
 // compiler: gnu<13
 // expect: g\+\+ before 13 destroys this temporary twice inside co_await
 
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/server.hpp>
 
 #include <memory>
 #include <utility>

@@ -4,7 +4,7 @@
 
 // expect: the handler of a server is called with a stream
 
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/server.hpp>
 
 namespace aio = asynchio;
 

@@ -4,7 +4,7 @@
 
 // expect: no matching function|no matching member function
 
-#include <asynchio/net/stream.hpp>
+#include <asynchio/io/stream.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <vector>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // TCP echo over localhost: request and response, half close with write_eof, the end at the client, the handler's end.
 
-#include <asynchio/net/open_connection.hpp>
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/server.hpp>
 
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/run.hpp>

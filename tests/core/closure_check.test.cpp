@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 
 #include "support/catch.hpp"
 

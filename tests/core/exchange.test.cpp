@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/functional.hpp>
 
 #include "support/catch.hpp"
 

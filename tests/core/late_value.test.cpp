@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

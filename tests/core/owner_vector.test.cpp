@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/owner_vector.hpp>
+#include <asynchio/core/detail/owner_vector.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/pointer_set.hpp>
+#include <asynchio/core/detail/pointer_set.hpp>
 
 #include "support/catch.hpp"
 

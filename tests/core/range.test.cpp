@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/range.hpp>
+#include <asynchio/core/detail/range.hpp>
 
 #include "support/catch.hpp"
 

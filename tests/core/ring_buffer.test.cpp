@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/ring_buffer.hpp>
+#include <asynchio/core/detail/ring_buffer.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/shared_text.hpp>
+#include <asynchio/core/detail/shared_text.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/core/steady.hpp>
+#include <asynchio/core/detail/steady.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/task/done_callback.hpp>
+#include <asynchio/task/detail/done_callback.hpp>
 
 namespace {
 

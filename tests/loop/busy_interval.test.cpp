@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/busy_interval.hpp>
+#include <asynchio/loop/detail/busy_interval.hpp>
 
 #include "support/catch.hpp"
 

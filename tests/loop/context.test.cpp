@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: context_map.hpp
+// covers: loop/detail/context_map.hpp
 
 #include <asynchio/loop/context.hpp>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/loop/event_loop.hpp>
 
-// covers: scheduler.hpp selector.hpp step_observer.hpp
-#include <asynchio/loop/selector.hpp>
-#include <asynchio/loop/step_observer.hpp>
+// covers: loop/detail/scheduler.hpp loop/detail/selector.hpp loop/detail/step_observer.hpp
+#include <asynchio/loop/detail/selector.hpp>
+#include <asynchio/loop/detail/step_observer.hpp>
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -700,7 +700,7 @@ TEST_CASE("event_loop: debug mode reports a task that nobody awaits, with its li
     }
 }
 
-// For the rooms above
+// For the modules above
 
 TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") {
     struct counter final : aio::detail::step_observer {

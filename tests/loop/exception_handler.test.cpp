@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/exception_handler.hpp>
+#include <asynchio/loop/detail/exception_handler.hpp>
 
 // covers: exception_context.hpp
 #include <asynchio/loop/exception_context.hpp>

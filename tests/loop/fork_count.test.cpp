@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: running_mark.hpp
-#include <asynchio/loop/fork_count.hpp>
+// covers: loop/detail/running_mark.hpp
+#include <asynchio/loop/detail/fork_count.hpp>
 
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: frame_memory.hpp
-#include <asynchio/loop/frame_pool.hpp>
+// covers: loop/detail/frame_memory.hpp
+#include <asynchio/loop/detail/frame_pool.hpp>
 
 #include "support/catch.hpp"
 

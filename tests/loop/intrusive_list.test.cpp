@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 
 #include "support/catch.hpp"
 

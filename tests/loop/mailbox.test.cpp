@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/mailbox.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
 
 // covers: loop_ref.hpp
 #include <asynchio/loop/loop_ref.hpp>
@@ -168,7 +168,7 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps without any timer", "[
     CHECK(called_on == here);
 }
 
-TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps in its poller", "[TS-1][time][net]") {
+TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps in its poller", "[TS-1][time][io]") {
     for (const aio::poller_kind kind : {aio::poller_kind::epoll, aio::poller_kind::poll}) {
         int ends[2];
         REQUIRE(::pipe(ends) == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/native_thread.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
 
 #include "support/catch.hpp"
 

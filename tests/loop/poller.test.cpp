@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/poller.hpp>
+#include <asynchio/loop/detail/poller.hpp>
 
-// covers: watches.hpp
-#include <asynchio/loop/watches.hpp>
+// covers: loop/detail/watches.hpp poller_kind.hpp
+#include <asynchio/loop/detail/watches.hpp>
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -104,7 +104,7 @@ aio::run_options polling_with(poller_kind kind) {
 
 } // namespace
 
-TEST_CASE("poller: reports what is readable, in every wait while it lasts", "[LOOP-31][net]") {
+TEST_CASE("poller: reports what is readable, in every wait while it lasts", "[LOOP-31][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const channel c;
@@ -126,7 +126,7 @@ TEST_CASE("poller: reports what is readable, in every wait while it lasts", "[LO
     });
 }
 
-TEST_CASE("poller: reading and writing of one descriptor are told apart", "[LOOP-32][net]") {
+TEST_CASE("poller: reading and writing of one descriptor are told apart", "[LOOP-32][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         int ends[2];
@@ -148,7 +148,7 @@ TEST_CASE("poller: reading and writing of one descriptor are told apart", "[LOOP
     });
 }
 
-TEST_CASE("poller: a hang-up wakes readers, a lost reader wakes writers", "[net]") {
+TEST_CASE("poller: a hang-up wakes readers, a lost reader wakes writers", "[io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         channel first;
@@ -175,7 +175,7 @@ TEST_CASE("poller: a hang-up wakes readers, a lost reader wakes writers", "[net]
 }
 
 TEST_CASE("poller: a watch that is removed by the call of another one in the same wait is not called",
-          "[LOOP-33][net]") {
+          "[LOOP-33][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const channel a;
@@ -207,7 +207,7 @@ TEST_CASE("poller: a watch that is removed by the call of another one in the sam
     });
 }
 
-TEST_CASE("poller: a watch may remove itself, and others may come, in a call", "[net]") {
+TEST_CASE("poller: a watch may remove itself, and others may come, in a call", "[io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const channel a;
@@ -231,7 +231,7 @@ TEST_CASE("poller: a watch may remove itself, and others may come, in a call", "
     });
 }
 
-TEST_CASE("poller: more descriptors than one wait of epoll reports are all reported", "[net]") {
+TEST_CASE("poller: more descriptors than one wait of epoll reports are all reported", "[io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         std::vector<std::unique_ptr<channel>> channels;
@@ -249,7 +249,7 @@ TEST_CASE("poller: more descriptors than one wait of epoll reports are all repor
     });
 }
 
-TEST_CASE("poller: waits no shorter than asked", "[LOOP-12][time][net]") {
+TEST_CASE("poller: waits no shorter than asked", "[LOOP-12][time][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const channel c;
@@ -264,7 +264,7 @@ TEST_CASE("poller: waits no shorter than asked", "[LOOP-12][time][net]") {
     });
 }
 
-TEST_CASE("poller: a time-out that the system call could not hold is cut", "[LOOP-12][net]") {
+TEST_CASE("poller: a time-out that the system call could not hold is cut", "[LOOP-12][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const channel c;
@@ -277,7 +277,7 @@ TEST_CASE("poller: a time-out that the system call could not hold is cut", "[LOO
     });
 }
 
-TEST_CASE("add_reader: is called in each iteration in which there is something to read", "[LOOP-31][LOOP-2][net]") {
+TEST_CASE("add_reader: is called in each iteration in which there is something to read", "[LOOP-31][LOOP-2][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel c;
@@ -297,7 +297,7 @@ TEST_CASE("add_reader: is called in each iteration in which there is something t
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("add_reader: a second one for the same descriptor replaces the first, at once", "[LOOP-31][net]") {
+TEST_CASE("add_reader: a second one for the same descriptor replaces the first, at once", "[LOOP-31][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel c;
@@ -317,7 +317,7 @@ TEST_CASE("add_reader: a second one for the same descriptor replaces the first, 
     });
 }
 
-TEST_CASE("add_reader: the first one, queued already, is not called once it was replaced", "[LOOP-31][LOOP-33][net]") {
+TEST_CASE("add_reader: the first one, queued already, is not called once it was replaced", "[LOOP-31][LOOP-33][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel a;
@@ -343,7 +343,7 @@ TEST_CASE("add_reader: the first one, queued already, is not called once it was 
     });
 }
 
-TEST_CASE("remove_reader: says whether there was one; reader and writer are independent", "[LOOP-32][net]") {
+TEST_CASE("remove_reader: says whether there was one; reader and writer are independent", "[LOOP-32][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         int ends[2];
@@ -372,7 +372,7 @@ TEST_CASE("remove_reader: says whether there was one; reader and writer are inde
     });
 }
 
-TEST_CASE("remove_reader: in the same iteration the call is dropped instead of made", "[LOOP-33][net]") {
+TEST_CASE("remove_reader: in the same iteration the call is dropped instead of made", "[LOOP-33][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel a;
@@ -393,7 +393,7 @@ TEST_CASE("remove_reader: in the same iteration the call is dropped instead of m
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("add_reader: stands behind what is ready and before timers", "[LOOP-5][LOOP-2][net]") {
+TEST_CASE("add_reader: stands behind what is ready and before timers", "[LOOP-5][LOOP-2][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel c;
@@ -410,7 +410,7 @@ TEST_CASE("add_reader: stands behind what is ready and before timers", "[LOOP-5]
     });
 }
 
-TEST_CASE("add_reader: a busy loop still comes to its descriptors and timers", "[LOOP-4][time][net]") {
+TEST_CASE("add_reader: a busy loop still comes to its descriptors and timers", "[LOOP-4][time][io]") {
     with_each_poller([](poller_kind kind) {
         aio::run_options options;
         options.poller = kind;
@@ -433,7 +433,7 @@ TEST_CASE("add_reader: a busy loop still comes to its descriptors and timers", "
     });
 }
 
-TEST_CASE("add_reader: an exception goes to the handler and the reader stays", "[LOOP-18][EXH-6][net]") {
+TEST_CASE("add_reader: an exception goes to the handler and the reader stays", "[LOOP-18][EXH-6][io]") {
     aio::event_loop loop(polling_with(poller_kind::automatic));
     const channel c;
     std::vector<std::string> reports;
@@ -450,7 +450,7 @@ TEST_CASE("add_reader: an exception goes to the handler and the reader stays", "
     CHECK(reports == std::vector<std::string>{"reader 1", "reader 2"});
 }
 
-TEST_CASE("add_reader: descriptors may be closed before they are removed", "[LOOP-35][net]") {
+TEST_CASE("add_reader: descriptors may be closed before they are removed", "[LOOP-35][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         channel c;
@@ -466,7 +466,7 @@ TEST_CASE("add_reader: descriptors may be closed before they are removed", "[LOO
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("add_reader: a descriptor may be closed and come again under its number", "[LOOP-35][net]") {
+TEST_CASE("add_reader: a descriptor may be closed and come again under its number", "[LOOP-35][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         auto old = std::make_unique<channel>();
@@ -495,7 +495,7 @@ TEST_CASE("add_reader: a descriptor may be closed and come again under its numbe
     });
 }
 
-TEST_CASE("add_reader: a closed descriptor whose copy lives on does no harm", "[LOOP-35][net]") {
+TEST_CASE("add_reader: a closed descriptor whose copy lives on does no harm", "[LOOP-35][io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         channel c;
@@ -516,7 +516,7 @@ TEST_CASE("add_reader: a closed descriptor whose copy lives on does no harm", "[
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("add_reader: what cannot be watched is refused, and nothing is left of it", "[net]") {
+TEST_CASE("add_reader: what cannot be watched is refused, and nothing is left of it", "[io]") {
     aio::event_loop loop(polling_with(poller_kind::epoll));
     CHECK_THROWS_AS(loop.add_reader(-1, [] {}), std::invalid_argument);
     CHECK_THROWS_AS(loop.add_reader(0, std::function<void()>()), std::invalid_argument);
@@ -530,7 +530,7 @@ TEST_CASE("add_reader: what cannot be watched is refused, and nothing is left of
     CHECK_FALSE(loop.remove_reader(number));
 }
 
-TEST_CASE("add_reader: a number far above all descriptors is refused, without memory for those below it", "[net]") {
+TEST_CASE("add_reader: a number far above all descriptors is refused, without memory for those below it", "[io]") {
     constexpr int number = std::numeric_limits<int>::max();
     for (const poller_kind kind : {poller_kind::epoll, poller_kind::poll}) {
         aio::event_loop loop(polling_with(kind));
@@ -542,7 +542,7 @@ TEST_CASE("add_reader: a number far above all descriptors is refused, without me
     }
 }
 
-TEST_CASE("add_reader: a closed loop takes none, and drops those it had", "[LOOP-28][LOOP-35][net]") {
+TEST_CASE("add_reader: a closed loop takes none, and drops those it had", "[LOOP-28][LOOP-35][io]") {
     with_each_poller([](poller_kind kind) {
         const channel c;
         auto alive = std::make_shared<int>(0);
@@ -594,7 +594,7 @@ void look(aio::event_loop& loop) { loop.outside().descriptors.wait(0); }
 
 } // namespace
 
-TEST_CASE("edge_watch: is told once that something is ready, and again when more comes", "[net]") {
+TEST_CASE("edge_watch: is told once that something is ready, and again when more comes", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel c;
@@ -622,7 +622,7 @@ TEST_CASE("edge_watch: is told once that something is ready, and again when more
     });
 }
 
-TEST_CASE("edge_watch: attached when something is ready already, it is told", "[net]") {
+TEST_CASE("edge_watch: attached when something is ready already, it is told", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel c;
@@ -634,7 +634,7 @@ TEST_CASE("edge_watch: attached when something is ready already, it is told", "[
     });
 }
 
-TEST_CASE("edge_watch: is told of the end behind what is to be read, also of both at once", "[net]") {
+TEST_CASE("edge_watch: is told of the end behind what is to be read, also of both at once", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         int ends[2];
@@ -658,7 +658,7 @@ TEST_CASE("edge_watch: is told of the end behind what is to be read, also of bot
     });
 }
 
-TEST_CASE("edge_watch: with poll, what nobody wants is not asked for", "[net]") {
+TEST_CASE("edge_watch: with poll, what nobody wants is not asked for", "[io]") {
     aio::event_loop loop(polling_with(poller_kind::poll));
     const channel c;
     c.write("x");
@@ -676,7 +676,7 @@ TEST_CASE("edge_watch: with poll, what nobody wants is not asked for", "[net]") 
     CHECK(e.wanted == 0);
 }
 
-TEST_CASE("edge_watch: may leave, alone and with others, in a call", "[net]") {
+TEST_CASE("edge_watch: may leave, alone and with others, in a call", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         const channel a;
@@ -705,7 +705,7 @@ TEST_CASE("edge_watch: may leave, alone and with others, in a call", "[net]") {
     });
 }
 
-TEST_CASE("edge_watch: of a closed loop is free, and may go to another one", "[net]") {
+TEST_CASE("edge_watch: of a closed loop is free, and may go to another one", "[io]") {
     with_each_poller([](poller_kind kind) {
         const channel c;
         edge e(c.in);
@@ -724,7 +724,7 @@ TEST_CASE("edge_watch: of a closed loop is free, and may go to another one", "[n
     });
 }
 
-TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothing is left of it", "[net]") {
+TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothing is left of it", "[io]") {
     aio::event_loop loop(polling_with(poller_kind::epoll));
     channel c;
     edge e(c.in);
@@ -734,7 +734,7 @@ TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothi
     CHECK(loop.watched_descriptors() == 0);
 }
 
-TEST_CASE("edge_watch: false alarms go to each that is attached, also when some leave meanwhile", "[net]") {
+TEST_CASE("edge_watch: false alarms go to each that is attached, also when some leave meanwhile", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         aio::detail::descriptor_watches& all = loop.outside().descriptors;
@@ -770,7 +770,7 @@ void reuse(channel& old, const channel& next) {
 
 } // namespace
 
-TEST_CASE("poller: a watch of a descriptor that was closed does not touch who has its number now", "[net]") {
+TEST_CASE("poller: a watch of a descriptor that was closed does not touch who has its number now", "[io]") {
     with_each_poller([](poller_kind kind) {
         for (const unsigned char what : {readable, writable}) { // removed at once, or in two steps
             const auto p = aio::detail::make_poller(kind);
@@ -797,7 +797,7 @@ TEST_CASE("poller: a watch of a descriptor that was closed does not touch who ha
     });
 }
 
-TEST_CASE("poller: a watch hears nothing of the descriptor that has its number now", "[net]") {
+TEST_CASE("poller: a watch hears nothing of the descriptor that has its number now", "[io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         channel old;
@@ -814,7 +814,7 @@ TEST_CASE("poller: a watch hears nothing of the descriptor that has its number n
     });
 }
 
-TEST_CASE("poller: a closed descriptor whose copy is ready does not keep the loop awake", "[time][net]") {
+TEST_CASE("poller: a closed descriptor whose copy is ready does not keep the loop awake", "[time][io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         channel old;
@@ -843,7 +843,7 @@ TEST_CASE("poller: a closed descriptor whose copy is ready does not keep the loo
     });
 }
 
-TEST_CASE("poller: each refuses a second watch of a descriptor, and what never blocks", "[net]") {
+TEST_CASE("poller: each refuses a second watch of a descriptor, and what never blocks", "[io]") {
     with_each_poller([](poller_kind kind) {
         const auto p = aio::detail::make_poller(kind);
         const auto error_of = [&](int fd) {
@@ -877,7 +877,7 @@ TEST_CASE("poller: each refuses a second watch of a descriptor, and what never b
     });
 }
 
-TEST_CASE("add_reader: a reader of a closed descriptor ends when its number is watched again", "[net]") {
+TEST_CASE("add_reader: a reader of a closed descriptor ends when its number is watched again", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         channel old;
@@ -896,7 +896,7 @@ TEST_CASE("add_reader: a reader of a closed descriptor ends when its number is w
     });
 }
 
-TEST_CASE("edge_watch: one of a closed descriptor leaves without touching who has its number", "[net]") {
+TEST_CASE("edge_watch: one of a closed descriptor leaves without touching who has its number", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
         channel old;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/shuffled_order.hpp>
+#include <asynchio/loop/detail/shuffled_order.hpp>
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/sleep.hpp>

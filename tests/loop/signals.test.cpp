@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/signals.hpp>
+#include <asynchio/loop/detail/signals.hpp>
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/future.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/stack_room.hpp>
+#include <asynchio/loop/detail/stack_room.hpp>
 
 #include "support/catch.hpp"
 #include "support/sanitized.hpp"

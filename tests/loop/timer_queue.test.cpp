@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/loop/detail/timer_queue.hpp>
 
 #include "support/catch.hpp"
 

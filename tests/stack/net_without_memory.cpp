@@ -5,13 +5,13 @@
 
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
-#include <asynchio/net/datagram_socket.hpp>
-#include <asynchio/net/open_connection.hpp>
-#include <asynchio/net/process.hpp>
-#include <asynchio/net/resolve.hpp>
-#include <asynchio/net/server.hpp>
-#include <asynchio/net/signal_set.hpp>
-#include <asynchio/net/wait_readable.hpp>
+#include <asynchio/io/datagram_socket.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/process.hpp>
+#include <asynchio/io/resolve.hpp>
+#include <asynchio/io/server.hpp>
+#include <asynchio/io/signal_set.hpp>
+#include <asynchio/io/wait_readable.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/stream_pair.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Room thread when memory runs out: the n-th allocation fails, or all from the n-th on, for every n. Either the program
+// Module thread when memory runs out: the n-th allocation fails, or all from the n-th on, for every n. Either the program
 // sees std::bad_alloc or it goes on; nothing hangs, nothing is left, and nothing that was freed is touched.
 
 #include <asynchio/combine/gather.hpp>

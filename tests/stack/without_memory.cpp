@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Rooms task, combine and sync when memory runs out: the n-th allocation fails, or all from the n-th on, for every n.
+// Modules task, combine and sync when memory runs out: the n-th allocation fails, or all from the n-th on, for every n.
 // Either the program sees std::bad_alloc or it goes on; nothing hangs, nothing is left, and nothing that was freed is
 // touched.
 
@@ -85,7 +85,7 @@ struct alive {
     ~alive() { *flag = false; }
 };
 
-// Room task
+// Module task
 
 aio::task<> tasks() {
     const auto one = aio::create_task(later(1ms), "named");
@@ -278,7 +278,7 @@ aio::task<> synchronous() {
     co_return;
 }
 
-// Room combine
+// Module combine
 
 aio::task<> gathered() {
     const auto watched = aio::create_task(later(1ms));
@@ -429,7 +429,7 @@ aio::task<> groups() {
     co_await aio::sleep(10ms);
 }
 
-// Room sync
+// Module sync
 
 aio::task<> locks() {
     aio::mutex mutex;

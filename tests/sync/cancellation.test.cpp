@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-// Programs that use every awaitable of the room, alone and in the combinators, cancelled at every point at which they
+// Programs that use every awaitable of the module, alone and in the combinators, cancelled at every point at which they
 // can be: once and twice, in the order of asyncio and in shuffled ones. After each run nothing may be alive, no lock
 // may be held and no permit or item lost, and the request must have arrived.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: open_generators.hpp core/generator_exit.hpp
+// covers: task/detail/open_generators.hpp core/generator_exit.hpp
 
 #include <asynchio/task/async_generator.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: tasks_of_loop.hpp
+// covers: task/detail/tasks_of_loop.hpp
 
-#include <asynchio/task/tasks_of_loop.hpp>
+#include <asynchio/task/detail/tasks_of_loop.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

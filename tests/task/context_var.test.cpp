@@ -432,7 +432,7 @@ TEST_CASE("context_var: a call that makes tasks and calls hands its values on", 
     CHECK(log == trace{"eager task sees call", "call sees call", "inner call sees call", "task sees call"});
 }
 
-TEST_CASE("context_var: handlers of descriptors and signals keep a context of their own", "[CTX-4][net]") {
+TEST_CASE("context_var: handlers of descriptors and signals keep a context of their own", "[CTX-4][io]") {
     const audited afterwards;
     trace log;
     aio::run([&]() -> aio::task<> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: loop/task_creator.hpp
+// covers: loop/detail/task_creator.hpp
 
 #include <asynchio/task/create_task.hpp>
 

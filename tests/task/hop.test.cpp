@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: settled.hpp child_set.hpp
+// covers: task/detail/settled.hpp task/detail/child_set.hpp
 
-#include <asynchio/task/hop.hpp>
+#include <asynchio/task/detail/hop.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
-#include <asynchio/task/child_set.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/settled.hpp>
+#include <asynchio/task/detail/settled.hpp>
 
 #include <functional>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/task/leftovers.hpp>
+#include <asynchio/task/detail/leftovers.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"

@@ -16,7 +16,7 @@
 
 #include <sstream>
 
-// covers: task/running_root.hpp
+// covers: task/detail/running_root.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: frame.hpp
+// covers: task/detail/frame.hpp
 
 #include <asynchio/task/task.hpp>
 

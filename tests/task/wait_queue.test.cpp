@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include "support/catch.hpp"
 #include "support/message_of.hpp"

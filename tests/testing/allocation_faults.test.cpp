@@ -12,7 +12,7 @@
 #include <asynchio/combine/task_group.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
-#include <asynchio/loop/frame_pool.hpp>
+#include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/sync/barrier.hpp>
 #include <asynchio/sync/condition.hpp>
 #include <asynchio/sync/event.hpp>

@@ -2,8 +2,8 @@
 #include <asynchio/testing/audit.hpp>
 
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/net/open_connection.hpp>
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/server.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/runner.hpp>
@@ -82,7 +82,7 @@ TEST_CASE("audit: counts calls and timers that were not made yet") {
     CHECK(audit().clean());
 }
 
-TEST_CASE("audit: counts the descriptors of streams and servers, with their loop and without it", "[net]") {
+TEST_CASE("audit: counts the descriptors of streams and servers, with their loop and without it", "[io]") {
     aio::stream left;
     std::optional<aio::server> server;
     {

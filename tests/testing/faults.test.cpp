@@ -5,9 +5,9 @@
 #include "support/message_of.hpp"
 #include "support/net.hpp"
 
-#include <asynchio/net/open_connection.hpp>
-#include <asynchio/net/resolve.hpp>
-#include <asynchio/net/server.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/resolve.hpp>
+#include <asynchio/io/server.hpp>
 #include <asynchio/task/run.hpp>
 
 #include <cerrno>
@@ -22,8 +22,8 @@ using aio::testing::faults;
 TEST_CASE("faults: one at a time, and calls have their names") {
     faults first;
     CHECK(message_of([] { faults second; }) == "faults: there are some already; one at a time");
-    CHECK(message_of([&] { first.fail("fork", ENOMEM); }) == "faults: room net makes no call named 'fork'");
-    CHECK(message_of([&] { static_cast<void>(first.count("fork")); }) == "faults: room net makes no call named 'fork'");
+    CHECK(message_of([&] { first.fail("fork", ENOMEM); }) == "faults: module io makes no call named 'fork'");
+    CHECK(message_of([&] { static_cast<void>(first.count("fork")); }) == "faults: module io makes no call named 'fork'");
 }
 
 TEST_CASE("faults: know every call of the table") {
@@ -78,7 +78,7 @@ TEST_CASE("faults: know every call of the table") {
     CHECK(sizeof(aio::detail::system_calls) == (known + 1) * sizeof(void*));
 }
 
-TEST_CASE("faults: a call fails as often as it is told to, and is counted", "[net]") {
+TEST_CASE("faults: a call fails as often as it is told to, and is counted", "[io]") {
     on_each_poller([]() -> aio::task<> {
         faults faulty;
         aio::stream none;
@@ -103,7 +103,7 @@ TEST_CASE("faults: a call fails as often as it is told to, and is counted", "[ne
     });
 }
 
-TEST_CASE("faults: getaddrinfo fails in its own way", "[net]") {
+TEST_CASE("faults: getaddrinfo fails in its own way", "[io]") {
     on_each_poller([]() -> aio::task<> {
         faults faulty;
         faulty.fail("getaddrinfo", EAI_AGAIN, faults::always);
@@ -117,7 +117,7 @@ TEST_CASE("faults: getaddrinfo fails in its own way", "[net]") {
     });
 }
 
-TEST_CASE("faults: closing succeeds whatever it says", "[net]") {
+TEST_CASE("faults: closing succeeds whatever it says", "[io]") {
     const std::size_t before = open_descriptors();
     on_each_poller([]() -> aio::task<> {
         faults faulty;
@@ -128,7 +128,7 @@ TEST_CASE("faults: closing succeeds whatever it says", "[net]") {
     CHECK(open_descriptors() == before);
 }
 
-TEST_CASE("faults: afterwards the calls are the system's again", "[net]") {
+TEST_CASE("faults: afterwards the calls are the system's again", "[io]") {
     {
         faults faulty;
         faulty.fail("socket", EMFILE, faults::always);
@@ -137,7 +137,7 @@ TEST_CASE("faults: afterwards the calls are the system's again", "[net]") {
     CHECK(aio::detail::calls.short_means_empty);
 }
 
-TEST_CASE("faults: the n-th call fails with the error of its list that was chosen", "[net]") {
+TEST_CASE("faults: the n-th call fails with the error of its list that was chosen", "[io]") {
     on_each_poller([]() -> aio::task<> {
         faults faulty;
         const auto connect = [] { return aio::open_connection("127.0.0.1", 9); };
@@ -157,7 +157,7 @@ TEST_CASE("faults: the n-th call fails with the error of its list that was chose
     });
 }
 
-TEST_CASE("faults: one byte at a time, and each call interrupted first, nothing is lost", "[net]") {
+TEST_CASE("faults: one byte at a time, and each call interrupted first, nothing is lost", "[io]") {
     on_each_poller([]() -> aio::task<> {
         faults faulty;
         faulty.one_byte_at_a_time();

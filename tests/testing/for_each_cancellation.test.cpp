@@ -246,7 +246,7 @@ TEST_CASE("for_each_cancellation: what the scenario throws before it gives a tas
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("for_each_cancellation: a scenario may wait for descriptors that are ready", "[net]") {
+TEST_CASE("for_each_cancellation: a scenario may wait for descriptors that are ready", "[io]") {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     REQUIRE(::write(ends[1], "x", 1) == 1);

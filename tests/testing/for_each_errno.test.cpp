@@ -6,7 +6,7 @@
 #include "support/net.hpp"
 #include "support/probes.hpp"
 
-#include <asynchio/net/open_connection.hpp>
+#include <asynchio/io/open_connection.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/sleep.hpp>
 
@@ -35,7 +35,7 @@ TEST_CASE("for_each_errno: what makes no system call meets no fault") {
     CHECK(report.pairs() == 0);
 }
 
-TEST_CASE("for_each_errno: meets each error of each call, and tells what came of it", "[net]") {
+TEST_CASE("for_each_errno: meets each error of each call, and tells what came of it", "[io]") {
     const errno_report report = for_each_errno([]() -> aio::task<> {
         const std::string error = co_await error_of([] { return aio::open_connection("127.0.0.1", 9); });
         if (!error.ends_with("Connection refused")) throw std::runtime_error(error);
@@ -53,7 +53,7 @@ TEST_CASE("for_each_errno: meets each error of each call, and tells what came of
     }
 }
 
-TEST_CASE("for_each_errno: later calls of the same name fail too, if that is the plan", "[net]") {
+TEST_CASE("for_each_errno: later calls of the same name fail too, if that is the plan", "[io]") {
     const auto scenario = []() -> aio::task<> {
         for (int i = 0; i < 3; ++i) {
             const std::string error = co_await error_of([] { return aio::open_connection("127.0.0.1", 9); });
@@ -68,7 +68,7 @@ TEST_CASE("for_each_errno: later calls of the same name fail too, if that is the
     CHECK(always.failed > 2 * once.failed);
 }
 
-TEST_CASE("for_each_errno: a scenario that hangs when a call fails is reported, with what it waits for", "[net]") {
+TEST_CASE("for_each_errno: a scenario that hangs when a call fails is reported, with what it waits for", "[io]") {
     const std::string message = message_of([] {
         for_each_errno([]() -> aio::task<> {
             const std::string error = co_await error_of([] { return aio::open_connection("127.0.0.1", 9); });
@@ -82,7 +82,7 @@ TEST_CASE("for_each_errno: a scenario that hangs when a call fails is reported, 
     CHECK(aio::detail::calls.socket == &::socket);
 }
 
-TEST_CASE("for_each_errno: a scenario that leaves a descriptor open is reported", "[net]") {
+TEST_CASE("for_each_errno: a scenario that leaves a descriptor open is reported", "[io]") {
     aio::stream left;
     const std::string message = message_of([&] {
         for_each_errno([&]() -> aio::task<> {
@@ -103,7 +103,7 @@ TEST_CASE("for_each_errno: a scenario that leaves a descriptor open is reported"
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("for_each_errno: what fails untouched fails", "[net]") {
+TEST_CASE("for_each_errno: what fails untouched fails", "[io]") {
     CHECK(message_of([] { for_each_errno([]() -> aio::task<> { co_await aio::open_connection("127.0.0.1", 9); }); }) ==
           "connect to 127.0.0.1:9: Connection refused");
     CHECK(message_of([] { for_each_errno([]() -> aio::task<> { throw std::runtime_error("no task"); }); }) ==
@@ -111,7 +111,7 @@ TEST_CASE("for_each_errno: what fails untouched fails", "[net]") {
     CHECK(aio::testing::audit().clean());
 }
 
-TEST_CASE("for_each_errno: what is under way in the system comes before time passes", "[net]") {
+TEST_CASE("for_each_errno: what is under way in the system comes before time passes", "[io]") {
     const errno_report report = for_each_errno([]() -> aio::task<> {
         // Refused by the system at once; time does not jump to the time-out first.
         aio::connect_options options;

@@ -13,7 +13,7 @@
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 #include <asynchio/thread/to_thread.hpp>
-#include <asynchio/thread/worker_count.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
 
 #include <algorithm>
 #include <atomic>

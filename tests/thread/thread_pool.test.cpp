@@ -2,7 +2,7 @@
 
 #include <asynchio/thread/thread_pool.hpp>
 
-// covers: worker_count.hpp
+// covers: thread/detail/worker_count.hpp
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
@@ -14,7 +14,7 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
-#include <asynchio/thread/worker_count.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
 
 #include <algorithm>
 #include <atomic>

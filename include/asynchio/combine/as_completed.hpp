@@ -7,10 +7,10 @@
 #include <asynchio/combine/detail/observed.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/late_value.hpp>
-#include <asynchio/core/range.hpp>
+#include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/core/detail/range.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/settled.hpp>
+#include <asynchio/task/detail/settled.hpp>
 
 #include <coroutine>
 #include <exception>

@@ -4,7 +4,7 @@
 // Cleanup that awaits: what `try … finally` is in Python.
 
 #include <asynchio/combine/with.hpp>
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>

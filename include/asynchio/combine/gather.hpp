@@ -4,7 +4,7 @@
 // Running several things at once and waiting for all of them. Built on child_set.
 
 #include <asynchio/combine/detail/joint.hpp>
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/functional.hpp>
 
 #include <tuple>
 #include <type_traits>

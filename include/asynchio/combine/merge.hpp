@@ -6,8 +6,8 @@
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/owner.hpp>
-#include <asynchio/core/range.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/range.hpp>
 #include <asynchio/task/async_generator.hpp>
 
 #include <cstddef>

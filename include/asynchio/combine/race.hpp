@@ -4,7 +4,7 @@
 // Running several things until the first one has ended. Built on child_set, as gather is.
 
 #include <asynchio/combine/detail/joint.hpp>
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/functional.hpp>
 
 #include <cstddef>
 #include <stdexcept>

@@ -3,7 +3,7 @@
 
 // Keeping a request to cancel away from something. Built on child_set.
 
-#include <asynchio/task/child_set.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 
 #include <coroutine>
 #include <source_location>

@@ -3,14 +3,14 @@
 
 // Tasks that end together: structured concurrency. Built on crew.
 
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
-#include <asynchio/loop/task_creator.hpp>
-#include <asynchio/task/crew.hpp>
+#include <asynchio/loop/detail/task_creator.hpp>
+#include <asynchio/task/detail/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/crew.hpp>
+#include <asynchio/task/detail/crew.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <exception>

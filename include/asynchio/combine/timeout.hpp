@@ -6,7 +6,7 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <chrono>

@@ -5,8 +5,8 @@
 
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
-#include <asynchio/core/late_value.hpp>
-#include <asynchio/task/hop.hpp>
+#include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/task/detail/hop.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <source_location>

@@ -6,7 +6,7 @@
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
-#include <asynchio/task/child_set.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -32,7 +32,7 @@ task<> cancelled_at_once() {
     co_await wait(unstarted);
 }
 
-/// Whether `waiting` is ready. One that is ready but may give way to others, as those of room net, does not: there is no
+/// Whether `waiting` is ready. One that is ready but may give way to others, as those of module io, does not: there is no
 /// time to come back to it.
 template<class Awaiter>
 bool ready_at_once(Awaiter& waiting) {

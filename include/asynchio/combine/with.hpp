@@ -3,8 +3,8 @@
 
 // A block with an asynchronous end: what `async with` is in Python. C++ cannot await in a destructor.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/functional.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>

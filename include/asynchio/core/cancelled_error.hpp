@@ -3,7 +3,7 @@
 
 // The exception that a cancelled task sees at the co_await where it waits.
 
-#include <asynchio/core/shared_text.hpp>
+#include <asynchio/core/detail/shared_text.hpp>
 
 #include <exception>
 #include <string_view>

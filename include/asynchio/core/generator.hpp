@@ -4,8 +4,8 @@
 // A coroutine that gives values one by one, to a plain loop. Built on the standard library alone.
 
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 
 #include <coroutine>
 #include <cstddef>

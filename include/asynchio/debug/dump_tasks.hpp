@@ -3,7 +3,7 @@
 
 // Every task, what it waits for, and where: in release builds too.
 
-#include <asynchio/core/trivial_vector.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/debug/function_name.hpp>
 #include <asynchio/task/current_task.hpp>
 

@@ -3,13 +3,13 @@
 
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
-#include <asynchio/loop/frame_pool.hpp>
-#include <asynchio/loop/scheduler.hpp>
-#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/loop/detail/frame_pool.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
+#include <asynchio/loop/detail/timer_queue.hpp>
 
 #include <stdexcept>
 #include <string>

@@ -3,7 +3,7 @@
 
 // Time as the running loop sees it. Everything in the library asks this clock, so that a test can run in virtual time.
 
-#include <asynchio/loop/scheduler.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -3,9 +3,9 @@
 
 // Where code finds the values of its context variables: in its task, in the call that the loop makes, or in its thread.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/loop/context_map.hpp>
-#include <asynchio/loop/scheduler.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/loop/detail/context_map.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
 
 #include <cstdint>
 #include <utility>

@@ -4,22 +4,22 @@
 // The loop: runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread has
 // something for it. Built on selector, which knows where that comes from.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
-#include <asynchio/loop/exception_handler.hpp>
-#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/detail/exception_handler.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/run_options.hpp>
-#include <asynchio/loop/running_mark.hpp>
-#include <asynchio/loop/scheduler.hpp>
-#include <asynchio/loop/selector.hpp>
-#include <asynchio/loop/services.hpp>
-#include <asynchio/loop/shuffled_order.hpp>
-#include <asynchio/loop/step_observer.hpp>
-#include <asynchio/loop/task_creator.hpp>
+#include <asynchio/loop/detail/running_mark.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
+#include <asynchio/loop/detail/selector.hpp>
+#include <asynchio/loop/detail/services.hpp>
+#include <asynchio/loop/detail/shuffled_order.hpp>
+#include <asynchio/loop/detail/step_observer.hpp>
+#include <asynchio/loop/detail/task_creator.hpp>
 
 #include <cstdio>
 #include <stdexcept>
@@ -160,7 +160,7 @@ public:
     bool remove_reader(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::readable); }
     bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
 
-    /// For the rooms above: timers, descriptors, signals and threads.
+    /// For the modules above: timers, descriptors, signals and threads.
     detail::selector& outside() noexcept { return outside_; }
     /// A copyable reference that other threads may hold.
     loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }

@@ -3,9 +3,9 @@
 
 // What other threads hold of a loop.
 
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/loop/callback.hpp>
-#include <asynchio/loop/mailbox.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
 
 #include <stdexcept>
 #include <utility>

@@ -3,7 +3,8 @@
 
 // The policies of a loop, chosen when it is made.
 
-#include <asynchio/loop/poller.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/poller_kind.hpp>
 
 #include <chrono>
 #include <cstdint>

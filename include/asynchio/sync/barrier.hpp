@@ -4,7 +4,7 @@
 // Tasks that go on together, when all have arrived.
 
 #include <asynchio/core/errors.hpp>
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include <coroutine>
 #include <cstddef>

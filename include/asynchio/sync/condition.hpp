@@ -3,8 +3,8 @@
 
 // Waiting, under a mutex, until another task has changed something.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/functional.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/functional.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>

@@ -3,7 +3,7 @@
 
 // A flag that tasks can wait for.
 
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include <coroutine>
 #include <source_location>

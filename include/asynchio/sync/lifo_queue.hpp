@@ -3,8 +3,8 @@
 
 // A queue between tasks: last in, first out.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/steady.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
 
 #include <cstddef>

@@ -3,8 +3,8 @@
 
 // Mutual exclusion between tasks of one loop.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include <coroutine>
 #include <exception>

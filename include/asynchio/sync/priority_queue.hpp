@@ -3,9 +3,9 @@
 
 // A queue between tasks: the smallest first.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/functional.hpp>
-#include <asynchio/core/steady.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
 
 #include <cstddef>

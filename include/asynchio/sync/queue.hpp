@@ -3,9 +3,9 @@
 
 // A queue between tasks: first in, first out.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/ring_buffer.hpp>
-#include <asynchio/core/steady.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/ring_buffer.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/sync/detail/basic_queue.hpp>
 
 #include <cstddef>

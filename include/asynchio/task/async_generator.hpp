@@ -3,10 +3,10 @@
 
 // A coroutine that gives values one by one and may wait between them.
 
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/generator.hpp>
 #include <asynchio/core/generator_exit.hpp>
-#include <asynchio/task/open_generators.hpp>
+#include <asynchio/task/detail/open_generators.hpp>
 #include <asynchio/task/take.hpp>
 
 #include <coroutine>

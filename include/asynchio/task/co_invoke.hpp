@@ -4,9 +4,9 @@
 // A task from anything that can be started: a task, an awaitable, or a callable with arguments.
 
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/functional.hpp>
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 

@@ -3,7 +3,7 @@
 
 // From a coroutine to a task that runs beside its creator.
 
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/co_invoke.hpp>

@@ -4,9 +4,9 @@
 // Awaiting what knows nothing of this library: awaiters of others, which resume a plain coroutine_handle wherever they like.
 
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/counted_ptr.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/take.hpp>

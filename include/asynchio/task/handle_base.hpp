@@ -4,9 +4,9 @@
 // What handles of tasks and futures share: a counted pointer to a result that comes once.
 
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/kept.hpp>
-#include <asynchio/task/tasks_of_loop.hpp>
+#include <asynchio/task/detail/tasks_of_loop.hpp>
 
 #include <cstdint>
 #include <exception>

@@ -4,7 +4,7 @@
 // Awaiting without exceptions: the result as a value.
 
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/take.hpp>

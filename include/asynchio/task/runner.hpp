@@ -3,10 +3,10 @@
 
 // A loop with a beginning and an end, for one or several main tasks.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/leftovers.hpp>
+#include <asynchio/task/detail/leftovers.hpp>
 #include <asynchio/task/run_until_complete.hpp>
 
 #include <csignal>

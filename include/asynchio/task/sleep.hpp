@@ -4,7 +4,7 @@
 // Waiting for time to pass.
 
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/loop/detail/timer_queue.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <chrono>

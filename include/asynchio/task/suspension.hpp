@@ -4,10 +4,10 @@
 // The one way in which a task waits, and the one hook through which it is told to give up.
 
 #include <asynchio/core/cancelled_error.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/task/frame.hpp>
-#include <asynchio/task/running_root.hpp>
+#include <asynchio/task/detail/frame.hpp>
+#include <asynchio/task/detail/running_root.hpp>
 
 #include <coroutine>
 #include <exception>

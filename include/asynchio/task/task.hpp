@@ -3,8 +3,8 @@
 
 // The coroutine type: a computation that has not started, to be awaited or made a task of its own.
 
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/task/frame.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/task/detail/frame.hpp>
 
 #include <coroutine>
 #include <cstddef>

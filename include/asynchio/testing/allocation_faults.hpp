@@ -3,7 +3,7 @@
 
 // Memory that runs out when a test wants it.
 
-#include <asynchio/loop/frame_pool.hpp>
+#include <asynchio/loop/detail/frame_pool.hpp>
 
 #include <atomic>
 #include <cstddef>

@@ -3,11 +3,11 @@
 
 // What is still alive when nothing should be.
 
-#include <asynchio/loop/frame_pool.hpp>
-#include <asynchio/loop/mailbox.hpp>
-#include <asynchio/net/system_calls.hpp>
+#include <asynchio/loop/detail/frame_pool.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
+#include <asynchio/io/system_calls.hpp>
 #include <asynchio/task/current_task.hpp>
-#include <asynchio/thread/worker_count.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
 
 #include <cstddef>
 #include <string>
@@ -23,7 +23,7 @@ struct audit_report {
     std::size_t timers = 0;         // of the running loop
     std::ptrdiff_t loops = 0;       // with their descriptors
     std::ptrdiff_t threads = 0;     // of thread pools
-    std::ptrdiff_t descriptors = 0; // of streams, servers and what else room net holds
+    std::ptrdiff_t descriptors = 0; // of streams, servers and what else module io holds
     std::string details;            // where the tasks that are left were created
 
     audit_report() = default;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// System calls of room net that fail, stop short or are interrupted when a test wants it.
+// System calls of module io that fail, stop short or are interrupted when a test wants it.
 
-#include <asynchio/core/trivial_vector.hpp>
-#include <asynchio/net/system_calls.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/io/system_calls.hpp>
 
 #include <cerrno>
 #include <cstddef>
@@ -91,7 +91,7 @@ public:
     std::size_t index(std::string_view name) const {
         for (std::size_t i = 0; i < known.size(); ++i)
             if (known[i].name == name) return i;
-        throw std::invalid_argument("faults: room net makes no call named '" + std::string(name) + "'");
+        throw std::invalid_argument("faults: module io makes no call named '" + std::string(name) + "'");
     }
 
     std::mutex mutex;
@@ -269,7 +269,7 @@ void know_all(fault_state& s) {
 
 } // namespace detail
 
-/// While it lives, the system calls of room net go through it. One at a time; made and destroyed while no loop runs.
+/// While it lives, the system calls of module io go through it. One at a time; made and destroyed while no loop runs.
 ///
 /// Behaviour: a call that fails is not made, except where it has its effect all the same: close, and a connect that is
 /// interrupted.

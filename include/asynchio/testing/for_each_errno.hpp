@@ -95,7 +95,7 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
 } // namespace detail
 
 /// Runs `scenario()`, which makes the same task each time, on a fresh loop under the virtual clock; the first system
-/// call that room net makes in it fails, in one run with each error that it can have; then the second call, and so on,
+/// call that module io makes in it fails, in one run with each error that it can have; then the second call, and so on,
 /// until a run ends without a fault.
 ///
 /// After each run the loop must still work, and after its end nothing may be left alive or open (see audit).

@@ -3,10 +3,10 @@
 
 // Two connected streams in memory: programs that talk by streams, tested without the system and in virtual time.
 
-#include <asynchio/core/counted_ptr.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/net/stream.hpp>
+#include <asynchio/io/stream.hpp>
 
 #include <cerrno>
 #include <cstddef>

@@ -4,13 +4,13 @@
 // The result of something that runs on a loop, for threads that are not the loop's.
 
 #include <asynchio/core/cancelled_error.hpp>
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/outcome.hpp>
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <chrono>

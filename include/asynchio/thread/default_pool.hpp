@@ -3,8 +3,8 @@
 
 // The pool that a loop starts when it is first needed, and ends with itself.
 
-#include <asynchio/core/counted_ptr.hpp>
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 

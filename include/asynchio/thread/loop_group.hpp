@@ -3,11 +3,11 @@
 
 // One loop per thread: for programs that one thread is not enough for.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/owner_vector.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/native_thread.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/task/task.hpp>

@@ -3,10 +3,10 @@
 
 // Starting a task on a loop from another thread.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/leftovers.hpp>
+#include <asynchio/task/detail/leftovers.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 
 #include <exception>

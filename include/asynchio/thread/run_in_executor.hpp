@@ -3,12 +3,12 @@
 
 // A blocking call in a thread of a given pool, as a future.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/counted_ptr.hpp>
-#include <asynchio/core/functional.hpp>
-#include <asynchio/core/late_value.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/outcome.hpp>
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/take.hpp>

@@ -3,17 +3,17 @@
 
 // A small pool of threads for blocking calls.
 
-#include <asynchio/core/counted_ptr.hpp>
-#include <asynchio/core/owner.hpp>
-#include <asynchio/core/trivial_vector.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/loop/fork_count.hpp>
-#include <asynchio/loop/intrusive_list.hpp>
-#include <asynchio/loop/native_thread.hpp>
+#include <asynchio/loop/detail/fork_count.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/detail/held_by_loop.hpp>
-#include <asynchio/thread/worker_count.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
 
 #include <atomic>
 #include <chrono>

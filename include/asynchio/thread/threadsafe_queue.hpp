@@ -3,7 +3,7 @@
 
 // The safe way to pass data from threads to a loop, back, and from loop to loop.
 
-#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/task/take.hpp>

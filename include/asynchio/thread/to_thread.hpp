@@ -3,8 +3,8 @@
 
 // A blocking call in a worker thread, awaited.
 
-#include <asynchio/core/closure_check.hpp>
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/suspension.hpp>

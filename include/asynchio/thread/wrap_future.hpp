@@ -4,7 +4,7 @@
 // Futures that other threads complete, as futures of the running loop.
 
 #include <asynchio/core/outcome.hpp>
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>

@@ -4,7 +4,7 @@
 // A timer inside something that waits.
 
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/timer_queue.hpp>
+#include <asynchio/loop/detail/timer_queue.hpp>
 
 #pragma GCC visibility push(default)
 

@@ -4,9 +4,9 @@
 // Waiting for several children until enough of them have ended: the common part of gather and race.
 
 #include <asynchio/combine/detail/owned_tasks.hpp>
-#include <asynchio/core/exchange.hpp>
-#include <asynchio/core/range.hpp>
-#include <asynchio/task/child_set.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/range.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 
 #include <source_location>
 #include <tuple>

@@ -3,8 +3,8 @@
 
 // Handles that are watched for their end alone: by wait and as_completed.
 
-#include <asynchio/core/pointer_set.hpp>
-#include <asynchio/core/range.hpp>
+#include <asynchio/core/detail/pointer_set.hpp>
+#include <asynchio/core/detail/range.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/task/handle_base.hpp>
 

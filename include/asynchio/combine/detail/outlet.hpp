@@ -4,13 +4,13 @@
 // Where several tasks put results and one async_generator takes them: under merge and map.
 
 #include <asynchio/core/cancelled_error.hpp>
-#include <asynchio/core/owner.hpp>
-#include <asynchio/core/ring_buffer.hpp>
-#include <asynchio/core/steady.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/ring_buffer.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/async_generator.hpp>
-#include <asynchio/task/crew.hpp>
+#include <asynchio/task/detail/crew.hpp>
 #include <asynchio/task/take.hpp>
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include <coroutine>
 #include <cstddef>

@@ -3,7 +3,7 @@
 
 // The tasks of a vector as the children of a set, in the memory that they came in.
 
-#include <asynchio/task/child_set.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 
 #include <cstddef>
 #include <utility>

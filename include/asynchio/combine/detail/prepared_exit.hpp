@@ -3,7 +3,7 @@
 
 // Leaving a block without memory.
 
-#include <asynchio/task/frame.hpp>
+#include <asynchio/task/detail/frame.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <utility>

@@ -3,11 +3,11 @@
 
 // What queue, lifo_queue and priority_queue share: everything but the order in which items come out.
 
-#include <asynchio/core/closure_check.hpp>
+#include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/sync/event.hpp>
 #include <asynchio/task/take.hpp>
-#include <asynchio/task/wait_queue.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
 
 #include <coroutine>
 #include <cstddef>

@@ -3,9 +3,9 @@
 
 // What belongs to a loop's thread while another thread holds its address, to give it back.
 
-#include <asynchio/core/owner.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/future.hpp>
 
 #include <memory>

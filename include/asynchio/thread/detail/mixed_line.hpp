@@ -5,7 +5,7 @@
 
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/intrusive_list.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <chrono>

@@ -3,9 +3,9 @@
 
 // What co_await does with a threadsafe_queue.
 
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/exchange.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 #include <asynchio/thread/detail/threadsafe_queue_core.hpp>
 

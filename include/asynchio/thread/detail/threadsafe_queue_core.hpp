@@ -3,10 +3,10 @@
 
 // What a threadsafe_queue shares with those who wait in it.
 
-#include <asynchio/core/counted_ptr.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/owner.hpp>
-#include <asynchio/core/ring_buffer.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/ring_buffer.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A place for a value that comes later and may go earlier. Another std::optional takes g++ 0.9 MB to read (see
+// tests/compile_cost), this 0.1.
+
+#include <asynchio/core/detail/exchange.hpp>
+
+#include <memory>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Members as std::optional's; neither copied nor moved.
+template<class T>
+class late_value {
+public:
+    late_value() noexcept {}
+    late_value(const late_value&) = delete;
+    late_value& operator=(const late_value&) = delete;
+    ~late_value() { reset(); }
+
+    /// Ends what was there before. @throws what making a `T` throws; it is empty then.
+    template<class... Args>
+    T& emplace(Args&&... args) {
+        reset();
+        T* const made = std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+        full_ = true;
+        return *made;
+    }
+    void reset() noexcept {
+        if (detail::exchange(full_, false)) std::destroy_at(std::addressof(value_));
+    }
+
+    explicit operator bool() const noexcept { return full_; }
+    T& operator*() noexcept { return value_; }
+    const T& operator*() const noexcept { return value_; }
+    T* operator->() noexcept { return std::addressof(value_); }
+    const T* operator->() const noexcept { return std::addressof(value_); }
+
+private:
+    union {
+        T value_;
+    };
+    bool full_ = false;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Module io: connections, servers, processes, signals, and whatever else the system makes ready.
+
+#include <asynchio/io/address.hpp>
+#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/datagram_socket.hpp>
+#include <asynchio/io/open_connection.hpp>
+#include <asynchio/io/process.hpp>
+#include <asynchio/io/process_options.hpp>
+#include <asynchio/io/resolve.hpp>
+#include <asynchio/io/server.hpp>
+#include <asynchio/io/signal_set.hpp>
+#include <asynchio/io/stream.hpp>
+#include <asynchio/io/system_calls.hpp>
+#include <asynchio/io/wait_readable.hpp>

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What is behind a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/io/address.hpp>
+#include <asynchio/io/detail/byte_buffer.hpp>
+#include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/io/detail/readiness.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <sys/uio.h>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// How a call ended: with so many bytes, or with an error (EAGAIN: it would block).
+struct io_result {
+    std::size_t count;
+    int error;
+
+    static io_result of(ssize_t result) noexcept {
+        if (result >= 0) return {static_cast<std::size_t>(result), 0};
+        return {0, would_block(errno) ? EAGAIN : errno};
+    }
+};
+
+class channel;
+
+/// Who counts channels: told once when one has been closed or ends.
+class channel_owner {
+public:
+    virtual void released(channel& c) noexcept = 0;
+
+protected:
+    ~channel_owner() = default;
+};
+
+class channel : public readiness, public list_link {
+public:
+    /// How much a call reads or writes ahead at most, and how much an operation reads in one iteration.
+    static constexpr std::size_t first_chunk = 4096;
+    static constexpr std::size_t largest_chunk = 65'536;
+    static constexpr std::size_t most_in_a_turn = 262'144;
+
+    channel() noexcept : list_link{nullptr, nullptr} {}
+    ~channel() override { release(); }
+
+    // What carries the bytes. None of these blocks.
+
+    virtual io_result receive(void* into, std::size_t size) noexcept = 0;
+    virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
+    /// Sends a file's bytes without copying them, none at its end; EINVAL where that cannot be.
+    virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
+    /// @return errno or 0.
+    virtual int end_sending() noexcept = 0;
+    /// @param abort without sending what the system still holds.
+    virtual void shut(bool abort) noexcept = 0;
+    /// Of the other side, for messages.
+    virtual std::string name() const = 0;
+    virtual address local() const { return {}; }
+    virtual address peer() const { return {}; }
+    virtual int descriptor() const noexcept { return -1; }
+    /// Whether a read that gave less than it was asked for has emptied what it read from.
+    virtual bool short_means_empty() const noexcept { return false; }
+
+    // Reading
+
+    byte_buffer& buffer() noexcept { return buffer_; }
+    const byte_buffer& buffer() const noexcept { return buffer_; }
+    bool at_end() const noexcept { return eof_ || closed_; }
+    /// No more will come: the end, or an error of reading.
+    bool ended() const noexcept { return at_end() || failed(direction::read); }
+
+    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended().
+    /// @throws std::bad_alloc without memory.
+    std::size_t fill() {
+        char* to = buffer_.prepare(chunk_);
+        const std::size_t room = buffer_.room();
+        const std::size_t got = received(receive(to, room), room);
+        buffer_.commit(got);
+        if (got == room && chunk_ < largest_chunk) chunk_ *= 2;
+        if (got == 0 && buffer_.empty()) {
+            buffer_.release();
+            chunk_ = first_chunk;
+        }
+        return got;
+    }
+    /// Keeps account of a call that was asked for `size` bytes.
+    std::size_t received(io_result t, std::size_t size) noexcept {
+        if (t.error == EAGAIN)
+            blocked(direction::read);
+        else if (t.error != 0)
+            fail(direction::read, t.error, "read from");
+        else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told to the writer, and once
+            fail(direction::read, error_of(direction::write).number, "read from");
+        else if (t.count == 0)
+            eof_ = true;
+        else if (t.count < size && short_means_empty())
+            drained();
+        return t.count;
+    }
+
+    // Writing
+
+    std::uint64_t written() const noexcept { return written_; }
+    std::size_t sent(io_result t, const char* operation = "write to") noexcept {
+        if (t.error == EAGAIN)
+            blocked(direction::write);
+        else if (t.error != 0)
+            fail(direction::write, t.error, operation);
+        written_ += t.count;
+        return t.count;
+    }
+    /// @throws std::logic_error after write_eof() or once it was closed here, std::system_error after an error.
+    void require_writable(const char* what) const {
+        rethrow(direction::write);
+        if (hung_up_) detail::fail(EPIPE, "write to " + name());
+        if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
+        if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
+    }
+    /// A write that has begun could not end. @throws std::system_error that says why.
+    [[noreturn]] void fail_unfinished_write() const {
+        rethrow(direction::write);
+        detail::fail(EPIPE, "write to " + name()); // closed here meanwhile
+    }
+    void write_eof() {
+        if (sent_eof_) return;
+        require_writable("write_eof");
+        if (busy(direction::write)) throw std::logic_error("write_eof: another task is writing");
+        sent_eof_ = true;
+        const int error = end_sending();
+        if (error != 0 && error != ENOTCONN) {
+            fail(direction::write, error, "shut down");
+            rethrow(direction::write);
+        }
+    }
+
+    // The end
+
+    bool closed() const noexcept { return closed_; }
+    /// Pending reads see the end, pending writes an error.
+    void close(bool abort = false) noexcept {
+        if (closed_) return;
+        closed_ = true;
+        shut(abort);
+        release();
+        notify(fd_watch::readable | fd_watch::writable);
+    }
+    /// Not by whom it belongs to: writing is no misuse then, but fails.
+    void hang_up() noexcept {
+        hung_up_ = true;
+        close();
+    }
+    /// Closes at once: whoever reads or writes gets an error, a reader after what has come.
+    void lose(int error) noexcept {
+        if (closed_) return;
+        for (const direction each : {direction::read, direction::write}) fail(each, error, "connection to");
+        close(true);
+    }
+
+    // Errors: each direction keeps its first. What has come is read before its own is told.
+
+    bool failed(direction d) const noexcept { return error_of(d).number != 0; }
+    /// @throws std::system_error for the first error of that direction.
+    void rethrow(direction d) const {
+        if (failed(d)) [[unlikely]]
+            tell(error_of(d));
+    }
+
+    void own(channel_owner& owner) noexcept { owner_ = &owner; }
+    void disown() noexcept { owner_ = nullptr; }
+
+private:
+    struct failure {
+        int number = 0;
+        const char* operation = "";
+    };
+    [[noreturn, gnu::noinline]] void tell(const failure& what) const {
+        detail::fail(what.number, std::string(what.operation) + " " + name());
+    }
+    const failure& error_of(direction d) const noexcept { return d == direction::read ? read_error_ : write_error_; }
+    void fail(direction d, int error, const char* operation) noexcept {
+        failure& first = d == direction::read ? read_error_ : write_error_;
+        if (first.number == 0) first = {error, operation};
+    }
+    /// Whether an error of writing says that the other side may have sent more than what has come: the system tells it
+    /// once, and to whoever reads after that it shows a clean end.
+    static bool ends_connection(int error) noexcept {
+        for (const int each : {ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH})
+            if (error == each) return true;
+        return false;
+    }
+
+    void release() noexcept {
+        if (channel_owner* owner = detail::exchange(owner_, nullptr)) owner->released(*this);
+    }
+
+    byte_buffer buffer_;
+    std::size_t chunk_ = first_chunk;
+    std::uint64_t written_ = 0;
+    channel_owner* owner_ = nullptr;
+    failure read_error_;
+    failure write_error_;
+    bool eof_ = false;
+    bool sent_eof_ = false;
+    bool closed_ = false;
+    bool hung_up_ = false; // closed by a server
+};
+
+/// A `C`, known by its base from the start.
+template<class C, class... Args>
+owner<channel> make_channel(Args&&... args) {
+    return owner<channel>(new C(std::forward<Args>(args)...));
+}
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

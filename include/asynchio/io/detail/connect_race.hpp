@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Several attempts to connect, of which the first that succeeds counts: RFC 8305, Happy Eyeballs.
+
+#include <asynchio/core/detail/owner_vector.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/io/address.hpp>
+#include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <cerrno>
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <source_location>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+struct connected {
+    descriptor socket; // none: no attempt succeeded
+    address peer;
+};
+
+struct failed_attempt {
+    address peer;
+    int error;
+};
+
+/// Begins a new attempt whenever one has failed or `stagger` has passed; all that are under way go on meanwhile.
+/// Gives the first that is connected, or nothing when all have failed or the deadline has come.
+///
+/// Cancellation: closes all sockets.
+class connect_race final : public suspension {
+public:
+    connect_race(const std::vector<address>& peers, nanoseconds_count stagger, nanoseconds_count deadline) noexcept
+        : peers_(peers), stagger_(stagger), deadline_(deadline) {}
+    connect_race(const connect_race&) = delete;
+    connect_race& operator=(const connect_race&) = delete;
+    ~connect_race() override { end(); }
+
+    bool await_ready() {
+        loop_ = &get_running_loop();
+        attempts_.reserve(peers_.size());
+        failures_.reserve(peers_.size());
+        begin_next();
+        return over_;
+    }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        if (deadline_ != far_future) loop_->add_timer(limit_, deadline_);
+        park(awaiting, where);
+    }
+    connected await_resume() {
+        end();
+        resumed();
+        return std::move(winner_);
+    }
+
+    const trivial_vector<failed_attempt>& failures() const noexcept { return failures_; }
+
+    const char* waiting_for() const noexcept override { return "connect"; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        end();
+        return cancel_reply::left;
+    }
+
+private:
+    struct attempt : edge_watch {
+        attempt(connect_race& r, const address& p) noexcept : race(r), peer(p) {
+            ready = [](fd_watch& self, unsigned char what) noexcept {
+                auto& each = static_cast<attempt&>(static_cast<edge_watch&>(self));
+                if (what & writable) each.race.answered(each);
+            };
+        }
+        connect_race& race;
+        address peer;
+        descriptor socket;
+    };
+    struct next_timer : timer {
+        explicit next_timer(connect_race& r) noexcept : timer(&expired), race(r) {}
+        static void expired(ready_item& item) noexcept {
+            auto& self = static_cast<next_timer&>(static_cast<timer&>(item));
+            self.pending = false;
+            if (self.race.loop_->closing()) return;
+            self.race.begin_next();
+            self.race.wake_if_over();
+        }
+        connect_race& race;
+    };
+    struct limit_timer : timer {
+        explicit limit_timer(connect_race& r) noexcept : timer(&expired), race(r) {}
+        static void expired(ready_item& item) noexcept {
+            auto& self = static_cast<limit_timer&>(static_cast<timer&>(item));
+            self.pending = false;
+            self.race.over_ = true;
+            self.race.wake_if_over();
+        }
+        connect_race& race;
+    };
+
+    void begin_next() noexcept {
+        if (over_) return;
+        if (next_timer_.pending) loop_->remove_timer(next_timer_);
+        while (next_ < peers_.size() && !over_) {
+            const int error = begin(peers_[next_++]);
+            if (error == 0) break;
+        }
+        try {
+            if (!over_ && next_ < peers_.size()) loop_->add_timer(next_timer_, later(loop_->now(), stagger_));
+        } catch (const std::bad_alloc&) { // the next one begins when this one fails
+        }
+        if (next_ == peers_.size() && under_way_ == 0) over_ = true;
+    }
+
+    /// @return 0 if it is under way or connected.
+    int begin(const address& peer) noexcept {
+        int error = ENOMEM;
+        try {
+            auto each = make_owner<attempt>(*this, peer);
+            each->socket = descriptor(calls.socket(peer.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+            if (!each->socket) return failed(peer, errno);
+            each->fd = each->socket.get();
+            if (peer.is_ip()) {
+                const int on = 1;
+                calls.setsockopt(each->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            }
+            if (calls.connect(each->fd, peer.data(), peer.size()) == 0) {
+                win(*each);
+                return 0;
+            }
+            error = errno;
+            if (error != EINPROGRESS && error != EINTR) return failed(peer, error);
+            loop_->outside().attach(*each);
+            each->wanted = fd_watch::writable;
+            attempts_.push_back(std::move(each));
+            ++under_way_;
+            return 0;
+        } catch (const std::system_error& e) {
+            error = e.code().value();
+        } catch (const std::bad_alloc&) {}
+        return failed(peer, error);
+    }
+    int failed(const address& peer, int error) noexcept {
+        failures_.push_back({peer, error}); // there is room
+        return error;
+    }
+    void win(attempt& each) noexcept {
+        winner_ = {std::move(each.socket), each.peer};
+        over_ = true;
+    }
+
+    void answered(attempt& each) noexcept {
+        if (over_ || !each.socket) return;
+        int error = 0;
+        socklen_t size = sizeof error;
+        if (calls.getsockopt(each.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+        if (error == 0 && !is_connected(each)) {
+            each.wanted = fd_watch::writable;
+            return; // a false alarm
+        }
+        loop_->outside().descriptors.detach(each);
+        if (error == 0) {
+            win(each);
+        } else {
+            --under_way_;
+            each.socket = descriptor();
+            failed(each.peer, error);
+            begin_next();
+        }
+        wake_if_over();
+    }
+    static bool is_connected(const attempt& each) noexcept {
+        sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        return calls.getpeername(each.fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 || errno != ENOTCONN;
+    }
+    void wake_if_over() noexcept {
+        if (over_ && parked()) wake();
+    }
+
+    void end() noexcept {
+        if (next_timer_.pending) loop_->remove_timer(next_timer_);
+        if (limit_.pending) loop_->remove_timer(limit_);
+        for (attempt* each : attempts_) {
+            loop_->outside().descriptors.detach(*each);
+            each->socket = descriptor();
+        }
+    }
+
+    const std::vector<address>& peers_;
+    nanoseconds_count stagger_;
+    nanoseconds_count deadline_;
+    event_loop* loop_ = nullptr;
+    owner_vector<attempt> attempts_;
+    trivial_vector<failed_attempt> failures_;
+    std::size_t next_ = 0;
+    std::size_t under_way_ = 0;
+    bool over_ = false;
+    connected winner_;
+    next_timer next_timer_{*this};
+    limit_timer limit_{*this};
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

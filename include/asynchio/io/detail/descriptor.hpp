@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A file descriptor that is closed when its owner ends.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/io/system_calls.hpp>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+[[noreturn]] inline void fail(int error, const std::string& what) {
+    throw std::system_error(error, std::generic_category(), what);
+}
+
+class descriptor {
+public:
+    descriptor() noexcept = default;
+    /// Takes `fd` over; a negative one is none.
+    explicit descriptor(int fd) noexcept : fd_(fd) {
+        if (fd >= 0) ++descriptors_alive;
+    }
+    descriptor(descriptor&& other) noexcept : fd_(detail::exchange(other.fd_, -1)) {}
+    descriptor& operator=(descriptor&& other) noexcept {
+        const descriptor old(std::move(*this));
+        fd_ = detail::exchange(other.fd_, -1);
+        return *this;
+    }
+    ~descriptor() {
+        if (fd_ < 0) return;
+        const int error = errno;
+        calls.close(fd_); // also when interrupted: Linux has closed it then
+        --descriptors_alive;
+        errno = error;
+    }
+
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    int get() const noexcept { return fd_; }
+
+private:
+    int fd_ = -1;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The one operation under this module: try the call, else wait for readiness, then try again.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/loop/detail/ready_queue.hpp>
+#include <asynchio/loop/detail/watches.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <coroutine>
+#include <exception>
+#include <initializer_list>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+enum class direction : unsigned char { read, write };
+
+class io_operation;
+
+/// What is known of something that can be read or written without blocking, and who waits for that.
+///
+/// A direction is open until a call says that it would block; from then on nobody tries before notify() opens it.
+/// Threads: the loop's that runs when somebody waits first, from then on.
+class readiness {
+public:
+    readiness() noexcept = default;
+    readiness(const readiness&) = delete;
+    readiness& operator=(const readiness&) = delete;
+
+    /// Whether a call has a chance.
+    bool open(direction d) const noexcept { return lane_of(d).open; }
+    /// The call would block.
+    void blocked(direction d) noexcept { lane_of(d).open = false; }
+    /// It read less than it could have: what it read from is empty, as far as that can be told.
+    void drained() noexcept { lane_of(direction::read).open = uneven_; }
+    /// Something may have changed: fd_watch's bits. Those who wait try again in their turn.
+    void notify(unsigned char ready) noexcept;
+    bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
+
+protected:
+    virtual inline ~readiness();
+    /// Sees to it that notify() is called. @throws std::system_error when it cannot; not while somebody waits already.
+    virtual void arm(direction d) = 0;
+
+private:
+    friend io_operation;
+
+    struct lane {
+        io_operation* waiting = nullptr; // until its task runs
+        unsigned char streak = 0;        // operations in a row that did not have to wait
+        bool open = true;
+    };
+    lane& lane_of(direction d) noexcept { return d == direction::read ? read_ : write_; }
+    const lane& lane_of(direction d) const noexcept { return d == direction::read ? read_ : write_; }
+    void open_again(direction d) noexcept;
+
+    lane read_;
+    lane write_;
+    bool uneven_ = false; // fd_watch's
+};
+
+/// An awaiter of this module: derives from it, and says in attempt() what is to be done.
+///
+/// Behaviour: operations that are ready do not suspend, but for every 128th in a row, which gives way to the others
+/// before it does anything. One that waits does nothing before its task's turn has come, and then the task goes on at
+/// once: what was taken cannot be lost in between.
+/// Cancellation: leaves; what attempt() has done stays done, and what would end it was not done.
+class io_operation : public suspension, private ready_item {
+public:
+    const char* waiting_for() const noexcept override { return what_; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        if (queued_) return cancel_reply::refused; // the task's turn comes anyway, and nothing is done in it
+        leave();
+        on_ = nullptr; // it may end before the task runs
+        return cancel_reply::left;
+    }
+
+protected:
+    /// @param name the name of the wait in reports.
+    io_operation(readiness& on, direction d, const char* name) noexcept
+        : ready_item(&retry), on_(&on), what_(name), direction_(d) {}
+    ~io_operation() override { leave(); }
+
+    /// Makes calls while the direction is open, until the operation is over or others should have a turn. @return whether
+    /// it is over, be it by an error.
+    virtual bool attempt() noexcept = 0;
+
+    /// For await_ready. @param may_give_way whether it may be the turn of others although this one is ready; else it is
+    /// tried whatever is known of it, since nobody will wait for what the system has to say.
+    /// @throws std::logic_error if another task does the same already.
+    bool begin(bool may_give_way) {
+        if (on_->busy(direction_)) [[unlikely]]
+            refuse();
+        readiness::lane& lane = on_->lane_of(direction_);
+        if (!may_give_way) [[unlikely]] {
+            lane.open = true;
+        } else if (lane.streak == most_in_a_row - 1 && lane.open) [[unlikely]] {
+            gives_way_ = true;
+            return false;
+        }
+        if (!attempt()) return false;
+        if (lane.streak != most_in_a_row - 1) ++lane.streak;
+        return true;
+    }
+    template<class Promise>
+    void suspend(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
+        if (!gives_way_) on_->arm(direction_);
+        readiness::lane& lane = on_->lane_of(direction_);
+        lane.waiting = this;
+        lane.streak = 0;
+        known_ = true;
+        park(awaiting, where);
+        if (lane.open && parked()) try_later(); // it stopped for the sake of the others
+    }
+    /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone, and what failed.
+    void finish() {
+        leave();
+        resumed();
+        if (on_ == nullptr || failure_) [[unlikely]]
+            tell_failure();
+    }
+    /// Something in the library itself failed, without memory, for instance: the operation is over.
+    void failed() noexcept { failure_ = std::current_exception(); }
+
+private:
+    friend readiness;
+    static constexpr unsigned char most_in_a_row = 128;
+
+    [[noreturn, gnu::noinline]] void refuse() const {
+        throw std::logic_error(std::string(what_) + ": another task waits for the same already; one at a time");
+    }
+    [[noreturn, gnu::noinline]] void tell_failure() const {
+        if (failure_) std::rethrow_exception(failure_);
+        throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
+    }
+    void leave() noexcept {
+        if (detail::exchange(known_, false)) on_->lane_of(direction_).waiting = nullptr;
+        if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
+    }
+    void orphaned() noexcept {
+        on_ = nullptr;
+        known_ = false;
+        if (parked() && !queued_) wake();
+    }
+    /// @return whether the task can go on.
+    bool try_now() noexcept {
+        if (attempt()) return true;
+        if (on_->open(direction_)) {
+            try_later();
+            return false;
+        }
+        try {
+            on_->arm(direction_);
+        } catch (...) { // the first time, for one that gave way
+            failed();
+            return true;
+        }
+        return false;
+    }
+    void try_later() noexcept {
+        if (detail::exchange(queued_, true)) return;
+        task()->loop->schedule(*this);
+    }
+    static void retry(ready_item& item) noexcept {
+        auto& self = static_cast<io_operation&>(item);
+        self.queued_ = false;
+        if (self.task()->loop->closing() || !self.parked()) return;
+        if (self.on_ == nullptr || self.interrupted() || self.try_now()) self.run_now();
+    }
+
+    readiness* on_; // null once that has ended, or the task has left
+    const char* what_;
+    std::exception_ptr failure_;
+    direction direction_;
+    bool gives_way_ = false;
+    bool queued_ = false;
+    bool known_ = false; // the lane refers to it
+};
+
+inline readiness::~readiness() {
+    for (io_operation* each : {read_.waiting, write_.waiting})
+        if (each != nullptr) each->orphaned();
+}
+
+inline void readiness::open_again(direction d) noexcept {
+    lane& each = lane_of(d);
+    each.open = true;
+    if (each.waiting != nullptr) each.waiting->try_later();
+}
+
+inline void readiness::notify(unsigned char ready) noexcept {
+    if (ready & fd_watch::uneven) uneven_ = true;
+    if (ready & fd_watch::readable) open_again(direction::read);
+    if (ready & fd_watch::writable) open_again(direction::write);
+}
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

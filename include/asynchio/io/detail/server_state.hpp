@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What a server consists of: listening sockets, connections, and the tasks of their handlers.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/services.hpp>
+#include <asynchio/io/detail/channel.hpp>
+#include <asynchio/io/detail/descriptor_channel.hpp>
+#include <asynchio/io/detail/listening_socket.hpp>
+#include <asynchio/io/stream.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/detail/wait_queue.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+class server_state;
+
+/// The servers of a loop that still have something: they end with it at the latest.
+class open_servers final : public service {
+public:
+    open_servers() = default;
+    open_servers(const open_servers&) = delete;
+    open_servers& operator=(const open_servers&) = delete;
+    inline ~open_servers() override;
+
+    void close() noexcept override {}
+    bool closed() const noexcept override { return true; }
+
+    intrusive_list<server_state> all;
+};
+
+/// Lives while somebody refers to it, a handler runs, or a connection is open.
+class server_state : public crew, public channel_owner, public list_link {
+public:
+    server_state(const server_state&) = delete;
+    server_state& operator=(const server_state&) = delete;
+
+    // Serving
+
+    void start_serving() {
+        if (closed_) throw std::logic_error("server: it is closed");
+        if (serving_) return;
+        for (const listener& each : listeners_) each.socket.listen(backlog_);
+        try {
+            for (listener& each : listeners_) watch(each);
+        } catch (...) {
+            stop_watching();
+            throw;
+        }
+        serving_ = true;
+    }
+    bool serving() const noexcept { return serving_ && !closed_; }
+    bool closed() const noexcept { return closed_; }
+    const auto& listeners() const noexcept { return listeners_; }
+
+    /// Stops listening; connections stay.
+    void close() noexcept {
+        if (detail::exchange(closed_, true)) return;
+        stop_watching();
+        listeners_.clear();
+        changed();
+    }
+    void close_clients() noexcept {
+        while (channel* each = connections_.front()) each->hang_up();
+    }
+    void abort_clients() noexcept {
+        while (channel* each = connections_.front()) each->lose(ECONNABORTED);
+    }
+    void cancel_handlers() noexcept { cancel_all(); }
+    /// Until an iteration after the last one was closed: who reads there has seen the end by then, and gone on.
+    bool connected() const noexcept { return !connections_.empty() || leaving_; }
+    event_loop& loop() const noexcept { return *loop_; }
+
+    /// Until something has ended: listening, the last connection, the last handler.
+    line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
+
+    /// Whether somebody is in serve_forever.
+    bool serves_forever = false;
+
+    // Who refers to it
+
+    void hold() noexcept { ++holders_; }
+    void let_go() noexcept {
+        if (--holders_ != 0) return;
+        if (servers_ == nullptr)
+            delete this;
+        else
+            free_if_idle();
+    }
+
+protected:
+    server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
+        for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
+        servers_ = &loop().services().get<open_servers>();
+        servers_->all.push_back(*this);
+    }
+    ~server_state() override { leave_loop(); }
+
+    virtual void handle(stream connection) = 0;
+
+private:
+    friend open_servers;
+    struct listener {
+        explicit listener(listening_socket s) noexcept : socket(std::move(s)) {}
+        listening_socket socket;
+        bool failing = false; // it has been told that nothing can be accepted
+        bool paused = false;  // until the next attempt
+    };
+    struct retry_timer : timer {
+        explicit retry_timer(server_state& s) noexcept
+            : timer([](detail::ready_item& item) noexcept {
+                  auto& self = static_cast<retry_timer&>(static_cast<timer&>(item));
+                  self.pending = false;
+                  if (!self.state.loop().closing()) self.state.retry();
+              }),
+              state(s) {}
+        server_state& state;
+    };
+    struct reaper : detail::ready_item {
+        explicit reaper(server_state& s) noexcept
+            : detail::ready_item([](detail::ready_item& item) noexcept {
+                  server_state& ended = static_cast<reaper&>(item).state;
+                  if (!ended.loop().closing()) delete &ended; // else the service does
+              }),
+              state(s) {}
+        server_state& state;
+    };
+    struct leave_note : detail::ready_item {
+        explicit leave_note(server_state& s) noexcept
+            : detail::ready_item([](detail::ready_item& item) noexcept {
+                  server_state& left = static_cast<leave_note&>(item).state;
+                  left.leaving_ = false;
+                  if (!left.loop().closing()) left.changed();
+              }),
+              state(s) {}
+        server_state& state;
+    };
+    static constexpr nanoseconds_count pause = 100'000'000;
+
+    void leave_loop() noexcept {
+        if (servers_ == nullptr) return;
+        close();
+        while (channel* each = connections_.pop_front()) each->disown();
+        detail::exchange(servers_, nullptr)->all.remove(*this);
+    }
+    /// Who still refers to it may ask it.
+    void loop_ended() noexcept {
+        leave_loop();
+        if (holders_ == 0) delete this;
+    }
+
+    void watch(listener& l) {
+        loop().add_reader(l.socket.get(), [this, &l] { accept_from(l); });
+        l.paused = false;
+    }
+    void stop_watching() noexcept {
+        if (retry_.pending) loop().remove_timer(retry_);
+        for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
+    }
+
+    void accept_from(listener& l) {
+        int failures = 0;
+        for (int n = 0; n < backlog_ && !closed_; ++n) {
+            sockaddr_storage peer{};
+            socklen_t size = sizeof peer;
+            descriptor made(uninterrupted([&] {
+                return calls.accept4(l.socket.get(), reinterpret_cast<sockaddr*>(&peer), &size,
+                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+            }));
+            if (made) {
+                l.failing = false;
+                take(std::move(made), address(reinterpret_cast<const sockaddr*>(&peer), size));
+            } else if (would_block(errno)) {
+                return;
+            } else if (!is_of_one_connection(errno) || ++failures == backlog_) { // all of them: it will not pass
+                return wait_and_retry(l, errno);
+            }
+        }
+    }
+
+    /// accept(2): errors of a connection that is gone already, not of the listening socket.
+    static bool is_of_one_connection(int error) noexcept {
+        switch (error) {
+        case ECONNABORTED:
+        case EPROTO:
+        case EPERM: // by a firewall
+        case ENETDOWN:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case EOPNOTSUPP:
+        case ENETUNREACH: return true;
+        default: return false;
+        }
+    }
+
+    /// No descriptors or no memory: those who connect wait in the backlog meanwhile. Told once until it is over.
+    void wait_and_retry(listener& l, int error) {
+        retry_later(); // if that fails, the next attempt is at once
+        loop().remove_reader(l.socket.get());
+        l.paused = true;
+        if (detail::exchange(l.failing, true)) return;
+        report("Cannot accept connections, trying again every 100 ms",
+               std::make_exception_ptr(
+                   std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
+    }
+
+    /// One timer for all, so that several listening sockets do not wake the loop more often.
+    void retry_later() {
+        if (!retry_.pending) loop().add_timer(retry_, later(loop().now(), pause));
+    }
+    void retry() noexcept try {
+        try {
+            for (listener& each : listeners_)
+                if (each.paused) watch(each);
+        } catch (...) {
+            retry_later();
+        }
+    } catch (...) {
+        report("Cannot accept connections any more", std::current_exception());
+    }
+
+    void take(descriptor made, const address& peer) {
+        try {
+            if (peer.is_ip()) {
+                const int on = 1;
+                calls.setsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+            }
+            owner<channel> connection = make_channel<socket_channel>(std::move(made), peer);
+            connections_.push_back(*connection);
+            connection->own(*this);
+            handle(stream(std::move(connection)));
+        } catch (...) {
+            report("Unhandled exception in a server's handler", std::current_exception());
+        }
+    }
+
+    void released(channel& c) noexcept override {
+        connections_.remove(c);
+        if (!connections_.empty() || loop().closing() || detail::exchange(leaving_, true)) return;
+        loop().schedule(leave_note_);
+    }
+    void child_ended(frame& child) noexcept override {
+        if (child.failed()) {
+            child.set(flag_retrieved);
+            report("Unhandled exception in a server's handler", child.error(), &child);
+        }
+        if (running() == 0) changed();
+    }
+    void report(const char* message, const std::exception_ptr& error, completion* task = nullptr) noexcept try {
+        exception_context context;
+        context.message = message;
+        context.exception = error;
+        context.object = task;
+        if (task != nullptr) context.source = context.task().name();
+        loop().call_exception_handler(context);
+    } catch (...) { // no memory for a report
+    }
+
+    void changed() noexcept {
+        line_.wake_all();
+        free_if_idle();
+    }
+    void free_if_idle() noexcept {
+        if (holders_ != 0 || running() != 0 || connected() || detail::exchange(doomed_, true)) return;
+        loop().schedule(reaper_); // not here: it may be in use further up
+    }
+
+    std::vector<listener> listeners_;
+    intrusive_list<channel> connections_;
+    wait_queue line_;
+    leave_note leave_note_{*this};
+    reaper reaper_{*this};
+    event_loop* loop_ = &get_running_loop();
+    open_servers* servers_ = nullptr; // null once the loop has ended
+    retry_timer retry_{*this};
+    int backlog_;
+    unsigned holders_ = 0;
+    bool serving_ = false;
+    bool closed_ = false;
+    bool leaving_ = false; // its last connection was closed in this iteration
+    bool doomed_ = false;
+};
+
+inline open_servers::~open_servers() {
+    while (server_state* each = all.front()) each->loop_ended();
+}
+
+template<class Handler>
+class server_of final : public server_state {
+public:
+    server_of(std::vector<listening_socket> sockets, int backlog, Handler handler)
+        : server_state(std::move(sockets), backlog), handler_(std::move(handler)) {}
+
+private:
+    void handle(stream connection) override {
+        if constexpr (std::is_void_v<std::invoke_result_t<Handler&, stream>>) {
+            handler_(std::move(connection));
+        } else {
+            reservation room = make_room();
+            const auto started = make_task(loop(), as_task(handler_(std::move(connection))), {}, false, {});
+            adopt(*started.completion(), std::move(room));
+        }
+    }
+
+    Handler handler_;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A descriptor as something to wait for.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/io/detail/readiness.hpp>
+
+#include <stdexcept>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// `Base`, which is a readiness, over a descriptor: registered with its loop when a call would block for the first time,
+/// and once.
+template<class Base>
+class watched_descriptor : public Base, protected edge_watch {
+public:
+    explicit watched_descriptor(descriptor d) noexcept : descriptor_(std::move(d)) {
+        fd = descriptor_.get();
+        ready = [](fd_watch& self, unsigned char what) noexcept {
+            static_cast<watched_descriptor&>(static_cast<edge_watch&>(self)).notify(what);
+        };
+    }
+    ~watched_descriptor() override { forget(); }
+
+    /// -1 once it is closed.
+    int handle() const noexcept { return descriptor_.get(); }
+
+protected:
+    void arm(direction d) final {
+        scheduler* running = this_thread.running;
+        if (!attached()) {
+            static_cast<event_loop&>(*running).outside().attach(*this);
+            loop_ = running;
+            wanted = 0;
+        } else if (loop_ != running) {
+            throw std::logic_error("stream or socket: it belongs to another event loop");
+        }
+        wanted |= d == direction::read ? readable : writable;
+    }
+    void close_descriptor() noexcept {
+        forget();
+        descriptor_ = detail::descriptor();
+        fd = -1;
+    }
+
+private:
+    void forget() noexcept {
+        if (attached()) static_cast<event_loop&>(*loop_).outside().descriptors.detach(*this);
+    }
+
+    detail::descriptor descriptor_;
+    scheduler* loop_ = nullptr;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

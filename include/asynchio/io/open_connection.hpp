@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A stream to a server, by TCP or by a Unix-domain socket.
+
+#include <asynchio/core/errors.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/io/address.hpp>
+#include <asynchio/io/detail/connect_race.hpp>
+#include <asynchio/io/resolve.hpp>
+#include <asynchio/io/stream.hpp>
+#include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/sleep.hpp>
+
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio {
+
+/// How open_connection goes about it.
+struct connect_options {
+    /// For all of it, the resolving too; without one the system's, which is minutes.
+    std::optional<duration> timeout = std::nullopt;
+    /// How long an address is tried alone before the next one is tried beside it; RFC 8305's recommendation.
+    duration happy_eyeballs_delay = std::chrono::milliseconds(250);
+    /// AF_INET or AF_INET6 for one kind only.
+    int family = AF_UNSPEC;
+};
+
+namespace detail {
+
+/// RFC 8305, section 4: the families by turns, the system's first choice in front.
+inline std::vector<address> interleaved(std::vector<address> all) {
+    if (all.empty()) return all;
+    const int first = all.front().family();
+    std::vector<address> mixed, other;
+    for (const address& each : all) (each.family() == first ? mixed : other).push_back(each);
+    for (std::size_t i = 0; i < other.size(); ++i) {
+        const std::size_t at = 2 * i + 1 < mixed.size() ? 2 * i + 1 : mixed.size();
+        mixed.insert(mixed.begin() + static_cast<std::ptrdiff_t>(at), other[i]);
+    }
+    return mixed;
+}
+
+/// "connect to localhost:80 (127.0.0.1:80)": the errors one by one where they differ.
+[[noreturn]] inline void fail_to_connect(const std::string& target, const trivial_vector<failed_attempt>& failures) {
+    if (failures.empty()) fail(EADDRNOTAVAIL, "connect to " + target + " (a name without an address)");
+    const int error = failures.front().error;
+    bool alike = true;
+    for (const failed_attempt& each : failures) alike = alike && each.error == error;
+    std::string list;
+    for (const failed_attempt& each : failures) {
+        if (!list.empty()) list.append(alike ? ", " : "; ");
+        list.append(each.peer.to_string());
+        if (!alike) list.append(": ").append(std::generic_category().message(each.error));
+    }
+    fail(error, list == target ? "connect to " + target : "connect to " + target + " (" + list + ")");
+}
+
+template<class = void>
+task<stream> connect_to(std::vector<address> peers, std::string target, nanoseconds_count stagger,
+                        nanoseconds_count deadline) {
+    connect_race race(peers, stagger, deadline);
+    connected winner = co_await race;
+    if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), winner.peer));
+    if (race.failures().size() < peers.size()) throw timeout_error("connect to " + target + ": timed out");
+    fail_to_connect(target, race.failures());
+}
+
+template<class = void>
+task<stream> open_connection(std::string host, int port, connect_options options) {
+    require_port(port, "open_connection");
+    event_loop& loop = get_running_loop();
+    const nanoseconds_count deadline = options.timeout ? later(loop.now(), options.timeout->count()) : far_future;
+    const std::string target = host_and_port(host.empty() ? "localhost" : host, std::to_string(port));
+    name_query query(host, std::to_string(port), options.family);
+    std::vector<address> peers = look_up_numbers(query);
+    if (peers.empty()) {
+        const future<std::vector<address>> answer = name_service::ask(loop, std::move(query));
+        const struct limit {
+            timer_handle timer;
+            ~limit() { timer.cancel(); }
+        } limit{options.timeout ? loop.call_at(time_point(duration(deadline)), [answer] { answer.cancel(); })
+                                : timer_handle()};
+        const outcome<std::vector<address>> found = co_await nothrow(answer);
+        if (found.cancelled()) throw timeout_error("connect to " + target + ": timed out while resolving");
+        std::vector<address> answered(found.value());
+        peers.swap(answered);
+    }
+    co_return co_await connect_to(interleaved(std::move(peers)), target, options.happy_eyeballs_delay.count(),
+                                  deadline);
+}
+
+/// A Unix-domain socket whose server has a full backlog refuses at once, and does not say when there is room.
+template<class = void>
+task<stream> open_unix_connection(address peer, connect_options options) {
+    const nanoseconds_count begin = get_running_loop().now();
+    const nanoseconds_count deadline = options.timeout ? later(begin, options.timeout->count()) : far_future;
+    const std::vector<address> peers(1, peer);
+    constexpr auto longest = std::chrono::milliseconds(50);
+    for (auto pause = std::chrono::milliseconds(1);; pause = pause * 2 < longest ? pause * 2 : longest) {
+        connect_race race(peers, 0, deadline);
+        connected winner = co_await race;
+        if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), peer));
+        if (race.failures().empty() || get_running_loop().now() >= deadline)
+            throw timeout_error("connect to " + peer.to_string() + ": timed out");
+        if (race.failures().front().error != EAGAIN) fail_to_connect(peer.to_string(), race.failures());
+        co_await sleep(pause);
+    }
+}
+
+} // namespace detail
+
+/// Connects by TCP: resolves `host`, tries its addresses by turns of IPv6 and IPv4 (Happy Eyeballs, RFC 8305), and gives
+/// the first connection; TCP_NODELAY is set.
+///
+/// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535.
+/// @throws std::system_error naming host and addresses ("connect to [::1]:5432: Connection refused"), or of
+/// resolve_category(); timeout_error; std::invalid_argument for a port that is none.
+/// Cancellation: closes the sockets of all attempts.
+/// Example: `aio::stream s = co_await aio::open_connection("localhost", 80);`
+/// See also: start_server.
+template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+task<stream> open_connection(std::string host, int port, connect_options options = {}) {
+    return detail::open_connection(std::move(host), port, options);
+}
+
+/// Connects to the Unix-domain socket at `path`; a first `@` stands for the zero byte of an abstract name.
+/// @throws std::system_error, timeout_error, std::invalid_argument for a path that cannot be one.
+template<class = void>
+task<stream> open_unix_connection(std::string path, connect_options options = {}) {
+    return detail::open_unix_connection(address::unix_path(path), options);
+}
+
+} // namespace asynchio
+
+#pragma GCC visibility pop

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Other programs, with streams to them.
+
+#include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/range.hpp>
+#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/detail/held.hpp>
+#include <asynchio/io/detail/process_state.hpp>
+#include <asynchio/io/process_options.hpp>
+#include <asynchio/io/stream.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/task.hpp>
+
+#include <concepts>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio {
+
+/// What a subprocess has written; empty for a stream that is no pipe.
+struct process_output {
+    std::string out;
+    std::string err;
+};
+
+/// A subprocess.
+///
+/// Behaviour: its end is noticed by a descriptor of the process (Linux 5.3), else by a thread that waits for it; other
+/// children of this program are not touched.
+/// Cancellation: of wait() and communicate() ends the waiting; the process lives on, and nothing that it wrote is lost.
+/// Threads: its loop's.
+/// Lifetime: destroyed while the process runs, it kills and reaps it. None is left when the loop has ended.
+/// Differs from Python: signals to a process that has ended are ignored silently, as in Python 3.13.
+/// Example: `aio::process_options o; o.out = aio::subprocess::pipe;
+/// aio::process p = co_await aio::create_subprocess("date", o); aio::process_output all = co_await p.communicate();`
+/// See also: create_subprocess, process_options.
+class process {
+public:
+    explicit process(detail::process_state& state) noexcept : state_(&state) { state.hold(); }
+    process(process&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
+    process& operator=(process&& other) noexcept {
+        const process old(std::move(*this));
+        state_ = detail::exchange(other.state_, nullptr);
+        return *this;
+    }
+    ~process() {
+        if (state_ != nullptr) state_->let_go();
+    }
+
+    int pid() const { return state().pid(); }
+    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it; 255 if that is not known,
+    /// since somebody else has reaped it, or SIGCHLD is ignored.
+    std::optional<int> returncode() const { return state().returncode(); }
+
+    /// Its standard streams. @throws std::logic_error for one that is no pipe.
+    stream& in() const { return pipe(state().in(), "in"); }
+    stream& out() const { return pipe(state().out(), "out"); }
+    stream& err() const { return pipe(state().err(), "err"); }
+
+    /// Waits until it has ended, and gives the return code; any number of tasks may wait, and again later. A process
+    /// that writes into a pipe which nobody reads never ends: see communicate().
+    template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
+    task<int> wait() {
+        return ended(held(state()));
+    }
+
+    /// Writes `input` and closes, reads what the process writes to its end, and waits for its end, all at once. What
+    /// goes wrong with writing because it does not read is ignored.
+    /// @throws std::logic_error if there is input and in is closed, or no pipe; std::invalid_argument for input in a
+    /// further call.
+    /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
+    template<class = void>
+    task<process_output> communicate(std::string input = {}) {
+        return communicate(held(state()), std::move(input));
+    }
+
+    /// Nothing happens once it has ended. @throws std::system_error for what is no signal.
+    void send_signal(int number) const { state().send_signal(number); }
+    void terminate() const { send_signal(SIGTERM); }
+    void kill() const { send_signal(SIGKILL); }
+
+private:
+    using held = detail::held<detail::process_state>;
+
+    /// Those who read and write; the first error cancels the others.
+    class conversation final : public detail::crew {
+    public:
+        using crew::make_room;
+        using crew::reservation;
+        void add(task<> part, reservation room) {
+            if (!part) return;
+            const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
+            adopt(*started.completion(), std::move(room));
+        }
+        template<class = void>
+        task<> end() {
+            std::exception_ptr cancellation;
+            while (running() != 0) {
+                try {
+                    co_await all_ended(*this, "process", false);
+                } catch (const cancelled_error&) {
+                    cancellation = std::current_exception();
+                    cancel_all();
+                }
+            }
+            if (error_) std::rethrow_exception(error_);
+            if (cancellation) std::rethrow_exception(cancellation);
+        }
+
+    private:
+        void child_ended(detail::frame& child) noexcept override {
+            if (!child.failed()) return;
+            child.set(detail::flag_retrieved);
+            if (error_) return;
+            error_ = child.error();
+            cancel_all();
+        }
+        std::exception_ptr error_;
+    };
+
+    template<class = void>
+    static task<int> ended(held state) {
+        while (!state->returncode()) co_await state->end();
+        co_return *state->returncode();
+    }
+    /// What is left of the input. How far it came is kept with the process, so that a further call goes on behind it.
+    template<class = void>
+    static task<> feed(held state) {
+        stream& in = *state->in();
+        {
+            const struct progress {
+                explicit progress(held& s) noexcept : state(s), before(s->in()->bytes_written()) {}
+                progress(const progress&) = delete;
+                progress& operator=(const progress&) = delete;
+                ~progress() {
+                    if (*state->in()) state->fed += state->in()->bytes_written() - before;
+                }
+                held& state;
+                std::uint64_t before;
+            } keeps(state);
+            try {
+                co_await in.write(std::string_view(*state->input).substr(state->fed));
+            } catch (const std::system_error& e) {
+                if (e.code() != std::errc::broken_pipe && e.code() != std::errc::connection_reset) throw;
+            }
+        }
+        co_await in.aclose();
+        std::string().swap(*state->input);
+    }
+    /// Leaves all of it in the stream's buffer: whatever ends the conversation, it stays to be read.
+    template<class = void>
+    static task<> collect(stream& from) {
+        co_await detail::read_operation(detail::channel_of(from), detail::until_end());
+    }
+    /// Whether there is still something to be done with it.
+    static bool usable(const detail::late_value<stream>& s) { return s && *s; }
+
+    static void require_input(const held& state, const std::string& input) {
+        if (input.empty()) return;
+        if (state->input)
+            throw std::invalid_argument(
+                "communicate: its input was given already; called again without one, it goes on with that");
+        if (!state->in()) throw std::logic_error("communicate: the process's in is no pipe");
+        if (!usable(state->in()) || state->in()->native_handle() < 0)
+            throw std::logic_error("communicate: there is input, but the process's in is closed already");
+    }
+    template<class = void>
+    static task<process_output> communicate(held state, std::string input) {
+        require_input(state, input);
+        if (!state->input) state->input.emplace(std::move(input));
+        conversation parts;
+        task<> all_ended = parts.end(); // without memory for this and all of them, none begins
+        task<> in, out, err;
+        if (usable(state->in()) && state->in()->native_handle() >= 0) in = feed(state);
+        if (usable(state->out())) out = collect(*state->out());
+        if (usable(state->err())) err = collect(*state->err());
+        auto for_in = parts.make_room();
+        auto for_out = parts.make_room();
+        auto for_err = parts.make_room();
+        parts.add(std::move(in), std::move(for_in)); // nothing of this can fail
+        parts.add(std::move(out), std::move(for_out));
+        parts.add(std::move(err), std::move(for_err));
+        co_await std::move(all_ended);
+        co_await ended(state);
+        process_output all;
+        if (usable(state->out())) all.out = detail::channel_of(*state->out()).buffer().view();
+        if (usable(state->err())) all.err = detail::channel_of(*state->err()).buffer().view();
+        if (usable(state->out())) detail::channel_of(*state->out()).buffer().consume(all.out.size());
+        if (usable(state->err())) detail::channel_of(*state->err()).buffer().consume(all.err.size());
+        co_return all;
+    }
+
+    static stream& pipe(detail::late_value<stream>& which, const char* name) {
+        if (!which) throw std::logic_error(std::string("process: its ") + name + " is no pipe; see process_options");
+        return *which;
+    }
+    detail::process_state& state() const {
+        if (state_ == nullptr) [[unlikely]]
+            throw std::logic_error("process: it was moved from");
+        return *state_;
+    }
+
+    detail::process_state* state_;
+};
+
+namespace detail {
+
+/// There is nothing to wait for: a task that is cancelled before it runs starts nothing.
+template<class = void>
+task<process> start_process(std::vector<std::string> command, process_options options) {
+    child_processes& children = child_processes::of(get_running_loop());
+    require_valid(command, options);
+    auto* state = new process_state(children, spawn(command, options), command[0]);
+    co_return process(*state);
+}
+
+/// Sorts the arguments of create_subprocess.
+struct command_line {
+    template<class... Args>
+    explicit command_line(Args&&... args) {
+        words.reserve(sizeof...(args));
+        (add(std::forward<Args>(args)), ...);
+    }
+    std::vector<std::string> words;
+    const process_options* options = nullptr;
+
+private:
+    void add(std::string_view word) { words.emplace_back(word); }
+    void add(const process_options& o) noexcept { options = &o; }
+    template<range_of<std::string_view> R>
+    requires(!std::convertible_to<R, std::string_view>) void add(R&& all) {
+        for (auto&& each : all) words.emplace_back(std::string_view(each));
+    }
+};
+
+template<class A>
+concept command_argument = std::convertible_to<A, std::string_view> ||
+    std::same_as<std::remove_cvref_t<A>, process_options> || range_of<A, std::string_view>;
+
+} // namespace detail
+
+/// Starts a program, found in the PATH that it gets unless its name has a slash, without a shell:
+/// `create_subprocess("ls", "-l")`, `create_subprocess(words, options)`.
+///
+/// @param args the program and its arguments: texts or ranges of texts; process_options may stand at the end.
+/// @throws std::system_error naming the program when it cannot be run, std::invalid_argument for none.
+/// Cancellation: before it starts; there is nothing to wait for.
+/// Cost: blocks until the program is loaded, some 0.5 ms.
+template<detail::command_argument... Args>
+task<process> create_subprocess(Args&&... args) {
+    detail::command_line all(std::forward<Args>(args)...);
+    return detail::start_process(std::move(all.words), all.options != nullptr ? *all.options : process_options());
+}
+
+/// Has `/bin/sh -c` run a command: never one with parts that come from outside.
+template<class = void>
+task<process> create_subprocess_shell(std::string command, process_options options = {}) {
+    std::vector<std::string> words;
+    for (const char* each : {"/bin/sh", "-c"}) words.emplace_back(each);
+    words.push_back(std::move(command));
+    return detail::start_process(std::move(words), std::move(options));
+}
+
+} // namespace asynchio
+
+#pragma GCC visibility pop

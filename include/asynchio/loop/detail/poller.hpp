@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// How a loop waits for file descriptors: epoll, or the portable poll(2). One interface, chosen when the loop is made.
+
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/poller_kind.hpp>
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <poll.h>
+#include <string>
+#include <sys/stat.h>
+#include <system_error>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <fcntl.h>
+#include <sys/epoll.h>
+#endif
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// What somebody waits for on one descriptor. Level-triggered: what is wanted is reported in every wait while it lasts.
+/// Edge-triggered: reported when it becomes so; `wanted` may then be changed at any time without telling the poller, and
+/// what nobody wants may go unreported.
+struct fd_watch {
+    static constexpr unsigned char readable = 1;
+    static constexpr unsigned char writable = 2;
+    /// Only told to an edge-triggered watch: from now on a short read does not mean that nothing is left. There may be
+    /// the end, an error, or what comes behind urgent data of TCP.
+    static constexpr unsigned char uneven = 4;
+
+    int fd = -1;
+    unsigned char wanted = 0;
+    bool edge = false;
+    /// Called by the loop with what is ready; errors and hang-ups count as both.
+    void (*ready)(fd_watch&, unsigned char) noexcept = nullptr;
+};
+
+/// One watch for each descriptor. A descriptor that is closed leaves by itself: the watch that was there for it is told
+/// nothing any more, whoever gets its number, and removing it touches nobody else.
+///
+/// Cost: one system call per change and per wait.
+class poller {
+public:
+    poller() = default;
+    poller(const poller&) = delete;
+    poller& operator=(const poller&) = delete;
+    virtual ~poller() = default;
+
+    /// Takes over `watch.wanted` (0 removes it, which does not throw). @throws std::system_error naming the descriptor:
+    /// EEXIST if it is watched already, EPERM for one that never blocks, such as a file's.
+    virtual void update(fd_watch& watch, unsigned char before) = 0;
+    /// Whether the descriptor that `watch` was added for has been closed since.
+    virtual bool stale(const fd_watch& watch) noexcept = 0;
+    /// Waits up to `timeout` nanoseconds (0: asks only; negative: without end) and calls `ready` of what is ready.
+    virtual void wait(nanoseconds_count timeout) noexcept = 0;
+    /// Makes what the kernel keeps for it anew, of what is watched; leaves what there was as it is. @return false without a
+    /// descriptor for that.
+    virtual bool renew() noexcept { return true; }
+
+protected:
+    [[noreturn]] static void fail(int error, int fd) {
+        throw std::system_error(error, std::generic_category(), "watch descriptor " + std::to_string(fd));
+    }
+    static timespec to_timespec(nanoseconds_count t) noexcept {
+        // A day is enough for any system call; the loop asks again.
+        constexpr nanoseconds_count day = nanoseconds_count(86'400) * 1'000'000'000;
+        if (t > day) t = day;
+        return {static_cast<time_t>(t / 1'000'000'000), static_cast<long>(t % 1'000'000'000)};
+    }
+};
+
+/// What a descriptor stands for, as far as fstat(2) tells.
+class open_file {
+public:
+    open_file() noexcept = default;
+    static open_file of(int fd) noexcept {
+        open_file found;
+        found.exists_ = ::fstat(fd, &found.file_) == 0;
+        return found;
+    }
+
+    bool exists() const noexcept { return exists_; }
+    /// Whether it is always ready, as a file, a folder, a disk, and Linux's /dev/null are.
+    bool never_blocks(int fd) const noexcept {
+#if defined(__linux__)
+        if (S_ISREG(file_.st_mode) || S_ISCHR(file_.st_mode)) { // some can be waited for: epoll knows
+            const int judge = ::epoll_create1(EPOLL_CLOEXEC);
+            if (judge >= 0) {
+                epoll_event none{};
+                const bool refused = ::epoll_ctl(judge, EPOLL_CTL_ADD, fd, &none) != 0 && errno == EPERM;
+                ::close(judge);
+                return refused;
+            }
+        }
+#else
+        static_cast<void>(fd);
+#endif
+        return S_ISREG(file_.st_mode) || S_ISDIR(file_.st_mode) || S_ISBLK(file_.st_mode);
+    }
+    /// Those that have no name in any file system, such as an eventfd, all look alike: they count as different.
+    bool same_as(const open_file& other) const noexcept {
+        return exists_ && other.exists_ && (file_.st_mode & S_IFMT) != 0 && file_.st_dev == other.file_.st_dev &&
+               file_.st_ino == other.file_.st_ino;
+    }
+    bool is_anonymous() const noexcept { return exists_ && (file_.st_mode & S_IFMT) == 0; }
+
+private:
+    struct stat file_ {};
+    bool exists_ = false;
+};
+
+/// poll(2): every wait hands all descriptors to the kernel.
+class poll_poller final : public poller {
+public:
+    void update(fd_watch& watch, unsigned char before) override {
+        if (before != 0) {
+            if (watch.wanted == 0 && knows(watch)) slot_of(watch) = {nullptr, ++serial_, {}};
+            return;
+        }
+        const open_file file = open_file::of(watch.fd);
+        if (!file.exists()) fail(errno, watch.fd);
+        if (file.never_blocks(watch.fd)) fail(EPERM, watch.fd);
+        const auto place = static_cast<std::size_t>(watch.fd);
+        if (place >= slots_.size()) slots_.resize(place + 1);
+        if (slots_[place].watch != nullptr && file.same_as(slots_[place].file)) fail(EEXIST, watch.fd);
+        slots_[place] = {&watch, ++serial_, file};
+    }
+
+    bool stale(const fd_watch& watch) noexcept override {
+        if (!knows(watch)) return true;
+        const open_file now = open_file::of(watch.fd);
+        const open_file& added = slot_of(watch).file;
+        return !now.same_as(added) && !(now.is_anonymous() && added.is_anonymous());
+    }
+
+    void wait(nanoseconds_count timeout) noexcept override {
+        const std::uint64_t begin = serial_;
+        try {
+            polled_.clear();
+            for (const slot& each : slots_)
+                if (each.watch != nullptr && each.watch->wanted != 0)
+                    polled_.push_back({each.watch->fd, events(*each.watch), 0});
+        } catch (const std::bad_alloc&) {
+            return; // asked again in the next iteration
+        }
+        const timespec limit = to_timespec(timeout);
+        const int count = ::ppoll(polled_.data(), polled_.size(), timeout < 0 ? nullptr : &limit, nullptr);
+        if (count <= 0) return;
+        for (const pollfd& each : polled_) {
+            if (each.revents == 0) continue;
+            slot& place = slots_[static_cast<std::size_t>(each.fd)];
+            if (place.watch == nullptr || place.since > begin) continue; // changed by the call of an earlier one
+            report(place, static_cast<unsigned>(each.revents));
+        }
+    }
+
+private:
+    struct slot {
+        fd_watch* watch;
+        std::uint64_t since; // the serial number of its last change
+        open_file file;
+    };
+
+    bool knows(const fd_watch& watch) const noexcept {
+        const auto place = static_cast<std::size_t>(watch.fd);
+        return place < slots_.size() && slots_[place].watch == &watch;
+    }
+    slot& slot_of(const fd_watch& watch) noexcept { return slots_[static_cast<std::size_t>(watch.fd)]; }
+
+    void report(slot& place, unsigned got) noexcept {
+        fd_watch& watch = *place.watch;
+        if ((got & POLLNVAL) || (!watch.edge && stale(watch))) { // closed, and perhaps somebody else's by now
+            place = {nullptr, ++serial_, {}};
+            return;
+        }
+        unsigned char ready = 0;
+        if (got & (POLLIN | POLLHUP | POLLERR)) ready |= fd_watch::readable;
+        if (got & (POLLOUT | POLLHUP | POLLERR)) ready |= fd_watch::writable;
+        if (watch.edge) {
+            if (got & (POLLPRI | POLLHUP | POLLERR | read_hang_up)) ready |= fd_watch::readable | fd_watch::uneven;
+            watch.wanted = static_cast<unsigned char>(watch.wanted & ~ready);
+        }
+        watch.ready(watch, ready);
+    }
+
+#if defined(POLLRDHUP)
+    static constexpr unsigned read_hang_up = POLLRDHUP;
+#else
+    static constexpr unsigned read_hang_up = 0;
+#endif
+    static short events(const fd_watch& watch) noexcept {
+        unsigned wanted = 0;
+        if (watch.wanted & fd_watch::readable)
+            wanted |= watch.edge ? POLLIN | POLLPRI | read_hang_up : unsigned(POLLIN);
+        if (watch.wanted & fd_watch::writable) wanted |= POLLOUT;
+        return static_cast<short>(wanted);
+    }
+
+    trivial_vector<slot> slots_; // by descriptor
+    trivial_vector<pollfd> polled_;
+    std::uint64_t serial_ = 0;
+};
+
+#if defined(__linux__)
+/// epoll(7), with nanosecond time-outs where the kernel has epoll_pwait2 (5.11).
+class epoll_poller final : public poller {
+public:
+    epoll_poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+        if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+    }
+    epoll_poller(const epoll_poller&) = delete;
+    epoll_poller& operator=(const epoll_poller&) = delete;
+    ~epoll_poller() override { ::close(epoll_); }
+
+    void update(fd_watch& watch, unsigned char before) override {
+        const auto place = static_cast<std::size_t>(watch.fd);
+        if (before != 0 && !knows(watch)) return; // its number is another one's by now
+        if (place >= slots_.size()) slots_.resize(place + 1);
+        if (watch.wanted == 0) {
+            slots_[place] = {nullptr, next_tag(nobody)};
+            epoll_event none{};
+            ::epoll_ctl(epoll_, EPOLL_CTL_DEL, watch.fd, &none); // a closed descriptor has left by itself
+            return;
+        }
+        const slot now = {&watch, before == 0 ? next_tag(static_cast<std::uint32_t>(watch.fd)) : slots_[place].tag};
+        if (!control(before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, now)) fail(errno, watch.fd);
+        slots_[place] = now;
+    }
+
+    bool stale(const fd_watch& watch) noexcept override {
+        return !knows(watch) || !control(EPOLL_CTL_MOD, slots_[static_cast<std::size_t>(watch.fd)]);
+    }
+
+    void wait(nanoseconds_count timeout) noexcept override {
+        const std::uint32_t begin = serial_;
+        bool haunted = false;
+        const int count = wait_for_events(timeout);
+        for (int i = 0; i < count; ++i) {
+            const epoll_event& event = events_[i];
+            const slot& place = slots_[static_cast<std::uint32_t>(event.data.u64)];
+            if (place.tag != event.data.u64) [[unlikely]] { // changed by the call of an earlier one, or long ago
+                const auto changes = static_cast<std::uint32_t>(place.tag >> 32) - begin;
+                haunted = haunted || changes == 0 || changes > serial_ - begin;
+                continue;
+            }
+            fd_watch* const watch = place.watch;
+            unsigned char ready = 0;
+            if (event.events & (EPOLLIN | EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)) ready |= fd_watch::readable;
+            if (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) ready |= fd_watch::writable;
+            if (watch->edge && (event.events & (EPOLLPRI | EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
+                ready |= fd_watch::uneven;
+            watch->ready(*watch, ready);
+        }
+        if (haunted) renew();
+    }
+
+    /// Makes the kernel's set anew, of what is watched. Closed first and removed then, a descriptor of which a copy
+    /// lives on can be taken out of the old one in no other way.
+    bool renew() noexcept override {
+        const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
+        if (fresh < 0) return false; // tried again when it is told of once more
+        ::dup3(fresh, epoll_, O_CLOEXEC);
+        ::close(fresh);
+        for (const slot& each : slots_)
+            if (each.watch != nullptr) control(EPOLL_CTL_ADD, each);
+        return true;
+    }
+
+private:
+    struct slot {
+        fd_watch* watch;
+        std::uint64_t tag; // the serial number of its last change, and the descriptor: tells those of one number apart
+    };
+    static constexpr std::uint32_t nobody = 0xffff'ffff;
+    std::uint64_t next_tag(std::uint32_t fd) noexcept { return std::uint64_t(++serial_) << 32 | fd; }
+
+    bool knows(const fd_watch& watch) const noexcept {
+        const auto place = static_cast<std::size_t>(watch.fd);
+        return place < slots_.size() && slots_[place].watch == &watch;
+    }
+    bool control(int operation, const slot& place) const noexcept {
+        const fd_watch& watch = *place.watch;
+        epoll_event event{};
+        event.data.u64 = place.tag;
+        if (watch.edge)
+            event.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+        else
+            event.events = ((watch.wanted & fd_watch::readable) ? std::uint32_t(EPOLLIN) : 0) |
+                           ((watch.wanted & fd_watch::writable) ? std::uint32_t(EPOLLOUT) : 0);
+        return ::epoll_ctl(epoll_, operation, watch.fd, &event) == 0;
+    }
+    int wait_for_events(nanoseconds_count timeout) noexcept {
+        if (timeout <= 0) return ::epoll_wait(epoll_, events_, most, timeout < 0 ? -1 : 0);
+        if (precise_) {
+            const timespec limit = to_timespec(timeout);
+            const int count = ::epoll_pwait2(epoll_, events_, most, &limit, nullptr);
+            if (count >= 0 || errno != ENOSYS) return count;
+            precise_ = false;
+        }
+        constexpr nanoseconds_count most_milliseconds = 86'400'000;
+        const nanoseconds_count milliseconds = timeout / 1'000'000 + (timeout % 1'000'000 != 0 ? 1 : 0);
+        return ::epoll_wait(epoll_, events_, most,
+                            static_cast<int>(milliseconds < most_milliseconds ? milliseconds : most_milliseconds));
+    }
+
+    static constexpr int most = 256; // events taken in one wait
+    int epoll_;
+    bool precise_ = true;
+    trivial_vector<slot> slots_; // by descriptor: what the kernel reports may be gone
+    std::uint32_t serial_ = 0;
+    epoll_event events_[most];
+};
+#endif
+
+/// @throws std::system_error, std::invalid_argument for one that the system does not have.
+inline owner<poller> make_poller(poller_kind kind) {
+#if defined(__linux__)
+    if (kind != poller_kind::poll) return owner<poller>(new epoll_poller);
+#else
+    if (kind == poller_kind::epoll) throw std::invalid_argument("poller_kind::epoll: this system has no epoll");
+#endif
+    return owner<poller>(new poll_poller);
+}
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Where work comes from while a loop has none of its own: timers, descriptors, signals, other threads; in real or in
+// virtual time.
+
+#include <asynchio/loop/detail/busy_interval.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
+#include <asynchio/loop/detail/ready_queue.hpp>
+#include <asynchio/loop/run_options.hpp>
+#include <asynchio/loop/detail/timer_queue.hpp>
+#include <asynchio/loop/detail/watches.hpp>
+
+#include <cstdint>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Moves what is due into a ready queue: without waiting while the loop is busy, else when there is something.
+///
+/// Cost: for a busy loop nothing while no timer, descriptor or signal is registered, else see busy_interval; a loop
+/// that sleeps makes one system call to sleep and reads the clock twice.
+class selector {
+public:
+    explicit selector(const run_options& options) : poller_(options.poller), virtual_(options.virtual_time) {}
+
+    nanoseconds_count now() const noexcept { return virtual_ ? virtual_now_ : steady_now(); }
+    bool has_posts() const noexcept { return mailbox->has_posts(); }
+    /// Whether only something from outside the process's own timers can bring work.
+    bool has_nothing_due() const noexcept { return timers.empty() && outstanding == 0 && !has_posts(); }
+
+    /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
+    void add_timer(timer& t, nanoseconds_count deadline, bool due) {
+        timers.add(t, deadline);
+        t.pending = true;
+        if (due) busy_.end();
+    }
+    std::uint64_t watch(int fd, unsigned char direction, repeated_call_ptr call) {
+        return descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
+    }
+
+    void attach(edge_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }
+
+    /// Something is ready: asks clock and poller only now and then; always if `thoroughly`.
+    void look(ready_queue& ready, bool thoroughly) noexcept {
+        if (has_posts()) mailbox->take(ready);
+        if (virtual_) {
+            poll_now();
+            timers.expire(virtual_now_, ready);
+            return;
+        }
+        if (timers.empty() && !descriptors.active() && caught.empty()) return;
+        if (!busy_.over() && !thoroughly) return;
+        const nanoseconds_count time = steady_now();
+        if (busy_.looked(time) || thoroughly) poll_now();
+        timers.expire(time, ready);
+    }
+
+    /// Nothing is ready: sleeps until something may be. Virtual time jumps to the next deadline instead, unless a
+    /// thread owes a result.
+    void sleep(ready_queue& ready) noexcept {
+        if (virtual_) {
+            poll_now();
+            if (ready.empty() && !timers.empty() && outstanding == 0 && timers.next_deadline() > virtual_now_)
+                virtual_now_ = timers.next_deadline();
+            timers.expire(virtual_now_, ready);
+            if (!ready.empty()) return;
+        }
+        if (const nanoseconds_count timeout = time_to_sleep(); timeout != 0 && mailbox->fall_asleep()) {
+            wait(timeout);
+        } else if (descriptors.active()) {
+            descriptors.wait(0);
+        }
+        take_signals();
+        if (has_posts()) mailbox->take(ready);
+        if (virtual_) return;
+        const nanoseconds_count time = steady_now();
+        busy_.restart(time);
+        timers.expire(time, ready);
+    }
+
+    /// Sleeps until notified, for at most `real` nanoseconds, whatever the timers say.
+    void sleep_at_most(nanoseconds_count real) noexcept {
+        if (mailbox->fall_asleep()) wait(real);
+    }
+
+    /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
+    void close(ready_queue& ready) noexcept {
+        mailbox->close(ready);
+        caught.clear();
+        descriptors.clear();
+    }
+
+    const counted_ptr<detail::mailbox> mailbox = counted_ptr<detail::mailbox>(new detail::mailbox);
+    timer_queue timers;
+    descriptor_watches descriptors;
+    signal_watches caught; // signals
+    std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
+
+private:
+    /// Asleep, until something outside wakes it.
+    void wait(nanoseconds_count timeout) noexcept {
+        if (descriptors.active())
+            descriptors.wait(timeout);
+        else
+            mailbox->wait(timeout);
+        mailbox->wake_up();
+    }
+    nanoseconds_count time_to_sleep() const noexcept {
+        if (virtual_ || timers.empty()) return -1;
+        const nanoseconds_count next = timers.next_deadline();
+        const nanoseconds_count time = steady_now();
+        return next > time ? next - time : 0; // `next` may be the least of all
+    }
+    void poll_now() noexcept {
+        if (descriptors.active()) descriptors.wait(0);
+        take_signals();
+    }
+    void take_signals() noexcept {
+        if (!caught.empty()) caught.take();
+    }
+
+    nanoseconds_count virtual_now_ = 0;
+    busy_interval busy_;
+    poller_kind poller_;
+    bool virtual_;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

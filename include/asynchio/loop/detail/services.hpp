@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// What upper modules keep in a loop (the default thread pool, for instance), and how it ends with the loop: the loop
+// closes what it holds without knowing what that is.
+
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/owner_vector.hpp>
+
+#include <cstddef>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Something that lives as long as its loop. The destructor may block, close() may not.
+class service {
+public:
+    service() = default;
+    service(const service&) = delete;
+    service& operator=(const service&) = delete;
+    virtual ~service() = default;
+
+    /// Begins to shut down; called once, while the loop still runs.
+    virtual void close() noexcept = 0;
+    /// Whether the shutdown has ended. When it does, something wakes the loop.
+    virtual bool closed() const noexcept = 0;
+    /// Whether its shutdown runs code of the program, which may need the other services: such a one is closed first,
+    /// while everything else is still there, and gets the time it takes.
+    virtual bool runs_code() const noexcept { return false; }
+    /// It did not end in time: from now on the destructor does not wait for it.
+    virtual void give_up() noexcept {}
+
+private:
+    friend class service_registry;
+    const void* key_ = nullptr; // of its type
+};
+
+class service_registry {
+public:
+    /// The loop's `S`, made of `args` when first asked for. Cost: linear in the handful of services.
+    template<class S, class... Args>
+    S& get(Args&&... args) {
+        if (S* known = find<S>()) return *known;
+        owner<S> made(new S(std::forward<Args>(args)...));
+        made->key_ = &tag<S>;
+        services_.push_back(std::move(made));
+        return static_cast<S&>(*services_.back());
+    }
+
+    template<class S>
+    S* find() const noexcept {
+        for (service* each : services_)
+            if (each->key_ == &tag<S>) return static_cast<S*>(each);
+        return nullptr;
+    }
+
+    /// Asks those to close that run code of the program, or the others; the youngest first.
+    void close(bool run_code = false) noexcept {
+        for (std::size_t i = services_.size(); i-- > 0;)
+            if (services_[i]->runs_code() == run_code) services_[i]->close();
+    }
+    bool closed(bool run_code = false) const noexcept {
+        for (const service* each : services_)
+            if (each->runs_code() == run_code && !each->closed()) return false;
+        return true;
+    }
+    void give_up() noexcept {
+        for (service* each : services_)
+            if (!each->runs_code() && !each->closed()) each->give_up();
+    }
+    void destroy() noexcept { services_.clear(); }
+
+private:
+    template<class S>
+    static inline constexpr char tag = 0;
+
+    owner_vector<service> services_;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that asked for it.
+
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/loop/detail/fork_count.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// The process-wide table of who handles which signal. One loop per signal; several deliveries before that loop runs
+/// may count as one. In a child process a loop of its own takes a signal over from one that was inherited, which gets it
+/// back afterwards.
+class signal_table {
+public:
+    static constexpr int end = 65;   // behind the last number
+    static constexpr int nobody = 0; // standard input's number, which is never a mailbox's
+
+    /// Which arrivals the loop is told of: after the first only, the default action comes back, which needs no help of a
+    /// loop that is stuck.
+    enum class mode : unsigned char { every, first, none };
+
+    /// Takes `number` over for the loop behind `box`, or changes how it was taken over.
+    /// @throws std::invalid_argument for a number that is no signal, std::logic_error when another loop has it,
+    /// std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
+    static void install(int number, const mailbox& box, mode which) {
+        if (number < 1 || number >= end)
+            throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
+        entry& each = table[number];
+        if (each.descriptor == nobody) each.process = fork_count;
+        owner<inherited> outer;
+        int holder = nobody;
+        const bool is_new = each.descriptor.compare_exchange_strong(holder, box.write_descriptor());
+        const bool shares = !is_new && holder == box.write_descriptor();
+        if (!is_new && !shares) outer = take_over(each, holder, number, box);
+        const int error = change(number, which, shares ? nullptr : &each.before);
+        if (error != 0) {
+            if (outer)
+                each.give_back(*outer);
+            else if (is_new)
+                each.descriptor = nobody;
+            throw std::system_error(error, std::generic_category(),
+                                    "add_signal_handler: signal " + std::to_string(number));
+        }
+        if (outer) each.outer = outer.release();
+    }
+
+    /// Changes which arrivals of a number that was taken over are told. @return errno or 0.
+    static int change(int number, mode which, struct sigaction* before = nullptr) noexcept {
+        struct sigaction action {};
+        action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;
+        action.sa_flags = which == mode::first ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
+        sigfillset(&action.sa_mask);
+        return ::sigaction(number, &action, before) == 0 ? 0 : errno;
+    }
+
+    /// Whether the process ignores `number`, as one that was started by nohup or in the background does.
+    static bool is_ignored(int number) noexcept {
+        struct sigaction now {};
+        return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
+    }
+
+    /// Restores what was there before the first install of the loop that `descriptor` is the mailbox of.
+    static void remove(int number, int descriptor) noexcept {
+        entry& each = table[number];
+        if (each.descriptor != descriptor) return each.forget(descriptor);
+        const owner<inherited> outer(each.outer);
+        ::sigaction(number, &each.before, nullptr);
+        each.outer = nullptr;
+        each.descriptor = nobody;
+        while (handlers_running.load() != 0) {} // on another thread, a few instructions
+        each.pending = false;
+        if (outer) each.give_back(*outer);
+    }
+
+    /// Whether `number`, which the loop behind `descriptor` took over, arrived since the last question.
+    static bool take(int number, int descriptor) noexcept {
+        entry& each = table[number];
+        return each.pending.load(std::memory_order_relaxed) && each.descriptor == descriptor &&
+               each.pending.exchange(false);
+    }
+
+private:
+    /// What a loop of a parent process had, while one of this process has the signal.
+    struct inherited {
+        int descriptor;
+        unsigned process;
+        bool pending;
+        struct sigaction before;
+        inherited* outer;
+    };
+
+    struct entry {
+        std::atomic<int> descriptor;
+        std::atomic<bool> pending;
+        std::atomic<unsigned> process; // the fork_count when the signal was taken over
+        struct sigaction before;
+        inherited* outer;
+
+        void give_back(const inherited& to) noexcept {
+            before = to.before;
+            outer = to.outer;
+            process = to.process;
+            pending = to.pending;
+            descriptor = to.descriptor;
+        }
+        /// An inherited loop ends meanwhile, and gets nothing back.
+        void forget(int loop) noexcept {
+            struct sigaction* above = &before;
+            for (inherited** place = &outer; *place != nullptr; place = &(*place)->outer) {
+                if ((*place)->descriptor == loop) {
+                    const owner<inherited> gone(*place);
+                    *above = gone->before;
+                    *place = gone->outer;
+                    return;
+                }
+                above = &(*place)->before;
+            }
+        }
+    };
+
+    /// @throws std::logic_error unless what has the signal is a loop that a parent process left here.
+    static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
+        owner<inherited> outer = make_owner<inherited>();
+        unsigned process = each.process;
+        if (process == fork_count || !each.process.compare_exchange_strong(process, fork_count))
+            throw std::logic_error("add_signal_handler: signal " + std::to_string(number) +
+                                   " is handled by another loop");
+        outer->descriptor = holder;
+        outer->process = process;
+        outer->before = each.before;
+        outer->outer = each.outer;
+        outer->pending = each.pending.exchange(false);
+        each.descriptor = box.write_descriptor();
+        return outer;
+    }
+
+    static void on_signal(int number) {
+        const int error = errno;
+        ++handlers_running;
+        const int descriptor = table[number].descriptor;
+        if (descriptor != nobody) {
+            table[number].pending = true;
+            const std::uint64_t one = 1;
+            while (::write(descriptor, &one, sizeof one) < 0 && errno == EINTR) {}
+        }
+        --handlers_running;
+        errno = error;
+    }
+
+    static inline entry table[end];
+    static inline std::atomic<int> handlers_running = 0;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/kept.hpp>
+#include <asynchio/core/detail/owner_vector.hpp>
+#include <asynchio/loop/context.hpp>
+#include <asynchio/loop/detail/fork_count.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/mailbox.hpp>
+#include <asynchio/loop/detail/poller.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
+#include <asynchio/loop/detail/signals.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <fcntl.h>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// A callable that is put into the ready queue each time; not twice at once. Removed while it is queued, it is
+/// dropped when its turn comes.
+class repeated_call : public ready_item {
+public:
+    repeated_call(const repeated_call&) = delete;
+    repeated_call& operator=(const repeated_call&) = delete;
+
+    template<class F>
+    static repeated_call* make(scheduler& loop, F&& f);
+
+    void schedule() noexcept {
+        if (detail::exchange(queued_, true)) return;
+        loop_.schedule(*this);
+    }
+    void remove() noexcept {
+        removed_ = true;
+        if (!queued_) delete this;
+    }
+
+    struct remover {
+        static void dispose(repeated_call* call) noexcept { call->remove(); }
+    };
+
+protected:
+    explicit repeated_call(scheduler& loop) noexcept : ready_item(&run), loop_(loop), context_(inherited_context()) {}
+    virtual ~repeated_call() = default;
+    virtual void call() = 0;
+
+private:
+    static void run(ready_item& item) noexcept {
+        auto& self = static_cast<repeated_call&>(item);
+        if (!self.removed_ && !self.loop_.closing()) {
+            const context_scope inside(&self.context_);
+            try {
+                self.call();
+            } catch (...) {
+                self.loop_.callback_failed();
+            }
+            self.loop_.after_call();
+        }
+        self.queued_ = false;
+        if (self.removed_) delete &self;
+    }
+
+    scheduler& loop_;
+    context_slot context_; // what the registering code saw
+    bool queued_ = false;
+    bool removed_ = false;
+};
+
+using repeated_call_ptr = owner<repeated_call, repeated_call::remover>;
+
+template<class F>
+repeated_call* repeated_call::make(scheduler& loop, F&& f) {
+    struct bound final : repeated_call {
+        bound(scheduler& owner, F&& callable) : repeated_call(owner), f(pass_on<F>(callable)) {}
+        void call() override { f(); }
+        copied_t<F> f;
+    };
+    return new bound(loop, std::forward<F>(f));
+}
+
+/// One of several who hear of a signal, beside the loop's handler for it. Stays where it is while it listens.
+struct signal_listener : list_link {
+    signal_listener(int n, repeated_call_ptr c) noexcept : list_link{nullptr, nullptr}, number(n), call(std::move(c)) {}
+    int number;
+    repeated_call_ptr call;
+};
+
+/// The signals that one loop handles: one handler each, which the next one replaces, and any number of listeners. A
+/// handler for one arrival is a last resort: it hears nothing while somebody listens.
+class signal_watches {
+public:
+    /// @return what remove() may be told, so that it removes nothing that came later. @throws as signal_table::install.
+    std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
+        calls_.extend(signal_table::end);
+        using mode = signal_table::mode;
+        const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
+        signal_table::install(number, box, is_last_resort ? mode::first : mode::every);
+        mailbox_ = box.write_descriptor();
+        if (!has(number)) ++handled_;
+        calls_.set(static_cast<std::size_t>(number), std::move(call));
+        place& its = places_[number];
+        its.since = ++set_;
+        its.once = once;
+        its.used = false;
+        return set_;
+    }
+
+    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    bool remove(int number, std::uint64_t only = 0) noexcept {
+        if (!has(number) || (only != 0 && places_[number].since != only)) return false;
+        --handled_;
+        calls_.set(static_cast<std::size_t>(number), {});
+        if (!is_heard(number)) signal_table::remove(number, mailbox_);
+        return true;
+    }
+
+    bool has(int number) const noexcept {
+        return number > 0 && number < signal_table::end && !calls_.empty() &&
+               calls_[static_cast<std::size_t>(number)] != nullptr;
+    }
+
+    /// @throws as signal_table::install.
+    void listen(signal_listener& who, const mailbox& box) {
+        signal_table::install(who.number, box, signal_table::mode::every);
+        mailbox_ = box.write_descriptor();
+        listeners_.push_back(who);
+        ++places_[who.number].listeners;
+        ++handled_;
+    }
+    void leave(signal_listener& who) noexcept {
+        if (who.next == nullptr) return; // the loop has been closed
+        listeners_.remove(who);
+        --places_[who.number].listeners;
+        --handled_;
+        if (is_heard(who.number)) return;
+        if (!has(who.number))
+            signal_table::remove(who.number, mailbox_);
+        else if (const place& left = places_[who.number]; left.once)
+            signal_table::change(who.number, left.used ? signal_table::mode::none : signal_table::mode::first);
+    }
+
+    void take() noexcept {
+        for (int number = 1; number < signal_table::end; ++number)
+            if ((has(number) || is_heard(number)) && signal_table::take(number, mailbox_)) arrived(number);
+    }
+
+    bool empty() const noexcept { return handled_ == 0; }
+    void clear() noexcept {
+        while (signal_listener* each = listeners_.front()) {
+            leave(*each);
+            each->call.reset();
+        }
+        for (int number = 1; number < signal_table::end; ++number) remove(number);
+    }
+
+private:
+    struct place {
+        std::uint64_t since; // of the handler
+        std::uint32_t listeners;
+        bool once;
+        bool used;
+    };
+
+    bool is_heard(int number) const noexcept { return places_[number].listeners != 0; }
+    void arrived(int number) noexcept {
+        for (signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
+            if (each->number == number) each->call->schedule();
+        if (!has(number) || (places_[number].once && is_heard(number))) return;
+        places_[number].used = true;
+        calls_[static_cast<std::size_t>(number)]->schedule();
+    }
+
+    owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
+    place places_[signal_table::end] = {};
+    int mailbox_ = signal_table::nobody; // the number of its descriptor
+    intrusive_list<signal_listener> listeners_;
+    std::size_t handled_ = 0;
+    std::uint64_t set_ = 0; // how many were ever set
+};
+
+/// A descriptor that is registered once, edge-triggered, with both directions.
+struct edge_watch : fd_watch, list_link {
+    edge_watch() noexcept : list_link{nullptr, nullptr} { edge = true; }
+    /// False again when the loop has been closed.
+    bool attached() const noexcept { return next != nullptr; }
+};
+
+/// The descriptors that one loop watches: a reader and a writer each, or an edge_watch.
+class descriptor_watches {
+public:
+    bool active() const noexcept { return poller_ != nullptr; }
+    std::size_t size() const noexcept { return watched_ + attached_; }
+
+    /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
+    void attach(edge_watch& edge, poller_kind kind, mailbox& box) {
+        open_poller(kind, box);
+        edge.wanted = fd_watch::readable | fd_watch::writable;
+        poller_->update(edge, 0);
+        edges_.push_back(edge);
+        ++attached_;
+    }
+    /// Before the descriptor is closed. Does nothing if it is not attached.
+    void detach(edge_watch& edge) noexcept {
+        if (!edge.attached()) return;
+        const bool here = notice_fork();
+        forget(edge);
+        edge.wanted = 0;
+        if (here) poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
+    }
+
+    /// As if everything that is attached were ready: what a system may say at any time, and a test does.
+    void notify_all() noexcept {
+        for (std::size_t left = attached_; left > 0 && !edges_.empty(); --left) {
+            edge_watch& each = *edges_.pop_front();
+            edges_.push_back(each); // it may leave in its call, and others may come
+            each.ready(each, fd_watch::readable | fd_watch::writable);
+        }
+    }
+
+    /// @return what remove() may be told, so that it removes nothing that came later.
+    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
+    std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, mailbox& box) {
+        if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
+        open_poller(kind, box);
+        watch& place = open(fd);
+        if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
+            poller_->update(place, detail::exchange(place.wanted, static_cast<unsigned char>(0)));
+            for (const unsigned char each : {fd_watch::readable, fd_watch::writable}) place.of(each) = {};
+        }
+        const unsigned char before = place.wanted;
+        place.wanted = static_cast<unsigned char>(before | direction);
+        try {
+            if (before != place.wanted) poller_->update(place, before);
+        } catch (...) {
+            place.wanted = before;
+            if (before == 0) close(fd);
+            throw;
+        }
+        place.of(direction) = {std::move(call), ++calls_};
+        return calls_;
+    }
+
+    /// Whether there is one; that of a descriptor which was closed under this number does not count.
+    bool has(int fd, unsigned char direction) const noexcept {
+        const watch* found = find(fd);
+        return found != nullptr && (found->wanted & direction) != 0 && !poller_->stale(*found);
+    }
+    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    bool remove(int fd, unsigned char direction, std::uint64_t only = 0) noexcept {
+        watch* const found = find(fd);
+        if (found == nullptr || !(found->wanted & direction)) return false;
+        watch& each = *found;
+        if (only != 0 && each.of(direction).number != only) return false;
+        const bool here = notice_fork();
+        const unsigned char before = each.wanted;
+        each.wanted = static_cast<unsigned char>(before & ~direction);
+        each.of(direction) = {};
+        try {
+            if (here) poller_->update(each, before);
+        } catch (const std::system_error&) { // closed before: the kernel has forgotten it, and what is left of it
+        }
+        if (each.wanted == 0) close(fd);
+        return true;
+    }
+
+    /// Puts the calls of ready descriptors into the ready queue.
+    void wait(nanoseconds_count timeout) noexcept {
+        if (notice_fork()) poller_->wait(timeout);
+    }
+
+    void clear() noexcept {
+        watches_.clear();
+        watched_ = 0;
+        while (edge_watch* each = edges_.front()) forget(*each);
+        poller_.reset();
+    }
+
+private:
+    void forget(edge_watch& edge) noexcept {
+        edges_.remove(edge);
+        --attached_;
+    }
+
+    struct watch : fd_watch {
+        explicit watch(int descriptor) noexcept {
+            fd = descriptor;
+            ready = [](fd_watch& self, unsigned char what) noexcept {
+                auto& each = static_cast<watch&>(self);
+                if ((what & readable) && each.reader.call) each.reader.call->schedule();
+                if ((what & writable) && each.writer.call) each.writer.call->schedule();
+            };
+        }
+        struct registered {
+            repeated_call_ptr call;
+            std::uint64_t number = 0;
+        };
+        registered& of(unsigned char direction) noexcept { return direction == readable ? reader : writer; }
+        registered reader;
+        registered writer;
+    };
+
+    watch* find(int fd) const noexcept {
+        const auto index = static_cast<std::size_t>(fd);
+        return fd >= 0 && index < watches_.size() ? watches_[index] : nullptr;
+    }
+    watch& open(int fd) {
+        if (watch* known = find(fd)) return *known;
+        const auto index = static_cast<std::size_t>(fd);
+        if (index >= watches_.size()) {
+            if (::fcntl(fd, F_GETFD) < 0) // rather than memory for all numbers up to it
+                throw std::system_error(errno, std::generic_category(), "watch descriptor " + std::to_string(fd));
+            watches_.extend(index + 1);
+        }
+        watches_.set(index, make_owner<watch>(fd));
+        ++watched_;
+        return *watches_[index];
+    }
+    void close(int fd) noexcept {
+        watches_.set(static_cast<std::size_t>(fd), {});
+        --watched_;
+    }
+
+    void open_poller(poller_kind kind, mailbox& box) {
+        if (poller_ == nullptr) start(kind, box);
+        if (!notice_fork()) throw std::system_error(errno, std::generic_category(), "epoll_create1 in a child process");
+    }
+
+    /// In a child process: what was registered with the kernel's set, which is the parent's as well, goes into a new one.
+    /// @return false if there is none to be had: that of the parent is not touched.
+    bool notice_fork() noexcept {
+        if (process_.is_here()) [[likely]]
+            return true;
+        wake_.box->notice_fork();
+        if (!poller_->renew()) return false;
+        process_.renew();
+        return true;
+    }
+
+    void start(poller_kind kind, mailbox& box) {
+        owner<poller> made = make_poller(kind);
+        process_.renew();
+        wake_.box = &box;
+        wake_.fd = box.descriptor();
+        wake_.wanted = fd_watch::readable;
+        wake_.ready = [](fd_watch& self, unsigned char) noexcept { static_cast<wake_watch&>(self).box->drain(); };
+        made->update(wake_, 0);
+        poller_ = std::move(made);
+    }
+
+    /// The mailbox, which is looked into after every wait.
+    struct wake_watch : fd_watch {
+        mailbox* box = nullptr;
+    };
+
+    wake_watch wake_;
+    owner<poller> poller_;
+    process_mark process_;
+    owner_vector<watch> watches_; // by descriptor, which is the least number that is free
+    std::size_t watched_ = 0;
+    std::uint64_t calls_ = 0; // that were ever set
+    intrusive_list<edge_watch> edges_;
+    std::size_t attached_ = 0;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Tasks that somebody started and waits for, of any number, coming and going: under task_group, merge, map and servers.
+
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/task/create_task.hpp>
+#include <asynchio/task/suspension.hpp>
+
+#include <coroutine>
+#include <cstddef>
+#include <memory>
+#include <source_location>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// The children tell it of their end; what follows from that is decided one iteration later, in child_ended, for each
+/// of them in its turn among the calls of that iteration.
+///
+/// Cost: one recycled block of 64 bytes a child, freed when the child has ended.
+class crew {
+    class member;
+
+public:
+    class all_ended;
+
+    crew(const crew&) = delete;
+    crew& operator=(const crew&) = delete;
+
+    /// How many have not ended yet.
+    std::size_t running() const noexcept { return running_; }
+    /// Whether `task` is one of them. Linear.
+    bool has(const frame& task) const noexcept {
+        for (const member* each = children_.front(); each != nullptr; each = children_.after(*each))
+            if (each->task == &task) return true;
+        return false;
+    }
+
+protected:
+    crew() = default;
+    virtual ~crew() {
+        while (member* each = children_.pop_front()) each->leave();
+    }
+
+    /// What child_ended is told is over, or was cancelled, or failed.
+    virtual void child_ended(frame& child) noexcept = 0;
+
+    /// Before a child is made: with it, adopt cannot fail. Who starts several together has room for all of them first.
+    using reservation = owner<member>;
+    reservation make_room() { return reservation(new member(*this)); }
+    void adopt(completion& task, reservation room) noexcept {
+        member& child = *room.release();
+        child.task = static_cast<frame*>(&task);
+        ++task.references;
+        ++running_;
+        children_.push_back(child);
+        if (task.done())
+            child.child_done(task);
+        else
+            child.own();
+    }
+
+    /// In order of creation.
+    void cancel_all(const shared_text& message = shared_text()) noexcept {
+        for (member* each = children_.front(); each != nullptr; each = children_.after(*each))
+            cancel_completion(*each->task, message);
+    }
+
+private:
+    /// A child, listed in order of creation until child_ended was told of it.
+    class member final : public child_owner, public list_link, private ready_item {
+    public:
+        static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
+        static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
+
+        explicit member(crew& c) noexcept : list_link(), ready_item(&decide), all_(&c) {}
+        member(const member&) = delete;
+        member& operator=(const member&) = delete;
+        ~member() override {
+            if (task != nullptr) release(*task);
+        }
+        void own() noexcept {
+            waiting_for = __builtin_bit_cast(void*, task->created());
+            task->own(*this);
+        }
+        void child_done(completion&) noexcept override { task->loop->schedule(*this); }
+        /// It stands in no queue before the child has ended, so the line is in the place of the link.
+        std::source_location child_created() const noexcept override {
+            return __builtin_bit_cast(std::source_location, waiting_for);
+        }
+        /// The crew goes away first; a call that is under way frees this.
+        void leave() noexcept {
+            all_ = nullptr;
+            if (task->done() && !loop_is_gone()) return;
+            task->disown();
+            delete this;
+        }
+
+        frame* task = nullptr;
+
+    private:
+        static inline void decide(ready_item& item) noexcept;
+        bool loop_is_gone() const noexcept { return task->loop == nullptr || task->loop->closing(); }
+
+        crew* all_;
+    };
+
+    intrusive_list<member> children_;
+    std::size_t running_ = 0;
+    all_ended* waiting_ = nullptr;
+};
+
+/// Suspended until the last child has ended. Only while one runs.
+class [[nodiscard]] crew::all_ended final : public suspension, private fork {
+public:
+    /// `passes_on`: a request to cancel goes to the children, and stays pending for the awaiting task until it has waited
+    /// for them; else the wait ends.
+    all_ended(crew& c, const char* what, bool passes_on) noexcept : crew_(c), what_(what), passes_on_(passes_on) {}
+    all_ended(all_ended&& other) noexcept : all_ended(other.crew_, other.what_, other.passes_on_) {}
+    all_ended& operator=(all_ended&&) = delete;
+    ~all_ended() override {
+        if (crew_.waiting_ == this) crew_.waiting_ = nullptr;
+    }
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        crew_.waiting_ = this;
+        park(awaiting, where);
+    }
+    void await_resume() {
+        if (!passes_on_) resumed();
+    }
+
+    const char* waiting_for() const noexcept override { return what_; }
+    fork* forks() noexcept override { return passes_on_ ? this : nullptr; }
+    cancel_reply cancel(const shared_text&) noexcept override { return cancel_reply::left; }
+
+private:
+    completion* next_asked(bool first) noexcept override {
+        asked_ = first ? crew_.children_.front() : crew_.children_.after(*asked_);
+        return asked_ != nullptr ? asked_->task : nullptr;
+    }
+    cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
+
+    crew& crew_;
+    const member* asked_ = nullptr;
+    const char* what_;
+    bool passes_on_;
+};
+
+inline void crew::member::decide(ready_item& item) noexcept {
+    auto& self = static_cast<member&>(item);
+    crew* const all = self.all_;
+    if (all == nullptr) return delete &self;
+    if (self.loop_is_gone()) return;
+    all->children_.remove(self);
+    const owner<member> child(&self);
+    --all->running_;
+    if (all->running_ == 0 && all->waiting_ != nullptr && all->waiting_->parked()) all->waiting_->wake();
+    all->child_ended(*child->task);
+}
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

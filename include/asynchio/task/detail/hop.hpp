@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Deciding one iteration later, as asyncio's done-callbacks do.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/detail/ready_queue.hpp>
+
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Something that, when told that a child has ended, looks at what follows in the next iteration. Two words in the
+/// ready queue instead of a callback per child.
+class hop : private ready_item {
+public:
+    hop(const hop&) = delete;
+    hop& operator=(const hop&) = delete;
+
+    /// The loop, once begin() was called.
+    event_loop& loop() const noexcept { return *loop_; }
+
+protected:
+    hop() noexcept : ready_item(&run) {}
+    virtual ~hop() {
+        if (queued_) loop_->unschedule(*this);
+    }
+
+    /// Binds to the running loop.
+    void begin() { loop_ = &get_running_loop(); }
+
+    /// Has decide() called in the next iteration; once, however often it is asked.
+    void hop_soon() noexcept {
+        if (!detail::exchange(queued_, true)) loop_->schedule(*this);
+    }
+    virtual void decide() noexcept = 0;
+
+private:
+    static void run(ready_item& item) noexcept {
+        auto& self = static_cast<hop&>(item);
+        self.queued_ = false;
+        if (!self.loop_->closing()) self.decide();
+    }
+
+    event_loop* loop_ = nullptr;
+    bool queued_ = false;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The tasks that are left at the end of a run: cancelled together, waited for, and asked how they ended.
+
+#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/task/detail/tasks_of_loop.hpp>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Tells the exception handler of a task that failed when its run had ended.
+inline void report_leftover(completion& task, const std::exception_ptr& error) noexcept {
+    detail::report(task, "unhandled exception during asyncio.run() shutdown", error);
+}
+
+/// Asks all tasks of a loop to end, in order of creation, and holds them until it is destroyed. A task that several others
+/// wait for passes the request on once. Allocates nothing, so that the end of a run needs no memory.
+class leftovers {
+public:
+    explicit leftovers(event_loop& loop) noexcept : loop_(loop) {
+        intrusive_list<frame>& tasks = loop.tasks();
+        const shared_text no_message;
+        cancel_walk walk(no_message, true);
+        for (frame* each = tasks.front(); each != nullptr; each = tasks.after(*each)) {
+            if (!each->has(flag_branch)) {
+                ++each->references;
+                walk.request(*each);
+            }
+            each->mark(mark_leftover);
+        }
+    }
+    leftovers(const leftovers&) = delete;
+    leftovers& operator=(const leftovers&) = delete;
+    ~leftovers() = default;
+
+    /// Whether one of them has not ended. They stand in front of all that was created since.
+    bool running() const noexcept {
+        const frame* const oldest = loop_.tasks().front();
+        return oldest != nullptr && oldest->has_mark(mark_leftover);
+    }
+
+    /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
+    void report() noexcept {
+        intrusive_list<completion>& kept = loop_.kept();
+        intrusive_list<completion> failed;
+        for (completion* each = kept.front(); each != nullptr;) {
+            completion& one = *each;
+            each = kept.after(one);
+            if (one.has(flag_future) || !static_cast<frame&>(one).has_mark(mark_leftover)) continue;
+            static_cast<frame&>(one).unmark(mark_leftover);
+            if (one.failed() && one.error()) // else a future of another thread has it
+                put_in_order(failed, one);
+            else
+                release(one);
+        }
+        while (completion* const each = failed.pop_front()) {
+            keep(*each);
+            each->set(flag_retrieved);
+            report_leftover(*each, each->error());
+            release(*each);
+        }
+    }
+
+private:
+    /// From the loop's list into `failed`.
+    void put_in_order(intrusive_list<completion>& failed, completion& one) noexcept {
+        loop_.kept().remove(one);
+        one.clear(flag_kept);
+        completion* behind = failed.back();
+        while (behind != nullptr && number(*behind) > number(one)) behind = failed.before(*behind);
+        failed.insert_after(behind, one);
+    }
+    static std::uint32_t number(const completion& task) noexcept { return static_cast<const frame&>(task).id; }
+
+    event_loop& loop_;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop
