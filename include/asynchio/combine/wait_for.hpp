@@ -43,7 +43,7 @@ bool ready_at_once(Awaiter& waiting) {
 }
 
 /// Arms a gather or shield, asks it to end and waits until it has; not in it, so that a request to cancel the awaiting task
-/// ends the wait at once.
+/// ends the wait in the next iteration: behind the turns of what was armed, which owns nothing that runs afterwards.
 template<class A>
 class [[nodiscard]] asked_to_end final : public child_set {
 public:
@@ -71,35 +71,53 @@ public:
     }
     decltype(auto) await_resume() {
         resumed();
+        if (cancelled_) throw cancelled_error(std::move(message_));
         return child_.take();
     }
     bool suspended() const noexcept { return suspended_; }
 
     void child_done(completion& child) noexcept override {
         if (starting_) return;
-        decide_after(child);
+        if (cancelled_)
+            hop_soon();
+        else
+            decide_after(child);
     }
     void watched_done(completion&) noexcept override {}
     const char* waiting_for() const noexcept override { return "wait_for"; }
     completion* awaited() const noexcept override { return child_.get(); }
-    cancel_reply cancel(const shared_text&) noexcept override {
-        starting_ = true;
-        frame& branch = *child_.coroutine();
-        if (!branch.done() && !leave_branch(branch)) {
-            branch.loop->unschedule(branch); // a shield, which has been told to end
-            destroy_branch(branch);
-        }
-        return cancel_reply::left;
+    cancel_reply cancel(const shared_text& message) noexcept override {
+        leave();
+        if (child_.get()->done()) return cancel_reply::left;
+        if (!detail::exchange(cancelled_, true)) message_ = message;
+        hop_soon();
+        return cancel_reply::forwarded;
     }
 
 private:
     void decide() noexcept override {
-        if (parked()) wake();
+        if (!parked()) return;
+        if (!cancelled_) return wake();
+        leave();
+        if (child_.get()->done()) run_now();
+    }
+    /// Ends the branch here and now, unless something runs that it has started.
+    void leave() noexcept {
+        frame& branch = *child_.coroutine();
+        if (branch.done()) return;
+        starting_ = true;
+        if (!leave_branch(branch)) {
+            branch.loop->unschedule(branch); // a shield, which has been told to end
+            destroy_branch(branch);
+        }
+        starting_ = false;
     }
 
     branch_of<A&> child_;
+    shared_text message_;
     bool starting_ = false;
     bool suspended_ = false;
+    bool cancelled_ = false;
 };
 
 /// No time at all: what is done already counts, what has started is cancelled, anything else never starts.
