@@ -381,12 +381,12 @@ TEST_CASE("wait_for: without time it gives way for as many iterations as asyncio
         const auto running = aio::create_task(ends_after(1h));
         auto of_a_handle = [&]() -> aio::task<> { co_await aio::wait_for(running, -1s); };
         co_await aio::yield();
-        const auto got1 = co_await iterations_of(of_a_task);
-        CHECK(got1 == 3);
-        const auto got2 = co_await iterations_of(of_a_shield);
-        CHECK(got2 == 2);
-        const auto got3 = co_await iterations_of(of_a_handle);
-        CHECK(got3 == 3);
+        const auto for_a_task = co_await iterations_of(of_a_task);
+        CHECK(for_a_task == 3);
+        const auto for_a_shield = co_await iterations_of(of_a_shield);
+        CHECK(for_a_shield == 2);
+        const auto for_a_handle = co_await iterations_of(of_a_handle);
+        CHECK(for_a_handle == 3);
         CHECK_FALSE(pending.done());
         CHECK(running.cancelled());
     });

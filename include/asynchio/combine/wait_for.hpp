@@ -55,7 +55,7 @@ public:
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         begin(awaiting, where);
-        starting_ = true;
+        collecting_ = true;
         {
             starting_children alone(*this);
             child_.start(alone);
@@ -64,7 +64,7 @@ public:
             suspended_ = true;
             cancel_completion(*child_.get(), shared_text());
         }
-        starting_ = false;
+        collecting_ = false;
         if (!suspended_) return false;
         park(awaiting, where);
         return true;
@@ -77,7 +77,7 @@ public:
     bool suspended() const noexcept { return suspended_; }
 
     void child_done(completion& child) noexcept override {
-        if (starting_) return;
+        if (collecting_) return;
         if (cancelled_)
             hop_soon();
         else
@@ -105,17 +105,17 @@ private:
     void leave() noexcept {
         frame& branch = *child_.coroutine();
         if (branch.done()) return;
-        starting_ = true;
+        collecting_ = true;
         if (!leave_branch(branch)) {
             branch.loop->unschedule(branch); // a shield, which has been told to end
             destroy_branch(branch);
         }
-        starting_ = false;
+        collecting_ = false;
     }
 
     branch_of<A&> child_;
     shared_text message_;
-    bool starting_ = false;
+    bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
     bool suspended_ = false;
     bool cancelled_ = false;
 };
