@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <pthread.h>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -36,6 +37,7 @@ public:
     static void install(int number, const mailbox& box, mode which) {
         if (number < 1 || number >= end)
             throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
+        forget_handlers_after_fork();
         entry& each = table[number];
         if (each.descriptor == nobody) each.process = fork_count;
         owner<inherited> outer;
@@ -161,6 +163,12 @@ private:
         outer->pending = each.pending.exchange(false);
         each.descriptor = box.write_descriptor();
         return outer;
+    }
+
+    /// A child has none of the threads on which a handler may be running now.
+    static void forget_handlers_after_fork() noexcept {
+        static const int registered = pthread_atfork(nullptr, nullptr, [] { handlers_running = 0; });
+        static_cast<void>(registered);
     }
 
     static void on_signal(int number) {
