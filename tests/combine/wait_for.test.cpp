@@ -479,9 +479,11 @@ TEST_CASE("wait_for: without time, a request to cancel waits for the tasks of a 
         const auto check_cancelled = [&](auto body) -> aio::task<> {
             const auto waiting = aio::create_task(body);
             co_await aio::yield(); // its children stand behind this task
+            const iterations loop;
             CHECK(waiting.cancel("enough"));
             CHECK(waiting.cancel("again"));
             co_await aio::wait(waiting);
+            CHECK(loop.passed() == 3);
             CHECK(waiting.cancelled());
             CHECK(aio::all_tasks().size() == before);
         };
