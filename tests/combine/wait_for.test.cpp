@@ -6,6 +6,7 @@
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
@@ -14,13 +15,12 @@
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
-#include <asynchio/combine/finally.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-#include <functional>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
