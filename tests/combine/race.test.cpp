@@ -314,8 +314,8 @@ TEST_CASE("race: a task that ends in the iteration in which an item comes leaves
         co_await aio::yield();
         go.set_result();      // the task ends in the next iteration, before
         items.put_nowait(1);  // the getter would take the item in it
-        const auto got1 = co_await racing;
-        CHECK(got1 == 0);
+        const auto winner = co_await racing;
+        CHECK(winner == 0);
         CHECK(items.size() == 1);
     });
 }
@@ -332,8 +332,8 @@ TEST_CASE("race: a mutex that two sides waited for is held once") {
         co_await aio::yield();
         one.release();
         two.release();
-        const auto got2 = co_await racing;
-        CHECK(got2 == 0);
+        const auto winner = co_await racing;
+        CHECK(winner == 0);
         CHECK(one.locked());
         CHECK_FALSE(two.locked());
     });

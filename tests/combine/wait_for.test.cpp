@@ -6,20 +6,21 @@
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
-#include <asynchio/combine/finally.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-#include <functional>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -380,12 +381,12 @@ TEST_CASE("wait_for: without time it gives way for as many iterations as asyncio
         const auto running = aio::create_task(ends_after(1h));
         auto of_a_handle = [&]() -> aio::task<> { co_await aio::wait_for(running, -1s); };
         co_await aio::yield();
-        const auto got1 = co_await iterations_of(of_a_task);
-        CHECK(got1 == 3);
-        const auto got2 = co_await iterations_of(of_a_shield);
-        CHECK(got2 == 2);
-        const auto got3 = co_await iterations_of(of_a_handle);
-        CHECK(got3 == 3);
+        const auto for_a_task = co_await iterations_of(of_a_task);
+        CHECK(for_a_task == 3);
+        const auto for_a_shield = co_await iterations_of(of_a_shield);
+        CHECK(for_a_shield == 2);
+        const auto for_a_handle = co_await iterations_of(of_a_handle);
+        CHECK(for_a_handle == 3);
         CHECK_FALSE(pending.done());
         CHECK(running.cancelled());
     });
@@ -450,5 +451,48 @@ TEST_CASE("wait_for: without time, a request to cancel does not wait for a gathe
         co_await aio::wait(slow, slow_too);
         CHECK(slow.cancelled());
         CHECK(slow_too.cancelled());
+    });
+}
+
+TEST_CASE("wait_for: without time, a request to cancel waits for the tasks of a gather or race that has just begun") {
+    virtual_run([]() -> aio::task<> {
+        int started = 0;
+        const auto counts = [&started]() -> aio::task<int> {
+            ++started;
+            co_return 1;
+        };
+        const aio::future<int> pending;
+        const auto pair = [&]() -> aio::task<> { co_await aio::wait_for(aio::gather(counts, counts), 0s); };
+        const auto beside_a_future = [&]() -> aio::task<> {
+            co_await aio::wait_for(aio::gather(counts, aio::shield(pending)), 0s);
+        };
+        const auto nested = [&]() -> aio::task<> {
+            co_await aio::wait_for(aio::gather(aio::gather(counts), aio::gather(counts)), 0s);
+        };
+        const auto of_a_range = [&]() -> aio::task<> {
+            std::vector<aio::task<int>> many;
+            for (int i = 0; i < 3; ++i) many.push_back(counts());
+            co_await aio::wait_for(aio::gather(std::move(many)), 0s);
+        };
+        const auto of_a_race = [&]() -> aio::task<> { co_await aio::wait_for(aio::race(counts, counts), 0s); };
+        const std::size_t before = aio::all_tasks().size();
+        const auto check_cancelled = [&](auto body) -> aio::task<> {
+            const auto waiting = aio::create_task(body);
+            co_await aio::yield(); // its children stand behind this task
+            const iterations loop;
+            CHECK(waiting.cancel("enough"));
+            CHECK(waiting.cancel("again"));
+            co_await aio::wait(waiting);
+            CHECK(loop.passed() == 3);
+            CHECK(waiting.cancelled());
+            CHECK(aio::all_tasks().size() == before);
+        };
+        co_await check_cancelled(pair);
+        co_await check_cancelled(beside_a_future);
+        co_await check_cancelled(nested);
+        co_await check_cancelled(of_a_range);
+        co_await check_cancelled(of_a_race);
+        CHECK(started == 0);
+        CHECK_FALSE(pending.done());
     });
 }

@@ -2,6 +2,7 @@
 #include <asynchio/io/signal_set.hpp>
 
 #include "support/catch.hpp"
+#include "support/child_process.hpp"
 #include "support/message_of.hpp"
 #include "support/net.hpp"
 
@@ -201,6 +202,39 @@ TEST_CASE("signal_set: of a loop that is closed first leaves nothing behind", "[
     CHECK(handler_of(SIGURG) == before);
     own.reset();
     CHECK(handler_of(SIGURG) == before);
+}
+
+TEST_CASE("signal_set: one that a child inherited ends there, and a run of the child's keeps the signal", "[io][time]") {
+    for (const bool has_arrived : {false, true}) {
+        aio::run([has_arrived]() -> aio::task<> {
+            aio::event_loop& loop = aio::get_running_loop();
+            loop.add_signal_handler(SIGURG, [] {}, true);
+            if (has_arrived) std::raise(SIGURG);
+            co_await settle();
+            std::optional<aio::signal_set> inherited(std::in_place, SIGURG);
+            const int status = status_in_child([&] {
+                const int calls = aio::run([&inherited]() -> aio::task<int> {
+                    aio::event_loop& own = aio::get_running_loop();
+                    int made = 0;
+                    own.add_signal_handler(SIGURG, [&made] { ++made; });
+                    inherited.reset();
+                    for (int wanted = 1; wanted <= 3; ++wanted) {
+                        std::raise(SIGURG);
+                        for (int i = 0; i < 1'000 && made < wanted; ++i) co_await aio::yield();
+                    }
+                    own.remove_signal_handler(SIGURG);
+                    co_return made;
+                });
+                struct sigaction now{};
+                ::sigaction(SIGURG, nullptr, &now);
+                const bool is_last_resort = (now.sa_flags & int(SA_RESETHAND)) != 0;
+                const bool is_as_left = has_arrived ? now.sa_handler == SIG_DFL : is_last_resort;
+                return 10 * calls + (is_as_left ? 1 : 0);
+            });
+            CHECK(status == 31);
+            loop.remove_signal_handler(SIGURG);
+        });
+    }
 }
 
 TEST_CASE("handle_sigint: a set of main takes Ctrl-C over, as often as it comes", "[io]") {

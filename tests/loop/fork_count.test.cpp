@@ -288,6 +288,25 @@ TEST_CASE("fork_count: a handler that a child inherited may end while a run of t
     std::signal(SIGINT, before);
 }
 
+TEST_CASE("fork_count: a child lets go of a signal that arrived on another thread of its parent", "[time][stress]") {
+    std::atomic<bool> over = false;
+    int status = 7;
+    aio::run([&]() -> aio::task<> {
+        aio::event_loop& loop = aio::get_running_loop();
+        loop.add_signal_handler(SIGURG, [] {});
+        std::thread busy([&over] {
+            while (!over) std::raise(SIGURG);
+        });
+        for (int i = 0; i < 100 && status == 7; ++i)
+            status = status_in_child([&loop] { return loop.remove_signal_handler(SIGURG) ? 7 : 0; });
+        over = true;
+        busy.join();
+        loop.remove_signal_handler(SIGURG);
+        co_return;
+    });
+    CHECK(status == 7);
+}
+
 TEST_CASE("fork_count: in a child a loop's pool, and others, have threads of their own", "[time]") {
     if (thread_sanitized) return;
     int status = -3;

@@ -22,9 +22,9 @@ using asynchio_tests::require;
 
 namespace {
 
-constexpr int depth = asynchio_tests::sanitized ? 200'000 : 1'000'000;
-constexpr int unwound = depth / 10; // an exception at each level takes its time
-constexpr long long items = asynchio_tests::sanitized ? 1'000'000 : 10'000'000;
+const int depth = asynchio_tests::many(asynchio_tests::sanitized ? 200'000 : 1'000'000);
+const int unwound = depth / 10; // an exception at each level takes its time
+const long long items = asynchio_tests::many(asynchio_tests::sanitized ? 1'000'000 : 10'000'000);
 
 int alive = 0;
 

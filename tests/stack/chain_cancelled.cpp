@@ -17,7 +17,7 @@ using asynchio_tests::require;
 
 namespace {
 
-constexpr int depth = 1'000'000;
+const int depth = asynchio_tests::many(1'000'000);
 
 /// What the coroutines find as they go: how many unwound, and whether in order.
 struct unwinding {

@@ -20,12 +20,12 @@ using asynchio_tests::require;
 
 namespace {
 
-constexpr int depth = 1'000'000;
+const int depth = asynchio_tests::many(1'000'000);
 
 /// Counts the ends of the objects of each height; the leaf's is 0.
 class ledger {
 public:
-    ledger() : ends_(depth + 1) {}
+    ledger() : ends_(static_cast<std::size_t>(depth) + 1) {}
 
     void born() noexcept { ++alive_; }
     void ended(int height) noexcept {

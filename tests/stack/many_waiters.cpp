@@ -27,8 +27,8 @@ using asynchio_tests::require;
 namespace {
 
 // A million exceptions take the sanitizers more than a minute.
-constexpr int million = asynchio_tests::sanitized ? 30'000 : 1'000'000;
-constexpr int fewer = asynchio_tests::sanitized ? 10'000 : 50'000; // where each takes an exception
+const int million = asynchio_tests::many(asynchio_tests::sanitized ? 30'000 : 1'000'000);
+const int fewer = asynchio_tests::many(asynchio_tests::sanitized ? 10'000 : 50'000); // where each takes an exception
 
 int alive = 0;
 int passed = 0;
@@ -43,8 +43,8 @@ public:
 
 /// What is waited for, closed at first; open() lets `count` pass.
 struct by_event {
-    static constexpr int crowd = million;
-    static constexpr int cancelled = million;
+    static int crowd() noexcept { return million; }
+    static int cancelled() noexcept { return million; }
     aio::event e;
     aio::task<> pass() {
         const witness here;
@@ -55,8 +55,8 @@ struct by_event {
 };
 
 struct by_mutex {
-    static constexpr int crowd = million;
-    static constexpr int cancelled = fewer;
+    static int crowd() noexcept { return million; }
+    static int cancelled() noexcept { return fewer; }
     aio::mutex m;
     by_mutex() { require(m.try_acquire(), "a new mutex is locked"); }
     aio::task<> pass() {
@@ -68,8 +68,8 @@ struct by_mutex {
 };
 
 struct by_semaphore {
-    static constexpr int crowd = fewer;
-    static constexpr int cancelled = fewer;
+    static int crowd() noexcept { return fewer; }
+    static int cancelled() noexcept { return fewer; }
     aio::semaphore s{0};
     aio::task<> pass() {
         const witness here;
@@ -82,8 +82,8 @@ struct by_semaphore {
 };
 
 struct by_get {
-    static constexpr int crowd = million;
-    static constexpr int cancelled = fewer;
+    static int crowd() noexcept { return million; }
+    static int cancelled() noexcept { return fewer; }
     aio::queue<int> q;
     aio::task<> pass() {
         const witness here;
@@ -96,8 +96,8 @@ struct by_get {
 };
 
 struct by_put {
-    static constexpr int crowd = fewer;
-    static constexpr int cancelled = fewer;
+    static int crowd() noexcept { return fewer; }
+    static int cancelled() noexcept { return fewer; }
     aio::queue<std::unique_ptr<witness>> q{1};
     by_put() { q.put_nowait(nullptr); }
     aio::task<> pass() {
@@ -115,9 +115,9 @@ struct by_put {
 };
 
 struct by_barrier {
-    static constexpr int crowd = fewer;
-    static constexpr int cancelled = fewer;
-    aio::barrier b{crowd + 1};
+    static int crowd() noexcept { return fewer; }
+    static int cancelled() noexcept { return fewer; }
+    aio::barrier b{fewer + 1};
     aio::task<> pass() {
         const witness here;
         bool broken = false;
@@ -136,12 +136,12 @@ template<class Way>
 aio::task<> woken() {
     Way way;
     passed = 0;
-    for (int i = 0; i < Way::crowd; ++i) aio::create_task(way.pass());
+    for (int i = 0; i < Way::crowd(); ++i) aio::create_task(way.pass());
     co_await aio::yield();
-    require(alive >= Way::crowd, "not every task has started");
-    way.open(Way::crowd);
+    require(alive >= Way::crowd(), "not every task has started");
+    way.open(Way::crowd());
     co_await aio::testing::run_until_idle();
-    require(passed == Way::crowd, "not every task was woken");
+    require(passed == Way::crowd(), "not every task was woken");
     require(alive == 0, "a task is left");
 }
 
@@ -150,7 +150,7 @@ aio::task<> cancelled() {
     Way way;
     passed = 0;
     std::vector<aio::task_handle<>> all;
-    for (int i = 0; i < Way::cancelled; ++i) all.push_back(aio::create_task(way.pass()));
+    for (int i = 0; i < Way::cancelled(); ++i) all.push_back(aio::create_task(way.pass()));
     co_await aio::yield();
     for (std::size_t i = 0; i < all.size(); i += 2) all[i].cancel(); // from the front
     for (std::size_t i = all.size(); i > 0; i -= 2) all[i - 1].cancel(); // from the back
@@ -167,9 +167,9 @@ void destroyed() {
     loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
     {
         Way way;
-        for (int i = 0; i < Way::crowd; ++i) loop.create_task(way.pass());
+        for (int i = 0; i < Way::crowd(); ++i) loop.create_task(way.pass());
         aio::testing::run_until_idle(loop);
-        way.open(Way::crowd / 2);
+        way.open(Way::crowd() / 2);
         loop.close();
         require(alive == 0, "tasks outlive their loop");
     }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <pthread.h>
 #include <stdexcept>
@@ -16,6 +17,13 @@ namespace asynchio_tests {
 
 /// The sanitizers' own functions (unwinding, reporting) need more than the program's.
 inline constexpr std::size_t stack_size = std::size_t(sanitized ? 512 : 256) * 1024;
+
+/// How deep, wide or often a test goes: `full`, or a hundredth of that with ASYNCHIO_DIVISOR=100 in the environment, for
+/// valgrind, under which everything takes fifty times as long.
+inline int many(int full) {
+    const char* const divisor = std::getenv("ASYNCHIO_DIVISOR");
+    return divisor == nullptr ? full : full / std::atoi(divisor);
+}
 
 /// @throws std::runtime_error saying what is not as it should be.
 inline void require(bool holds, const std::string& what) {

@@ -349,6 +349,42 @@ aio::task<> limited() {
     co_await aio::with(aio::move_on_after(1ms), body);
 }
 
+/// wait_for without any time arms what combines others, and asks that to end.
+aio::task<> without_time() {
+    static int cleaned; // which those that are left at the end use
+    const auto ends_late = [](const auto& ended) { hold(static_cast<bool>(ended.error()), "late without any time"); };
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::gather(cleans_up(&cleaned), ends_later(1h)), 0s)));
+    std::vector<aio::task<std::string>> many;
+    for (int i = 0; i < 3; ++i) many.push_back(later(1h));
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::gather(std::move(many)), 0s)));
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::race(cleans_up(&cleaned), later(1h)), 0s)));
+
+    const auto one = aio::create_task(later(1h));
+    const auto two = aio::create_task(cleans_up(&cleaned));
+    co_await aio::sleep(1ms);
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::shield(one), 0s)));
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::shield(later(1h)), 0s)));
+    hold(!one.done(), "what is shielded goes on");
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::gather(one, two, aio::shield(later(1ms))), 0s)));
+    ends_late(co_await aio::nothrow(aio::wait_for(aio::gather(one, two), 0s)));
+
+    // The awaiting task is cancelled meanwhile.
+    const auto outer = aio::create_task([]() -> aio::task<> {
+        co_await aio::wait_for(aio::gather(cleans_up(&cleaned), ends_later(1h)), 0s);
+    });
+    const auto shielding = aio::create_task([one]() -> aio::task<> { co_await aio::wait_for(aio::shield(one), 0s); });
+    co_await aio::sleep(0s);
+    outer.cancel();
+    shielding.cancel();
+    static_cast<void>(co_await aio::nothrow(outer));
+    static_cast<void>(co_await aio::nothrow(shielding));
+
+    const auto done = aio::create_task(later(0s));
+    hold((co_await done) == long_text, "the result");
+    hold(std::get<1>(co_await aio::wait_for(aio::gather(done, done), 0s)) == long_text, "results that are there");
+    hold((co_await aio::wait_for(aio::shield(done), 0s)) == long_text, "a result that is there");
+}
+
 aio::task<> shielded() {
     const auto inner = aio::create_task(later(2ms));
     const auto outer = aio::create_task([inner]() -> aio::task<> { co_await aio::shield(inner); });
@@ -515,6 +551,7 @@ constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"completed", &completed},
     {"raced", &raced},
     {"limited", &limited},
+    {"without_time", &without_time},
     {"shielded", &shielded},
     {"resources", &resources},
     {"groups", &groups},

@@ -85,8 +85,8 @@ TEST_CASE("condition: without the mutex, waiting and notifying are misuse", "[CN
             waited = e.what();
         }
         CHECK(waited == "wait: the mutex of the condition is not locked");
-        const auto got1 = co_await c.wait_for([] { return true; });
-        CHECK(got1); // it does not wait, and so needs no mutex
+        const auto held = co_await c.wait_for([] { return true; });
+        CHECK(held); // it does not wait, and so needs no mutex
     });
 }
 

@@ -116,8 +116,8 @@ TEST_CASE("foreign: every answer of await_suspend") {
         [&]() -> aio::task<> {
             for (const answer how : {answer::ready, answer::no, answer::yes}) {
                 answering x{how, log};
-                const auto got1 = co_await aio::foreign(x);
-                CHECK(got1 == 3);
+                const auto result = co_await aio::foreign(x);
+                CHECK(result == 3);
             }
             answering failing{answer::throws, log};
             std::string what;
@@ -127,8 +127,8 @@ TEST_CASE("foreign: every answer of await_suspend") {
                 what = e.what();
             }
             CHECK(what == "suspend");
-            const auto got2 = co_await aio::foreign(handing_over());
-            CHECK(got2 == 5);
+            const auto handed_over = co_await aio::foreign(handing_over());
+            CHECK(handed_over == 5);
             co_await aio::sleep(1ms); // the task is as before
         },
         virtual_time);
@@ -253,8 +253,8 @@ TEST_CASE("foreign: an awaiter that resumes from a plain call works as it stands
             const auto both = co_await aio::gather(inner(), inner());
             CHECK(std::get<0>(both) == 6);
             const auto child = aio::create_task(inner());
-            const auto got3 = co_await child;
-            CHECK(got3 == 6);
+            const auto result_of_child = co_await child;
+            CHECK(result_of_child == 6);
             co_await by_call_soon(); // the task's last step is a plain call
         },
         virtual_time);

@@ -43,7 +43,7 @@ bool ready_at_once(Awaiter& waiting) {
 }
 
 /// Arms a gather or shield, asks it to end and waits until it has; not in it, so that a request to cancel the awaiting task
-/// ends the wait at once.
+/// ends the wait in the next iteration: behind the turns of what was armed, which owns nothing that runs afterwards.
 template<class A>
 class [[nodiscard]] asked_to_end final : public child_set {
 public:
@@ -55,7 +55,7 @@ public:
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         begin(awaiting, where);
-        starting_ = true;
+        collecting_ = true;
         {
             starting_children alone(*this);
             child_.start(alone);
@@ -64,42 +64,60 @@ public:
             suspended_ = true;
             cancel_completion(*child_.get(), shared_text());
         }
-        starting_ = false;
+        collecting_ = false;
         if (!suspended_) return false;
         park(awaiting, where);
         return true;
     }
     decltype(auto) await_resume() {
         resumed();
+        if (cancelled_) throw cancelled_error(std::move(message_));
         return child_.take();
     }
     bool suspended() const noexcept { return suspended_; }
 
     void child_done(completion& child) noexcept override {
-        if (starting_) return;
-        decide_after(child);
+        if (collecting_) return;
+        if (cancelled_)
+            hop_soon();
+        else
+            decide_after(child);
     }
     void watched_done(completion&) noexcept override {}
     const char* waiting_for() const noexcept override { return "wait_for"; }
     completion* awaited() const noexcept override { return child_.get(); }
-    cancel_reply cancel(const shared_text&) noexcept override {
-        starting_ = true;
-        frame& branch = *child_.coroutine();
-        if (!branch.done() && !leave_branch(branch)) {
-            branch.loop->unschedule(branch); // a shield, which has been told to end
-            destroy_branch(branch);
-        }
-        return cancel_reply::left;
+    cancel_reply cancel(const shared_text& message) noexcept override {
+        leave();
+        if (child_.get()->done()) return cancel_reply::left;
+        if (!detail::exchange(cancelled_, true)) message_ = message;
+        hop_soon();
+        return cancel_reply::forwarded;
     }
 
 private:
     void decide() noexcept override {
-        if (parked()) wake();
+        if (!parked()) return;
+        if (!cancelled_) return wake();
+        leave();
+        if (child_.get()->done()) run_now();
+    }
+    /// Ends the branch here and now, unless something runs that it has started.
+    void leave() noexcept {
+        frame& branch = *child_.coroutine();
+        if (branch.done()) return;
+        collecting_ = true;
+        if (!leave_branch(branch)) {
+            branch.loop->unschedule(branch); // a shield, which has been told to end
+            destroy_branch(branch);
+        }
+        collecting_ = false;
     }
 
     branch_of<A&> child_;
-    bool starting_ = false;
+    shared_text message_;
+    bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
     bool suspended_ = false;
+    bool cancelled_ = false;
 };
 
 /// No time at all: what is done already counts, what has started is cancelled, anything else never starts.

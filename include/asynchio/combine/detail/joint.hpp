@@ -35,10 +35,10 @@ public:
 
     fork* forks() noexcept final { return this; }
     bool stop() noexcept final {
-        starting_ = true; // what ends here and now does not wake the branch, which may end with it
+        collecting_ = true; // what ends here and now does not wake the branch, which may end with it
         stop_others();
         if (owned_run()) leave_branches();
-        starting_ = false;
+        collecting_ = false;
         cancelled_ = true;
         return !owned_run();
     }
@@ -61,9 +61,9 @@ protected:
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
         if (first) {
             deciding_ = &child;
-            if (end_ == joint_end::first_done && !starting_) stop_children(children_kind::branches);
+            if (end_ == joint_end::first_done && !collecting_) stop_children(children_kind::branches);
         }
-        if (starting_ || (!first && !complete())) return;
+        if (collecting_ || (!first && !complete())) return;
         decide_after(child);
     }
 
@@ -85,10 +85,10 @@ protected:
 
     void decide() noexcept final {
         if (deciding_ != nullptr) {
-            starting_ = true;
+            collecting_ = true;
             stop_others();
             if (owned_run()) leave_branches();
-            starting_ = false;
+            collecting_ = false;
         }
         if (complete() && parked()) go_on();
     }
@@ -136,7 +136,7 @@ protected:
     completion* deciding_ = nullptr;
     shared_text message_;
     joint_end end_;
-    bool starting_ = false;
+    bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
     bool stopped_ = false;
     bool cancelled_ = false;
     bool cancelled_late_ = false;
@@ -193,7 +193,7 @@ public:
             });
             if (any_owned || (!all_done && !decided)) return false;
             // Everything that matters is there: no need to suspend.
-            starting_ = true;
+            collecting_ = true;
             running_ = running_watched_ = count();
             each_child([&](auto& child) {
                 if constexpr (!std::remove_reference_t<decltype(child)>::owned)
@@ -208,11 +208,11 @@ public:
     bool await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
         begin(coroutine, where);
-        starting_ = true;
+        collecting_ = true;
         running_ = count();
         running_watched_ = count() - count_owned();
         start_children();
-        starting_ = false;
+        collecting_ = false;
         if (deciding_ != nullptr) {
             if (end_ == joint_end::first_done) stop_children(children_kind::branches);
             stop_others();

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <pthread.h>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -36,6 +37,7 @@ public:
     static void install(int number, const mailbox& box, mode which) {
         if (number < 1 || number >= end)
             throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
+        forget_handlers_after_fork();
         entry& each = table[number];
         if (each.descriptor == nobody) each.process = fork_count;
         owner<inherited> outer;
@@ -43,8 +45,9 @@ public:
         const bool is_new = each.descriptor.compare_exchange_strong(holder, box.write_descriptor());
         const bool shares = !is_new && holder == box.write_descriptor();
         if (!is_new && !shares) outer = take_over(each, holder, number, box);
-        const int error = change(number, which, shares ? nullptr : &each.before);
-        if (error != 0) {
+        const struct sigaction action = action_of(which);
+        if (::sigaction(number, &action, shares ? nullptr : &each.before) != 0) {
+            const int error = errno;
             if (outer)
                 each.give_back(*outer);
             else if (is_new)
@@ -55,13 +58,15 @@ public:
         if (outer) each.outer = outer.release();
     }
 
-    /// Changes which arrivals of a number that was taken over are told. @return errno or 0.
-    static int change(int number, mode which, struct sigaction* before = nullptr) noexcept {
-        struct sigaction action {};
-        action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;
-        action.sa_flags = which == mode::first ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
-        sigfillset(&action.sa_mask);
-        return ::sigaction(number, &action, before) == 0 ? 0 : errno;
+    /// Changes which arrivals are told to the loop that `descriptor` is the mailbox of, which took `number` over. While a
+    /// loop of a child process has it, that changes what the inherited one gets back.
+    static void change(int number, int descriptor, mode which) noexcept {
+        const struct sigaction action = action_of(which);
+        entry& each = table[number];
+        if (each.descriptor == descriptor)
+            ::sigaction(number, &action, nullptr);
+        else if (const place its = each.find(descriptor); its.link != nullptr)
+            *its.action = action;
     }
 
     /// Whether the process ignores `number`, as one that was started by nohup or in the background does.
@@ -100,6 +105,12 @@ private:
         inherited* outer;
     };
 
+    /// Where what an inherited loop had is kept, and the action that is set when that loop gets the signal back.
+    struct place {
+        inherited** link;
+        struct sigaction* action;
+    };
+
     struct entry {
         std::atomic<int> descriptor;
         std::atomic<bool> pending;
@@ -114,20 +125,29 @@ private:
             pending = to.pending;
             descriptor = to.descriptor;
         }
+        /// Among the inherited loops; without a link if it is none of them.
+        place find(int loop) noexcept {
+            place at{&outer, &before};
+            while (*at.link != nullptr && (*at.link)->descriptor != loop) at = {&(*at.link)->outer, &(*at.link)->before};
+            return *at.link != nullptr ? at : place{};
+        }
         /// An inherited loop ends meanwhile, and gets nothing back.
         void forget(int loop) noexcept {
-            struct sigaction* above = &before;
-            for (inherited** place = &outer; *place != nullptr; place = &(*place)->outer) {
-                if ((*place)->descriptor == loop) {
-                    const owner<inherited> gone(*place);
-                    *above = gone->before;
-                    *place = gone->outer;
-                    return;
-                }
-                above = &(*place)->before;
-            }
+            const place its = find(loop);
+            if (its.link == nullptr) return;
+            const owner<inherited> gone(*its.link);
+            *its.action = gone->before;
+            *its.link = gone->outer;
         }
     };
+
+    static struct sigaction action_of(mode which) noexcept {
+        struct sigaction action {};
+        action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;
+        action.sa_flags = which == mode::first ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
+        sigfillset(&action.sa_mask);
+        return action;
+    }
 
     /// @throws std::logic_error unless what has the signal is a loop that a parent process left here.
     static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
@@ -143,6 +163,12 @@ private:
         outer->pending = each.pending.exchange(false);
         each.descriptor = box.write_descriptor();
         return outer;
+    }
+
+    /// A child has none of the threads on which a handler may be running now.
+    static void forget_handlers_after_fork() noexcept {
+        static const int registered = pthread_atfork(nullptr, nullptr, [] { handlers_running = 0; });
+        static_cast<void>(registered);
     }
 
     static void on_signal(int number) {

@@ -147,7 +147,7 @@ public:
         if (!has(who.number))
             signal_table::remove(who.number, mailbox_);
         else if (const place& left = places_[who.number]; left.once)
-            signal_table::change(who.number, left.used ? signal_table::mode::none : signal_table::mode::first);
+            signal_table::change(who.number, mailbox_, left.used ? signal_table::mode::none : signal_table::mode::first);
     }
 
     void take() noexcept {
