@@ -6,6 +6,7 @@
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -123,12 +124,11 @@ private:
 template<bool Ordered, class Source, class F>
 auto map(Source&& source, F&& f, std::size_t limit) {
     const char* name = Ordered ? "map_ordered" : "map_unordered";
-    if (limit == 0) throw std::invalid_argument(std::string(name) + ": the limit must be at least 1");
+    if (limit == 0) detail::refuse<std::invalid_argument>(name, "the limit must be at least 1");
     detail::require_callable(f, name);
     auto stream = as_stream(pass_on<Source>(source));
     using T = typename decltype(stream)::value_type;
-    return stream_of(
-        make_owner<mapping<Ordered, T, copied_t<F>>>(std::move(stream), pass_on<F>(f), limit));
+    return stream_of(make_owner<mapping<Ordered, T, copied_t<F>>>(std::move(stream), pass_on<F>(f), limit));
 }
 
 } // namespace detail

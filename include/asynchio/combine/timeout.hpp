@@ -6,6 +6,7 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/current_task.hpp>
 
@@ -44,7 +45,7 @@ public:
     }
 
     timeout(timeout&& other) : when_(other.when_) {
-        if (other.state_ != state::created) throw std::logic_error("timeout: moved while or after it was entered");
+        if (other.state_ != state::created) detail::refuse("timeout", "moved while or after it was entered");
     }
     timeout& operator=(timeout&&) = delete;
     ~timeout() = default;
@@ -57,10 +58,10 @@ public:
     /// Moves the deadline, or takes it away. A point that has passed: in the next iteration.
     /// @throws std::logic_error before the block, after it, and once it is expiring.
     void reschedule(std::optional<time_point> when) {
-        if (state_ == state::created) throw std::logic_error("timeout: reschedule before it was entered");
+        if (state_ == state::created) detail::refuse("timeout", "reschedule before it was entered");
         if (state_ != state::entered)
-            throw std::logic_error(expired() ? "timeout: reschedule after it expired"
-                                             : "timeout: reschedule after the block has ended");
+            detail::refuse("timeout",
+                           expired() ? "reschedule after it expired" : "reschedule after the block has ended");
         alarm_.reset();
         when_ = when;
         if (!when_) return;
@@ -73,10 +74,10 @@ public:
 
     // The resource; called by with.
 
-    timeout& async_enter() {
-        if (state_ != state::created) throw std::logic_error("timeout: has already been entered");
+    [[gnu::noinline]] timeout& async_enter() {
+        if (state_ != state::created) detail::refuse("timeout", "has already been entered");
         task_ = current_task();
-        if (!task_) throw std::logic_error("timeout: should be used inside a task");
+        if (!task_) detail::refuse("timeout", "should be used inside a task");
         state_ = state::entered;
         cancels_ = task_.cancelling();
         reschedule(when_);
@@ -89,7 +90,7 @@ public:
 
 protected:
     /// @return whether the exception that leaves the block is this deadline's.
-    bool leave(const std::exception_ptr& error) {
+    [[gnu::noinline]] bool leave(const std::exception_ptr& error) {
         alarm_.reset();
         const any_task_handle task = std::move(task_);
         if (state_ != state::expiring) {

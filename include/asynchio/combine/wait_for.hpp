@@ -24,13 +24,50 @@ namespace asynchio {
 
 namespace detail {
 
-/// Suspends for as many iterations as asyncio takes to cancel a task that has not begun.
+/// A template, so that a file that waits for nothing does not compile it.
 template<class = void>
-task<> cancelled_at_once() {
-    const task_handle<> unstarted = create_task([]() -> task<> { co_return; });
-    unstarted.cancel();
-    co_await wait(unstarted);
+task<> never_begun() {
+    co_return;
 }
+
+/// Suspends for as many iterations as asyncio takes to cancel a task that has not begun.
+class [[nodiscard]] cancelled_at_once final : public suspension, private hop, private watcher {
+public:
+    cancelled_at_once() noexcept : watcher(&fire) {}
+    [[gnu::noinline]] ~cancelled_at_once() override { stop(); }
+
+    static bool await_ready() noexcept { return false; }
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> awaiting,
+                       std::source_location where = std::source_location::current()) {
+        start(where);
+        park(awaiting, where);
+    }
+    void await_resume() { resumed(); }
+
+    const char* waiting_for() const noexcept override { return "wait_for"; }
+    cancel_reply cancel(const shared_text&) noexcept override {
+        stop();
+        return cancel_reply::left;
+    }
+
+private:
+    [[gnu::noinline, gnu::cold]] void start(const std::source_location& where) {
+        begin();
+        unstarted_ = make_task_with(loop(), never_begun().release(), {}, nullptr, false, where);
+        unstarted_.cancel();
+        unstarted_.completion()->watch(*this);
+    }
+    static void fire(watcher& self, completion&) noexcept { static_cast<cancelled_at_once&>(self).hop_soon(); }
+    void decide() noexcept override {
+        if (parked()) wake();
+    }
+    void stop() noexcept {
+        if (watching()) unstarted_.completion()->unwatch(*this);
+    }
+
+    task_handle<> unstarted_;
+};
 
 /// Whether `waiting` is ready. One that is ready but may give way to others, as those of module io, does not: there is no
 /// time to come back to it.
@@ -120,7 +157,7 @@ private:
     bool cancelled_ = false;
 };
 
-/// No time at all: what is done already counts, what has started is cancelled, anything else never starts.
+/// No time at all: what is done already counts, and what has started is cancelled. What never begins is not asked here.
 template<class B>
 task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
     if constexpr (std::is_base_of_v<handle_base, std::remove_cvref_t<B>>) {
@@ -130,7 +167,7 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
             if (body.cancelled()) throw timeout_error();
         }
         co_return co_await static_cast<B&&>(body);
-    } else if constexpr (!is_task<std::remove_cvref_t<B>> && !std::is_invocable_v<std::remove_reference_t<B>&>) {
+    } else {
         auto&& waiting = get_awaiter(static_cast<B&&>(body));
         using awaiter = std::remove_cvref_t<decltype(waiting)>;
         if constexpr (takes_nothing<awaiter>) {
@@ -143,17 +180,40 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
             co_await cancelled_at_once();
             throw timeout_error();
         }
-    } else {
-        co_await cancelled_at_once();
-        throw timeout_error();
     }
 }
 
+/// Whether a `B` has begun, or can, when there is no time for it.
+template<class B>
+inline constexpr bool never_begins =
+    is_task<std::remove_cvref_t<B>> ||
+    (!std::is_base_of_v<handle_base, std::remove_cvref_t<B>> && std::is_invocable_v<std::remove_reference_t<B>&>);
+
+/// What with(timeout(limit), body) does, in one frame: two more than this are what every call would be compiled with.
 template<class B>
 task<body_result_t<B>> run_wait_for(B body, std::optional<duration> limit) {
-    if (limit && limit->count() <= 0) co_return co_await wait_for_nothing<B>(body);
-    std::tuple<timeout> deadline{timeout(limit)};
-    co_return co_await with_level<0, std::tuple<timeout>, B>(deadline, body);
+    if (limit && limit->count() <= 0) {
+        if constexpr (never_begins<B>) {
+            co_await cancelled_at_once();
+            throw timeout_error();
+        } else {
+            co_return co_await wait_for_nothing<B>(body);
+        }
+    }
+    timeout deadline(limit);
+    deadline.async_enter();
+    outcome<body_result_t<B>> ended;
+    if constexpr (is_task<B>) {
+        co_await capture_into(ended, std::move(body));
+    } else {
+        task<body_result_t<B>> block = make_or_fail(ended, [&body] { return run_body<B>(body); });
+        if (block) co_await capture_into(ended, std::move(block));
+    }
+    deadline.async_exit(ended.error());
+    if constexpr (std::is_void_v<body_result_t<B>>)
+        ended.rethrow();
+    else
+        co_return std::move(ended).value();
 }
 
 } // namespace detail

@@ -4,6 +4,7 @@
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>
@@ -12,7 +13,6 @@
 #include <asynchio/loop/detail/timer_queue.hpp>
 
 #include <stdexcept>
-#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -175,7 +175,7 @@ constexpr bool is_null_callable(const taken<F>& f) noexcept {
 /// @throws std::invalid_argument naming the function that was given nothing to call.
 template<class F>
 void require_callable(const F& f, const char* who) {
-    if (is_null_callable(f)) throw std::invalid_argument(std::string(who) + ": the callable is null");
+    if (is_null_callable(f)) refuse<std::invalid_argument>(who, "the callable is null");
 }
 
 } // namespace detail
@@ -224,9 +224,7 @@ public:
         const auto* timed = static_cast<const detail::timed_callback*>(callback_);
         return time_point(duration(timed != nullptr ? timed->deadline : 0));
     }
-    friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept {
-        return a.callback_ == b.callback_;
-    }
+    friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept { return a.callback_ == b.callback_; }
 };
 
 inline void callback_handle::cancel() noexcept {

@@ -5,6 +5,7 @@
 // something for it. Built on selector, which knows where that comes from.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
@@ -23,7 +24,6 @@
 
 #include <cstdio>
 #include <stdexcept>
-#include <string>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -92,8 +92,7 @@ public:
     /// Runs until stop(). @throws std::logic_error when this loop, or another one on this thread, is running.
     void run_forever() {
         const running_scope scope(*this);
-        do
-            iterate(true);
+        do run_once(true);
         while (!stopping_);
         stopping_ = false;
     }
@@ -125,7 +124,9 @@ public:
     /// `handler(event_loop&, const exception_context&)` receives the errors that nobody is there to catch; nullptr
     /// restores the default, which prints to stderr. A handler that throws is itself reported.
     template<class Handler>
-    void set_exception_handler(Handler&& handler) { handler_.set(std::forward<Handler>(handler)); }
+    void set_exception_handler(Handler&& handler) {
+        handler_.set(std::forward<Handler>(handler));
+    }
     void call_exception_handler(const exception_context& context) noexcept { handler_.call(*this, context); }
     /// Prints `context` to stderr: message, source, creation line, what the exception says.
     void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
@@ -153,9 +154,13 @@ public:
     /// Calls `f()` in every iteration in which `fd` is readable; replaces an earlier reader of it.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
     template<class F>
-    void add_reader(int fd, F&& f) { add_watch(fd, detail::fd_watch::readable, std::forward<F>(f)); }
+    void add_reader(int fd, F&& f) {
+        add_watch(fd, detail::fd_watch::readable, std::forward<F>(f));
+    }
     template<class F>
-    void add_writer(int fd, F&& f) { add_watch(fd, detail::fd_watch::writable, std::forward<F>(f)); }
+    void add_writer(int fd, F&& f) {
+        add_watch(fd, detail::fd_watch::writable, std::forward<F>(f));
+    }
     /// @return whether there was one.
     bool remove_reader(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::readable); }
     bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
@@ -187,7 +192,9 @@ public:
     bool run_once(bool may_sleep = true) noexcept;
     /// Iterates while `more()` says so, whoever calls stop(). Only inside a running_scope.
     template<class More>
-    void run_while(More more) noexcept { for (; more(); stopping_ = false) run_once(); }
+    void run_while(More more) noexcept {
+        for (; more(); stopping_ = false) run_once();
+    }
     /// As run_once, but sleeps at most `real` nanoseconds, also in virtual time.
     void run_for(detail::nanoseconds_count real) noexcept {
         if (!has_ready()) outside_.sleep_at_most(real);
@@ -235,7 +242,8 @@ private:
     timer_handle call_at_count(detail::nanoseconds_count at, bool due, F&& f, Args&&... args) {
         require_usable("call_later or call_at");
         detail::require_callable(f, "call_later or call_at");
-        auto* call = detail::make_callback<detail::timed_callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
+        auto* call =
+            detail::make_callback<detail::timed_callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
         timer_handle handle(*call); // holds what becomes the loop's count, should add_timer throw
         call->deadline = at;
         add_timer(*call, at, due);
@@ -253,7 +261,6 @@ private:
         outside_.watch(fd, direction, make_repeated(std::forward<F>(f)));
     }
 
-    bool iterate(bool may_sleep) noexcept;
     void check_usable(const char* what) const;
     void run(detail::ready_item& item) noexcept;
     void run_watched(detail::ready_item& item) noexcept;
@@ -281,11 +288,11 @@ inline event_loop& get_running_loop() {
     return static_cast<event_loop&>(*detail::this_thread.running);
 }
 
-inline event_loop::event_loop(run_options o)
+[[gnu::cold]] inline event_loop::event_loop(run_options o)
     : scheduler(outside_.timers), debug_(o.debug.value_or(detail::debug_from_environment())), outside_(o),
       order_(o.order_seed) {}
 
-inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
+[[gnu::cold]] inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) {
     loop.require_usable("run");
     if (loop.running_) throw std::logic_error("run: This event loop is already running");
     if (detail::running_mark::is_set())
@@ -295,15 +302,14 @@ inline event_loop::running_scope::running_scope(event_loop& loop) : loop_(loop) 
     mark_.emplace(loop);
 }
 
-inline void event_loop::check_usable(const char* what) const {
-    if (closing_) throw std::logic_error(std::string(what) + ": Event loop is closed");
+[[gnu::cold]] inline void event_loop::check_usable(const char* what) const {
+    if (closing_) detail::refuse(what, "Event loop is closed");
     if (debug_ && running_ && thread_ != &detail::this_thread)
-        throw std::logic_error(std::string(what) + ": Non-thread-safe operation invoked on an event loop other than "
-                                                   "the current one; use call_soon_threadsafe");
+        detail::refuse(what, "Non-thread-safe operation invoked on an event loop other than the current one; use "
+                             "call_soon_threadsafe");
 }
 
-[[gnu::noinline]] inline bool event_loop::run_once(bool may_sleep) noexcept { return iterate(may_sleep); }
-[[gnu::always_inline]] inline bool event_loop::iterate(bool may_sleep) noexcept {
+[[gnu::noinline]] inline bool event_loop::run_once(bool may_sleep) noexcept {
     if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
         outside_.look(ready_, stopping_ || !may_sleep);
     else
@@ -326,7 +332,7 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
 }
 
 /// Debug mode reports a step or call that holds up the loop.
-inline void event_loop::run_watched(detail::ready_item& item) noexcept {
+[[gnu::cold]] inline void event_loop::run_watched(detail::ready_item& item) noexcept {
     char what[most_described] = "a call";
     const described_in description(*this, debug_ ? what : nullptr);
     const detail::nanoseconds_count begin = detail::steady_now();
@@ -337,28 +343,25 @@ inline void event_loop::run_watched(detail::ready_item& item) noexcept {
     std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what, static_cast<double>(took) * 1e-9);
 }
 
-inline void event_loop::callback_failed() noexcept try {
-    exception_context context;
-    context.message = "Exception in callback";
-    context.exception = std::current_exception();
-    call_exception_handler(context);
+[[gnu::cold]] inline void event_loop::callback_failed() noexcept try {
+    call_exception_handler({.message = "Exception in callback", .exception = std::current_exception()});
 } catch (...) { // no memory for a report
 }
 
-inline void event_loop::never_awaited(const std::source_location& function) noexcept {
+[[gnu::cold]] inline void event_loop::never_awaited(const std::source_location& function) noexcept {
     if (!debug_ || closing_) return;
     std::fprintf(stderr, "asynchio: task '%s' was never awaited\n  created at: %s:%u\n", function.function_name(),
                  function.file_name(), static_cast<unsigned>(function.line()));
 }
 
 /// Calls see closing() and drop what they hold without calling it; steps are just forgotten.
-inline void event_loop::drop_ready() noexcept {
+[[gnu::cold]] inline void event_loop::drop_ready() noexcept {
     batch_.append(ready_);
     while (detail::ready_item* item = batch_.pop())
         if (item->what == detail::ready_item::kind::call) item->run(*item);
 }
 
-inline void event_loop::shut() noexcept {
+[[gnu::cold]] inline void event_loop::shut() noexcept {
     if (detail::exchange(closing_, true)) return;
     outside_.close(ready_);
     drop_ready();

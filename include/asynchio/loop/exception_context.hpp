@@ -21,12 +21,12 @@ class completion;
 /// An error that no caller is there to receive. Asyncio's context dictionary, with members for its keys.
 struct exception_context {
     /// What happened, for instance "Task exception was never retrieved".
-    std::string message;
-    std::exception_ptr exception;
+    std::string message = {};
+    std::exception_ptr exception = {};
     /// The name of the task or the kind of object concerned; empty if there is none.
-    std::string source;
+    std::string source = {};
     /// Where that object was created; its line is 0 if that is not known.
-    std::source_location created;
+    std::source_location created = {};
     /// The object itself while the handler runs; see task().
     detail::completion* object = nullptr;
 

@@ -4,6 +4,7 @@
 // Waiting, under a mutex, until another task has changed something.
 
 #include <asynchio/core/detail/closure_check.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/take.hpp>
@@ -89,11 +90,10 @@ private:
     }
 
     void require_locked(const char* what) const {
-        if (!locked()) throw std::logic_error(std::string(what) + ": the mutex of the condition is not locked");
+        if (!locked()) detail::refuse(what, "the mutex of the condition is not locked");
     }
     void wake(std::size_t n) noexcept {
-        while (n-- > 0 && line_.wake_one()) {
-        }
+        while (n-- > 0 && line_.wake_one()) {}
     }
 
     detail::wait_queue line_;

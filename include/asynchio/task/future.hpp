@@ -3,6 +3,7 @@
 
 // A result that somebody will set: the bridge from callbacks to coroutines.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/task/handle_base.hpp>
 
 #include <concepts>
@@ -89,7 +90,7 @@ private:
     }
     state& pending(const char* what) const {
         detail::completion& c = get(what);
-        if (c.done()) throw invalid_state_error(std::string(what) + ": the future is done already");
+        if (c.done()) detail::refuse<invalid_state_error>(what, "the future is done already");
         return static_cast<state&>(static_cast<detail::future_base&>(c));
     }
 };

@@ -5,12 +5,12 @@
 
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 
 #include <cstdint>
 #include <exception>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -84,13 +84,13 @@ protected:
     explicit handle_base(detail::completion* counted) noexcept : completion_(counted) {}
 
     detail::completion& get(const char* what) const {
-        if (completion_ == nullptr) throw std::logic_error(std::string(what) + ": the handle is empty");
+        if (completion_ == nullptr) detail::refuse(what, "the handle is empty");
         return *completion_;
     }
     /// Marks the exception, if any, as seen.
     detail::completion& done_or_throw(const char* what) const {
         detail::completion& c = get(what);
-        if (!c.done()) throw invalid_state_error(std::string(what) + ": Result is not ready");
+        if (!c.done()) detail::refuse<invalid_state_error>(what, "Result is not ready");
         c.set(detail::flag_retrieved);
         return c;
     }
@@ -99,8 +99,7 @@ protected:
     std::uint64_t add_callback(F&& f) const {
         detail::completion& c = get("add_done_callback");
         detail::require_callable(f, "add_done_callback");
-        if (c.loop == nullptr || c.loop->closing())
-            throw std::logic_error("add_done_callback: Event loop is closed");
+        if (c.loop == nullptr || c.loop->closing()) throw std::logic_error("add_done_callback: Event loop is closed");
         using callable = detail::copied_t<F>;
         struct bound final : detail::done_callback {
             explicit bound(F&& given) : f(detail::pass_on<F>(given)) {}
@@ -131,8 +130,7 @@ namespace detail {
 /// @throws std::invalid_argument if `what` would never tell a task of the running loop that it is done.
 inline void require_own_loop(const completion& what, const char* who) {
     if (!what.done() && what.loop != this_thread.running)
-        throw std::invalid_argument(std::string(who) +
-                                    ": a task or future belongs to a different loop, or its loop is closed");
+        refuse<std::invalid_argument>(who, "a task or future belongs to a different loop, or its loop is closed");
 }
 
 /// The outcome of a task or future whose result type is known to be `T`.
@@ -176,8 +174,8 @@ inline std::exception_ptr take_error(completion& c) noexcept {
 
 /// @throws std::logic_error that says why the task `self` cannot await `target`.
 [[noreturn, gnu::noinline, gnu::cold]] inline void cannot_await(const completion& target, const frame* self) {
-    if (self == &target) throw std::logic_error("Task cannot await on itself: " + task_name(*self));
-    throw std::logic_error("co_await: the task or future belongs to a different loop, or its loop is closed");
+    if (self == &target) refuse("Task cannot await on itself", task_name(*self).c_str());
+    refuse("co_await", "the task or future belongs to a different loop, or its loop is closed");
 }
 
 /// Awaits a task or future through its handle; `Move` takes the result out.
@@ -208,13 +206,14 @@ public:
 
     decltype(auto) await_resume() {
         completion& target = *target_.completion();
-        if (target.done() && target.outcome_base::cancelled() && interrupted())
-            deliver_with_result();
+        if (target.done() && target.outcome_base::cancelled() && interrupted()) deliver_with_result();
         resumed();
         return take_result<T, Move>(target);
     }
 
-    const char* waiting_for() const noexcept override { return target_.completion()->has(flag_future) ? "future" : "task"; }
+    const char* waiting_for() const noexcept override {
+        return target_.completion()->has(flag_future) ? "future" : "task";
+    }
     completion* awaited() const noexcept override { return target_.completion(); }
     bool forwards() const noexcept override { return true; }
     /// Only asked when forwarding would go round in a circle.

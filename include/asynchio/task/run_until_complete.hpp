@@ -17,7 +17,7 @@ namespace asynchio {
 namespace detail {
 
 /// Stops the loop one iteration after `handle` is done, as asyncio does: what else is ready then still runs.
-inline void run_until_done(event_loop& loop, const handle_base& handle) {
+[[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
     struct stopper final : done_callback {
         explicit stopper(event_loop& l) noexcept : stopped(l) {}
         void call(completion&) override { stopped.stop(); }

@@ -33,7 +33,7 @@ public:
     explicit runner(run_options options = {}) noexcept : options_(options) {}
     runner(const runner&) = delete;
     runner& operator=(const runner&) = delete;
-    ~runner() {
+    [[gnu::cold]] ~runner() {
         try {
             close();
         } catch (...) { // closing while the loop runs is the only misuse, and then nothing can be done here
@@ -51,7 +51,7 @@ public:
     }
 
     /// @throws std::logic_error when the runner is closed.
-    event_loop& get_loop() {
+    [[gnu::cold]] event_loop& get_loop() {
         if (closed_) throw std::logic_error("Runner is closed");
         if (!loop_) {
             context_.emplace(copy_context());
@@ -61,7 +61,7 @@ public:
     }
 
     /// Ends the loop as described above; does nothing the second time.
-    void close() {
+    [[gnu::cold]] void close() {
         if (detail::exchange(closed_, true) || !loop_) return;
         cancel_all();
         close_services();
@@ -70,33 +70,37 @@ public:
 
 private:
     template<class T>
-    T run_task(task<T> main) {
+    [[gnu::cold]] T run_task(task<T> main) {
         event_loop& loop = get_loop();
-        const task_options in_the_same_context{.context = *context_};
-        const task_handle<T> handle = detail::make_task(loop, std::move(main), in_the_same_context, false,
-                                                        std::source_location::current());
-        detail::late_value<interruptible> guard;
-        if (options_.handle_sigint) guard.emplace(loop, handle);
-        detail::run_until_done(loop, handle);
-        if (handle.cancelled() && guard && guard->interrupted && handle.uncancel() == 0) throw keyboard_interrupt();
+        const task_handle<T> handle =
+            detail::make_task_with(loop, main.release(), {}, &*context_, false, std::source_location::current());
+        run_to_end(handle);
         return detail::take_result<T, true>(*handle.completion());
+    }
+
+    /// @throws keyboard_interrupt if Ctrl-C ended `main`.
+    [[gnu::cold]] void run_to_end(const any_task_handle& main) {
+        detail::late_value<interruptible> guard;
+        if (options_.handle_sigint) guard.emplace(*loop_, main);
+        detail::run_until_done(*loop_, main);
+        if (main.cancelled() && guard && guard->interrupted && main.uncancel() == 0) throw keyboard_interrupt();
     }
 
     /// Ctrl-C cancels the main task while this lives, unless the program replaces that, or ignored it to begin with.
     struct interruptible {
-        interruptible(event_loop& l, any_task_handle main) : loop(l) {
+        [[gnu::cold]] interruptible(event_loop& l, any_task_handle main) : loop(l) {
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
             const auto interrupt = [this, main] {
                 interrupted = true;
                 main.cancel();
             };
-            ours = loop.outside().caught.set(
-                SIGINT, detail::repeated_call_ptr(detail::repeated_call::make(loop, interrupt)), *loop.outside().mailbox,
-                true);
+            ours = loop.outside().caught.set(SIGINT,
+                                             detail::repeated_call_ptr(detail::repeated_call::make(loop, interrupt)),
+                                             *loop.outside().mailbox, true);
         }
         interruptible(const interruptible&) = delete;
         interruptible& operator=(const interruptible&) = delete;
-        ~interruptible() {
+        [[gnu::cold]] ~interruptible() {
             if (ours != 0) loop.outside().caught.remove(SIGINT, ours);
         }
 
@@ -118,7 +122,7 @@ private:
     };
 
     /// Takes the iterations that asyncio's shutdown_asyncgens and shutdown_default_executor take, each a task.
-    void close_services() {
+    [[gnu::cold]] void close_services() {
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
         const bool generators = begin_closing(services, true);
@@ -135,7 +139,7 @@ private:
     }
 
     /// @return whether there is something to wait for.
-    bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
+    [[gnu::cold]] bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
         first_step begin(services, those_that_run_code);
         loop_->schedule(begin);
         make_iterations(1);
@@ -143,7 +147,7 @@ private:
     }
 
     /// All are asked first, in order of creation, and then waited for together. Allocates nothing.
-    void cancel_all() {
+    [[gnu::cold]] void cancel_all() {
         if (loop_->tasks().empty()) return;
         detail::late_value<event_loop::running_scope> scope;
         scope.emplace(*loop_);

@@ -101,7 +101,8 @@ protected:
     }
     /// Parks `root`, which is running_root(coroutine).
     template<class Promise>
-    void park(detail::frame& root, std::coroutine_handle<Promise> coroutine, const std::source_location& where) noexcept {
+    void park(detail::frame& root, std::coroutine_handle<Promise> coroutine,
+              const std::source_location& where) noexcept {
         coroutine.promise().state().stand_at(where);
         park_root(root, coroutine.address());
     }
@@ -183,7 +184,7 @@ inline suspension* hook_of(const frame& task) noexcept {
 }
 
 /// Keeps the message of the first request that is not delivered yet; without memory it goes without.
-inline void keep_message(frame& task, const shared_text& message, bool replace) noexcept {
+[[gnu::cold]] inline void keep_message(frame& task, const shared_text& message, bool replace) noexcept {
     if (message.view().empty() && task.extra == nullptr) return;
     if (task.extra == nullptr) task.extra = new (std::nothrow) task_extra;
     if (task.extra != nullptr && (replace || task.extra->message.view().empty())) task.extra->message = message;
@@ -206,22 +207,23 @@ public:
     /// @return whether the coroutine that waits can be destroyed now; else it ends by itself, cancelled.
     virtual bool stop() noexcept { return false; }
 
-protected:
-    fork() noexcept = default;
-    virtual ~fork() = default;
+    // For cancel_walk
 
     /// The next one to be asked, null behind the last one. @param first whether the walk begins.
     virtual completion* next_asked(bool first) noexcept = 0;
     /// All were asked. @param any whether one of them took the request. @return what the wait itself answers.
     virtual cancel_reply all_asked(const shared_text& message, bool any) noexcept = 0;
 
-private:
-    friend class cancel_walk;
+    struct {
+        fork* outer = nullptr;      // the one whose walk led here
+        suspension* wait = nullptr; // this fork, as what its task waits in; null while no walk is in it
+        frame* task = nullptr;
+        bool any = false;
+    } walk;
 
-    fork* outer_ = nullptr;      // the one whose walk led here
-    suspension* wait_ = nullptr; // this fork, as what its task waits in; null while no walk is in it
-    frame* task_ = nullptr;
-    bool any_ = false;
+protected:
+    fork() noexcept = default;
+    ~fork() = default; // nobody deletes one, and it would be in every awaiter that is one
 };
 
 /// One request to cancel: Task.cancel(), for the task that it is made to and for all that it reaches.
@@ -285,11 +287,11 @@ private:
     void put(frame& task, suspension& hook) noexcept {
         fork* const several = hook.forks();
         if (several == nullptr) return settle(task, hook, hook.cancel(message_));
-        if (several->wait_ != nullptr) return; // it waits for itself
-        several->outer_ = detail::exchange(innermost_, several);
-        several->wait_ = &hook;
-        several->task_ = &task;
-        several->any_ = false;
+        if (several->walk.wait != nullptr) return; // it waits for itself
+        several->walk.outer = detail::exchange(innermost_, several);
+        several->walk.wait = &hook;
+        several->walk.task = &task;
+        several->walk.any = false;
         begins_ = true;
     }
 
@@ -297,17 +299,18 @@ private:
     void go_on() noexcept {
         fork& here = *innermost_;
         if (completion* const next = here.next_asked(detail::exchange(begins_, false))) {
-            if (ask(*next) && innermost_ == &here) here.any_ = true;
+            if (ask(*next) && innermost_ == &here) here.walk.any = true;
             return;
         }
-        innermost_ = here.outer_;
-        frame& task = *here.task_;
-        suspension& hook = *detail::exchange(here.wait_, nullptr);
-        const cancel_reply reply = here.all_asked(message_, here.any_);
+        innermost_ = here.walk.outer;
+        frame& task = *here.walk.task;
+        suspension& hook = *detail::exchange(here.walk.wait, nullptr);
+        const cancel_reply reply = here.all_asked(message_, here.walk.any);
         taken_ = false;
-        if (reply == cancel_reply::refused && task.has(flag_branch)) return; // as asyncio's future, which has ended already
+        if (reply == cancel_reply::refused && task.has(flag_branch))
+            return; // as asyncio's future, which has ended already
         settle(task, hook, reply);
-        if (innermost_ != nullptr) innermost_->any_ = true;
+        if (innermost_ != nullptr) innermost_->walk.any = true;
     }
 
     void settle(frame& task, suspension& hook, cancel_reply reply) noexcept {
@@ -335,7 +338,7 @@ private:
         if (target.has(flag_future)) return false;
         suspension* const hook = hook_of(static_cast<const frame&>(target));
         const fork* const several = hook != nullptr ? hook->forks() : nullptr;
-        return several != nullptr && several->wait_ != nullptr;
+        return several != nullptr && several->walk.wait != nullptr;
     }
 
     const shared_text& message_;
@@ -357,7 +360,7 @@ void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::s
     task_ = &detail::requeue(coroutine, where);
 }
 
-inline void suspension::deliver_pending() noexcept {
+[[gnu::noinline, gnu::cold]] inline void suspension::deliver_pending() noexcept {
     detail::frame& root = *task_;
     const detail::shared_text message = root.extra != nullptr ? root.extra->message : detail::shared_text();
     detail::cancel_walk walk(message);

@@ -44,6 +44,7 @@ public:
     }
 
 protected:
+    [[gnu::noinline]] ~joint_state() override {} // once, not in each gather
     explicit joint_state(joint_end end) noexcept : end_(end) {}
     joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // only before begin()
 
@@ -55,8 +56,7 @@ protected:
     }
 
     [[gnu::noinline]] void consider(completion& child) noexcept {
-        const bool decides = end_ == joint_end::first_done ||
-                             (end_ == joint_end::first_failure && !child.has_value());
+        const bool decides = end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.has_value());
         const bool first = decides && (deciding_ == nullptr || overtakes(child));
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
         if (first) {
@@ -95,7 +95,7 @@ protected:
 
     /// Once is enough: a child that ends now does not interrupt the others' cleanup. A race has stopped its branches as
     /// soon as one child had ended, so that none of them takes anything that nobody gets.
-    void stop_others() noexcept {
+    [[gnu::noinline]] void stop_others() noexcept {
         decided_ = true;
         if (detail::exchange(stopped_, true) || !owned_run()) return;
         if (end_ != joint_end::first_done || deciding_ == nullptr) stop_children(children_kind::branches);
@@ -328,8 +328,7 @@ concept child_range = range<R> && !awaitable<R>;
 
 template<class R>
 using range_element_t =
-    std::conditional_t<std::is_lvalue_reference_v<R> &&
-                           std::is_base_of_v<handle_base, range_value_t<R>>,
+    std::conditional_t<std::is_lvalue_reference_v<R> && std::is_base_of_v<handle_base, range_value_t<R>>,
                        range_reference_t<R>, range_value_t<R>&&>;
 
 /// The children of a range: a vector of tasks that is given up keeps them.

@@ -3,6 +3,7 @@
 
 // Handles that are watched for their end alone: by wait and as_completed.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/pointer_set.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/loop/clock.hpp>
@@ -10,7 +11,6 @@
 
 #include <optional>
 #include <stdexcept>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -56,7 +56,7 @@ std::vector<Observed> observe(std::vector<H> handles, const char* who) {
     list.reserve(handles.size());
     pointer_set seen(handles.size());
     for (H& each : handles) {
-        if (!each) throw std::logic_error(std::string(who) + ": a handle is empty");
+        if (!each) refuse(who, "a handle is empty");
         require_own_loop(*each.completion(), who);
         if (seen.insert(each.completion())) list.emplace_back(std::move(each));
     }

@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/exchange.hpp>
 
 #include <memory>
+#include <new>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -26,12 +27,12 @@ public:
     template<class... Args>
     T& emplace(Args&&... args) {
         reset();
-        T* const made = std::construct_at(std::addressof(value_), std::forward<Args>(args)...);
+        T* const made = new (static_cast<void*>(std::addressof(value_))) T(std::forward<Args>(args)...);
         full_ = true;
         return *made;
     }
     void reset() noexcept {
-        if (detail::exchange(full_, false)) std::destroy_at(std::addressof(value_));
+        if (detail::exchange(full_, false)) value_.~T();
     }
 
     explicit operator bool() const noexcept { return full_; }

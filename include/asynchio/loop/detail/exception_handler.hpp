@@ -10,7 +10,6 @@
 
 #include <cstdio>
 #include <memory>
-#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -18,16 +17,36 @@
 
 namespace asynchio::detail {
 
-/// Prints `context` to stderr: message, source, creation line, and what the exception says.
-inline void print_exception_context(const exception_context& context) {
-    std::string text = "asynchio: " + context.message;
-    if (!context.source.empty()) text += "\n  in: " + context.source;
-    if (context.created.line() != 0)
-        text += std::string("\n  created at: ") + context.created.file_name() + ":" +
-                std::to_string(context.created.line());
-    if (context.exception) text += "\n  exception: " + describe(context.exception);
-    text += '\n';
-    std::fwrite(text.data(), 1, text.size(), stderr);
+/// Prints `context` to stderr in one piece: message, source, creation line, and `what` the exception says, unless that is
+/// null.
+inline void print_exception_context(const exception_context& context, const char* what) noexcept {
+    const bool placed = context.created.line() != 0;
+    char line[16] = "";
+    if (placed) std::snprintf(line, sizeof line, ":%u", static_cast<unsigned>(context.created.line()));
+    std::fprintf(stderr, "asynchio: %s%s%s%s%s%s%s%s\n", context.message.c_str(),
+                 context.source.empty() ? "" : "\n  in: ", context.source.c_str(), placed ? "\n  created at: " : "",
+                 placed ? context.created.file_name() : "", line, what != nullptr ? "\n  exception: " : "",
+                 what != nullptr ? what : "");
+}
+[[gnu::cold]] inline void print_exception_context(const exception_context& context) noexcept {
+    if (!context.exception) return print_exception_context(context, nullptr);
+    try {
+        std::rethrow_exception(context.exception);
+    } catch (const std::exception& e) {
+        print_exception_context(context, e.what());
+    } catch (...) {
+        print_exception_context(context, "an exception that is not a std::exception");
+    }
+}
+
+/// In a catch block: a handler that was given `context` has thrown.
+[[gnu::cold]] inline void handler_failed(const exception_context& context) noexcept {
+    try {
+        print_exception_context(
+            {.message = "Unhandled error in exception handler", .exception = std::current_exception()});
+    } catch (...) { // no memory for a message
+    }
+    print_exception_context(context);
 }
 
 /// The handler of a loop: the user's, or the one that prints.
@@ -50,21 +69,10 @@ public:
     }
 
     /// A handler that throws is itself reported, and what it was given after it.
-    void call(event_loop& loop, const exception_context& context) const noexcept {
+    [[gnu::cold]] void call(event_loop& loop, const exception_context& context) const noexcept {
+        if (!held_) return print_exception_context(context);
         const counted_ptr<base> handler = held_; // it may replace itself
-        try {
-            if (!handler) return print_exception_context(context);
-            try {
-                handler->handle(loop, context);
-            } catch (...) {
-                exception_context broken;
-                broken.message = "Unhandled error in exception handler";
-                broken.exception = std::current_exception();
-                print_exception_context(broken);
-                print_exception_context(context);
-            }
-        } catch (...) { // no memory to print with: the loop goes on
-        }
+        handler->call(loop, context);
     }
 
 private:
@@ -73,12 +81,18 @@ private:
         base(const base&) = delete;
         base& operator=(const base&) = delete;
         virtual ~base() = default;
-        virtual void handle(event_loop& loop, const exception_context& context) = 0;
+        virtual void call(event_loop& loop, const exception_context& context) noexcept = 0;
     };
     template<class Handler>
     struct holder final : base {
         explicit holder(Handler h) : handler(std::move(h)) {}
-        void handle(event_loop& loop, const exception_context& context) override { handler(loop, context); }
+        void call(event_loop& loop, const exception_context& context) noexcept override {
+            try {
+                handler(loop, context);
+            } catch (...) {
+                handler_failed(context);
+            }
+        }
         Handler handler;
     };
     counted_ptr<base> held_;

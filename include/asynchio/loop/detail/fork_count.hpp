@@ -18,13 +18,13 @@ inline constinit unsigned fork_count = 0;
 
 /// From now on forks are counted, and a child finds the frame pool unlocked. Not those of clone(2) and vfork(2), whose
 /// children have nothing to do here.
-inline void watch_forks() noexcept {
-    static const int registered = pthread_atfork([] { frame_memory::shared.lock(); },
-                                                 [] { frame_memory::shared.unlock(); },
-                                                 [] {
-                                                     ++fork_count;
-                                                     frame_memory::shared.unlock_in_child();
-                                                 });
+[[gnu::cold]] inline void watch_forks() noexcept {
+    static const int registered =
+        pthread_atfork([] { frame_memory::shared.lock(); }, [] { frame_memory::shared.unlock(); },
+                       [] {
+                           ++fork_count;
+                           frame_memory::shared.unlock_in_child();
+                       });
     static_cast<void>(registered);
 }
 

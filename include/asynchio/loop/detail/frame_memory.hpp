@@ -90,7 +90,7 @@ public:
     }
     /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab.
     /// @throws std::bad_alloc without memory.
-    region take_region(std::size_t slab_bytes) {
+    [[gnu::cold]] region take_region(std::size_t slab_bytes) {
         {
             const guard lock(*this);
             if (kept_region* const kept = regions_) {
@@ -218,7 +218,7 @@ private:
     }
 
     /// Counts what is free in each slab, and drops the blocks of those that are empty.
-    void sort_out(slab** table, std::size_t slabs) noexcept {
+    [[gnu::cold]] void sort_out(slab** table, std::size_t slabs) noexcept {
         std::size_t filled = 0;
         for (slab* each = slabs_; each != nullptr; each = each->next_slab) {
             each->free = 0;
@@ -287,7 +287,7 @@ private:
         keep_others(&scraps_);
     }
 
-    void take_back(depot& sorted) noexcept {
+    [[gnu::cold]] void take_back(depot& sorted) noexcept {
         for (std::size_t index = 1; index < frame_classes; ++index) {
             block** place = &full_[index];
             while (*place != nullptr) place = &(*place)->next_magazine;
@@ -298,7 +298,7 @@ private:
         free_bytes_ += sorted.free_bytes_;
     }
 
-    static void append(kept_region*& list, kept_region* more) noexcept {
+    [[gnu::cold]] static void append(kept_region*& list, kept_region* more) noexcept {
         kept_region** place = &list;
         while (*place != nullptr) place = &(*place)->next;
         *place = more;

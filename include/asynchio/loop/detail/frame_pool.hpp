@@ -36,8 +36,8 @@ struct cache {
     magazine loaded[frame_classes];
     magazine spare[frame_classes];
     region uncut;
-    std::size_t slabs = 0; // so far
-    bool closed = false; // the thread is ending: blocks go to the depot at once
+    std::size_t slabs = 0;   // so far
+    bool closed = false;     // the thread is ending: blocks go to the depot at once
     void (*ask)() = nullptr; // see frame_pool::ask_before_each
 
     constexpr cache() noexcept {
@@ -146,7 +146,7 @@ private:
         reaper() = default;
         reaper(const reaper&) = delete;
         reaper& operator=(const reaper&) = delete;
-        ~reaper() {
+        [[gnu::cold]] ~reaper() {
             frame_memory::local.closed = true;
             give_all();
         }
@@ -226,7 +226,7 @@ private:
     }
 
     /// All that is here, but what is not cut.
-    static void give_magazines() noexcept {
+    [[gnu::cold]] static void give_magazines() noexcept {
         for (std::size_t index = 1; index < classes; ++index) {
             give(index, frame_memory::local.spare[index]);
             frame_memory::local.loaded[index].touch();
@@ -235,7 +235,7 @@ private:
         }
     }
     /// Also that.
-    static void give_all() noexcept {
+    [[gnu::cold]] static void give_all() noexcept {
         give_magazines();
         frame_memory::shared.give(detail::exchange(frame_memory::local.uncut, region()));
         settle();

@@ -5,6 +5,7 @@
 // it only when it sleeps. It outlives the loop, so that a late post is refused instead of touching freed memory.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/ready_queue.hpp>
@@ -14,7 +15,6 @@
 #include <cstdint>
 #include <fcntl.h>
 #include <poll.h>
-#include <system_error>
 #include <unistd.h>
 #if defined(__linux__)
 #include <sys/eventfd.h>
@@ -34,21 +34,21 @@ namespace detail {
 class mailbox : public counted_object<mailbox> {
 public:
     /// @throws std::system_error when the process may not open another descriptor.
-    mailbox() {
+    [[gnu::cold]] mailbox() {
         watch_forks();
 #if defined(__linux__)
         read_end_ = write_end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (read_end_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+        if (read_end_ < 0) system_refuses(errno, "eventfd");
         if (read_end_ <= STDERR_FILENO) { // a program that closed its standard streams shall not write into this
             const int higher = ::fcntl(read_end_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
             const int error = errno;
             ::close(read_end_);
-            if (higher < 0) throw std::system_error(error, std::generic_category(), "eventfd");
+            if (higher < 0) system_refuses(error, "eventfd");
             read_end_ = write_end_ = higher;
         }
 #else
         int ends[2];
-        if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+        if (::pipe(ends) != 0) system_refuses(errno, "pipe");
         for (int end : ends) {
             ::fcntl(end, F_SETFD, FD_CLOEXEC);
             ::fcntl(end, F_SETFL, O_NONBLOCK);
@@ -60,7 +60,7 @@ public:
     }
     mailbox(const mailbox&) = delete;
     mailbox& operator=(const mailbox&) = delete;
-    ~mailbox() {
+    [[gnu::cold]] ~mailbox() {
         alive.fetch_sub(1, std::memory_order_relaxed);
         ::close(read_end_);
         if (write_end_ != read_end_) ::close(write_end_);

@@ -3,12 +3,12 @@
 
 // The threads of the library. To start a std::thread takes g++ 3 MB to read, for every file (see tests/compile_cost).
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 
 #include <csignal>
 #include <cstddef>
 #include <cstdio>
-#include <system_error>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -44,7 +44,7 @@ public:
     native_thread(program run, void* what) {
         const signals_blocked inherited;
         const int error = pthread_create(&id_, nullptr, run, what);
-        if (error != 0) throw std::system_error(error, std::generic_category(), "start a thread");
+        if (error != 0) system_refuses(error, "start a thread");
         started_ = true;
     }
 

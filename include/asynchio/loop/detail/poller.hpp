@@ -3,6 +3,7 @@
 
 // How a loop waits for file descriptors: epoll, or the portable poll(2). One interface, chosen when the loop is made.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
@@ -12,9 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <poll.h>
-#include <string>
 #include <sys/stat.h>
-#include <system_error>
 #include <time.h>
 #include <unistd.h>
 #if defined(__linux__)
@@ -66,9 +65,7 @@ public:
     virtual bool renew() noexcept { return true; }
 
 protected:
-    [[noreturn]] static void fail(int error, int fd) {
-        throw std::system_error(error, std::generic_category(), "watch descriptor " + std::to_string(fd));
-    }
+    [[noreturn]] static void fail(int error, int fd) { system_refuses(error, "watch descriptor %d", fd); }
     static timespec to_timespec(nanoseconds_count t) noexcept {
         // A day is enough for any system call; the loop asks again.
         constexpr nanoseconds_count day = nanoseconds_count(86'400) * 1'000'000'000;
@@ -113,7 +110,7 @@ public:
     bool is_anonymous() const noexcept { return exists_ && (file_.st_mode & S_IFMT) == 0; }
 
 private:
-    struct stat file_ {};
+    struct stat file_{};
     bool exists_ = false;
 };
 
@@ -214,7 +211,7 @@ private:
 class epoll_poller final : public poller {
 public:
     epoll_poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-        if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+        if (epoll_ < 0) system_refuses(errno, "epoll_create1");
     }
     epoll_poller(const epoll_poller&) = delete;
     epoll_poller& operator=(const epoll_poller&) = delete;

@@ -88,7 +88,7 @@ public:
     }
 
     /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
-    void close(ready_queue& ready) noexcept {
+    [[gnu::cold]] void close(ready_queue& ready) noexcept {
         mailbox->close(ready);
         caught.clear();
         descriptors.clear();
@@ -97,7 +97,7 @@ public:
     const counted_ptr<detail::mailbox> mailbox = counted_ptr<detail::mailbox>(new detail::mailbox);
     timer_queue timers;
     descriptor_watches descriptors;
-    signal_watches caught; // signals
+    signal_watches caught;         // signals
     std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
 
 private:

@@ -30,7 +30,7 @@ public:
     /// while everything else is still there, and gets the time it takes.
     virtual bool runs_code() const noexcept { return false; }
     /// It did not end in time: from now on the destructor does not wait for it.
-    virtual void give_up() noexcept {}
+    [[gnu::cold]] virtual void give_up() noexcept {}
 
 private:
     friend class service_registry;
@@ -57,16 +57,16 @@ public:
     }
 
     /// Asks those to close that run code of the program, or the others; the youngest first.
-    void close(bool run_code = false) noexcept {
+    [[gnu::cold]] void close(bool run_code = false) noexcept {
         for (std::size_t i = services_.size(); i-- > 0;)
             if (services_[i]->runs_code() == run_code) services_[i]->close();
     }
-    bool closed(bool run_code = false) const noexcept {
+    [[gnu::cold]] bool closed(bool run_code = false) const noexcept {
         for (const service* each : services_)
             if (each->runs_code() == run_code && !each->closed()) return false;
         return true;
     }
-    void give_up() noexcept {
+    [[gnu::cold]] void give_up() noexcept {
         for (service* each : services_)
             if (!each->runs_code() && !each->closed()) each->give_up();
     }

@@ -23,7 +23,7 @@ public:
     bool active() const noexcept { return active_; }
 
     /// Fisher and Yates, with the generator SplitMix64 (Steele, Lea, Flood 2014).
-    void shuffle(ready_queue& batch) noexcept {
+    [[gnu::cold]] void shuffle(ready_queue& batch) noexcept {
         items_.clear();
         try {
             items_.reserve(batch.size());
@@ -38,7 +38,7 @@ public:
     }
 
 private:
-    std::uint64_t next() noexcept {
+    [[gnu::cold]] std::uint64_t next() noexcept {
         state_ += 0x9e3779b97f4a7c15;
         std::uint64_t mixed = state_;
         mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;

@@ -3,6 +3,7 @@
 
 // Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that asked for it.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>
@@ -12,8 +13,6 @@
 #include <csignal>
 #include <pthread.h>
 #include <stdexcept>
-#include <string>
-#include <system_error>
 
 #pragma GCC visibility push(default)
 
@@ -34,9 +33,9 @@ public:
     /// Takes `number` over for the loop behind `box`, or changes how it was taken over.
     /// @throws std::invalid_argument for a number that is no signal, std::logic_error when another loop has it,
     /// std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
-    static void install(int number, const mailbox& box, mode which) {
+    [[gnu::cold]] static void install(int number, const mailbox& box, mode which) {
         if (number < 1 || number >= end)
-            throw std::invalid_argument("add_signal_handler: " + std::to_string(number) + " is not a signal number");
+            throw std::invalid_argument(formatted("add_signal_handler: %d is not a signal number", number));
         forget_handlers_after_fork();
         entry& each = table[number];
         if (each.descriptor == nobody) each.process = fork_count;
@@ -52,15 +51,14 @@ public:
                 each.give_back(*outer);
             else if (is_new)
                 each.descriptor = nobody;
-            throw std::system_error(error, std::generic_category(),
-                                    "add_signal_handler: signal " + std::to_string(number));
+            system_refuses(error, "add_signal_handler: signal %d", number);
         }
         if (outer) each.outer = outer.release();
     }
 
     /// Changes which arrivals are told to the loop that `descriptor` is the mailbox of, which took `number` over. While a
     /// loop of a child process has it, that changes what the inherited one gets back.
-    static void change(int number, int descriptor, mode which) noexcept {
+    [[gnu::cold]] static void change(int number, int descriptor, mode which) noexcept {
         const struct sigaction action = action_of(which);
         entry& each = table[number];
         if (each.descriptor == descriptor)
@@ -70,13 +68,13 @@ public:
     }
 
     /// Whether the process ignores `number`, as one that was started by nohup or in the background does.
-    static bool is_ignored(int number) noexcept {
-        struct sigaction now {};
+    [[gnu::cold]] static bool is_ignored(int number) noexcept {
+        struct sigaction now{};
         return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
     }
 
     /// Restores what was there before the first install of the loop that `descriptor` is the mailbox of.
-    static void remove(int number, int descriptor) noexcept {
+    [[gnu::cold]] static void remove(int number, int descriptor) noexcept {
         entry& each = table[number];
         if (each.descriptor != descriptor) return each.forget(descriptor);
         const owner<inherited> outer(each.outer);
@@ -89,7 +87,7 @@ public:
     }
 
     /// Whether `number`, which the loop behind `descriptor` took over, arrived since the last question.
-    static bool take(int number, int descriptor) noexcept {
+    [[gnu::cold]] static bool take(int number, int descriptor) noexcept {
         entry& each = table[number];
         return each.pending.load(std::memory_order_relaxed) && each.descriptor == descriptor &&
                each.pending.exchange(false);
@@ -118,7 +116,7 @@ private:
         struct sigaction before;
         inherited* outer;
 
-        void give_back(const inherited& to) noexcept {
+        [[gnu::cold]] void give_back(const inherited& to) noexcept {
             before = to.before;
             outer = to.outer;
             process = to.process;
@@ -132,7 +130,7 @@ private:
             return *at.link != nullptr ? at : place{};
         }
         /// An inherited loop ends meanwhile, and gets nothing back.
-        void forget(int loop) noexcept {
+        [[gnu::cold]] void forget(int loop) noexcept {
             const place its = find(loop);
             if (its.link == nullptr) return;
             const owner<inherited> gone(*its.link);
@@ -150,12 +148,11 @@ private:
     }
 
     /// @throws std::logic_error unless what has the signal is a loop that a parent process left here.
-    static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
+    [[gnu::cold]] static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
         owner<inherited> outer = make_owner<inherited>();
         unsigned process = each.process;
         if (process == fork_count || !each.process.compare_exchange_strong(process, fork_count))
-            throw std::logic_error("add_signal_handler: signal " + std::to_string(number) +
-                                   " is handled by another loop");
+            throw std::logic_error(formatted("add_signal_handler: signal %d is handled by another loop", number));
         outer->descriptor = holder;
         outer->process = process;
         outer->before = each.before;
@@ -171,7 +168,7 @@ private:
         static_cast<void>(registered);
     }
 
-    static void on_signal(int number) {
+    [[gnu::cold]] static void on_signal(int number) {
         const int error = errno;
         ++handlers_running;
         const int descriptor = table[number].descriptor;

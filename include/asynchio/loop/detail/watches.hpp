@@ -4,6 +4,7 @@
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/loop/context.hpp>
@@ -41,7 +42,7 @@ public:
         if (detail::exchange(queued_, true)) return;
         loop_.schedule(*this);
     }
-    void remove() noexcept {
+    [[gnu::cold]] void remove() noexcept {
         removed_ = true;
         if (!queued_) delete this;
     }
@@ -101,7 +102,7 @@ struct signal_listener : list_link {
 class signal_watches {
 public:
     /// @return what remove() may be told, so that it removes nothing that came later. @throws as signal_table::install.
-    std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
+    [[gnu::cold]] std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
         calls_.extend(signal_table::end);
         using mode = signal_table::mode;
         const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
@@ -117,7 +118,7 @@ public:
     }
 
     /// @param only what set() gave; 0: whatever there is. @return whether there was one.
-    bool remove(int number, std::uint64_t only = 0) noexcept {
+    [[gnu::cold]] bool remove(int number, std::uint64_t only = 0) noexcept {
         if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
         calls_.set(static_cast<std::size_t>(number), {});
@@ -131,14 +132,14 @@ public:
     }
 
     /// @throws as signal_table::install.
-    void listen(signal_listener& who, const mailbox& box) {
+    [[gnu::cold]] void listen(signal_listener& who, const mailbox& box) {
         signal_table::install(who.number, box, signal_table::mode::every);
         mailbox_ = box.write_descriptor();
         listeners_.push_back(who);
         ++places_[who.number].listeners;
         ++handled_;
     }
-    void leave(signal_listener& who) noexcept {
+    [[gnu::cold]] void leave(signal_listener& who) noexcept {
         if (who.next == nullptr) return; // the loop has been closed
         listeners_.remove(who);
         --places_[who.number].listeners;
@@ -150,13 +151,13 @@ public:
             signal_table::change(who.number, mailbox_, left.used ? signal_table::mode::none : signal_table::mode::first);
     }
 
-    void take() noexcept {
+    [[gnu::cold]] void take() noexcept {
         for (int number = 1; number < signal_table::end; ++number)
             if ((has(number) || is_heard(number)) && signal_table::take(number, mailbox_)) arrived(number);
     }
 
     bool empty() const noexcept { return handled_ == 0; }
-    void clear() noexcept {
+    [[gnu::cold]] void clear() noexcept {
         while (signal_listener* each = listeners_.front()) {
             leave(*each);
             each->call.reset();
@@ -173,7 +174,7 @@ private:
     };
 
     bool is_heard(int number) const noexcept { return places_[number].listeners != 0; }
-    void arrived(int number) noexcept {
+    [[gnu::cold]] void arrived(int number) noexcept {
         for (signal_listener* each = listeners_.front(); each != nullptr; each = listeners_.after(*each))
             if (each->number == number) each->call->schedule();
         if (!has(number) || (places_[number].once && is_heard(number))) return;
@@ -231,7 +232,7 @@ public:
     /// @return what remove() may be told, so that it removes nothing that came later.
     /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
     std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, mailbox& box) {
-        if (fd < 0) throw std::invalid_argument("add_reader or add_writer: invalid descriptor " + std::to_string(fd));
+        if (fd < 0) throw std::invalid_argument(formatted("add_reader or add_writer: invalid descriptor %d", fd));
         open_poller(kind, box);
         watch& place = open(fd);
         if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
@@ -279,7 +280,7 @@ public:
         if (notice_fork()) poller_->wait(timeout);
     }
 
-    void clear() noexcept {
+    [[gnu::cold]] void clear() noexcept {
         watches_.clear();
         watched_ = 0;
         while (edge_watch* each = edges_.front()) forget(*each);
@@ -319,7 +320,7 @@ private:
         const auto index = static_cast<std::size_t>(fd);
         if (index >= watches_.size()) {
             if (::fcntl(fd, F_GETFD) < 0) // rather than memory for all numbers up to it
-                throw std::system_error(errno, std::generic_category(), "watch descriptor " + std::to_string(fd));
+                system_refuses(errno, "watch descriptor %d", fd);
             watches_.extend(index + 1);
         }
         watches_.set(index, make_owner<watch>(fd));
@@ -331,9 +332,9 @@ private:
         --watched_;
     }
 
-    void open_poller(poller_kind kind, mailbox& box) {
+    [[gnu::cold]] void open_poller(poller_kind kind, mailbox& box) {
         if (poller_ == nullptr) start(kind, box);
-        if (!notice_fork()) throw std::system_error(errno, std::generic_category(), "epoll_create1 in a child process");
+        if (!notice_fork()) system_refuses(errno, "epoll_create1 in a child process");
     }
 
     /// In a child process: what was registered with the kernel's set, which is the parent's as well, goes into a new one.
@@ -347,7 +348,7 @@ private:
         return true;
     }
 
-    void start(poller_kind kind, mailbox& box) {
+    [[gnu::cold]] void start(poller_kind kind, mailbox& box) {
         owner<poller> made = make_poller(kind);
         process_.renew();
         wake_.box = &box;

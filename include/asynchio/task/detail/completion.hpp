@@ -95,7 +95,7 @@ protected:
     child_owner() = default;
     child_owner(const child_owner&) = default;
     child_owner& operator=(const child_owner&) = default;
-    virtual ~child_owner() = default;
+    ~child_owner() = default; // nobody deletes one, and it would be in every set of children
 };
 
 enum completion_flag : unsigned short {

@@ -79,7 +79,7 @@ private:
         explicit member(crew& c) noexcept : list_link(), ready_item(&decide), all_(&c) {}
         member(const member&) = delete;
         member& operator=(const member&) = delete;
-        ~member() override {
+        ~member() {
             if (task != nullptr) release(*task);
         }
         void own() noexcept {

@@ -37,9 +37,9 @@ struct frame : completion, ready_item {
     unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
     std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
     union {
-        frame* parent;                 // who awaits this frame inline
-        child_owner* owner;            // of a root with flag_owned: who is told first when it is done
-        std::source_location made_at;  // of another root: the call that made it a task
+        frame* parent;                // who awaits this frame inline
+        child_owner* owner;           // of a root with flag_owned: who is told first when it is done
+        std::source_location made_at; // of another root: the call that made it a task
     };
 
     static constexpr unsigned most_cancels = 0xffff;
@@ -150,7 +150,7 @@ inline void discard_frame(frame& dead) noexcept {
 }
 
 /// Gives up a frame that was never awaited, or stood in a chain that destroy_chain destroyed.
-inline void drop_frame(frame& dead) noexcept {
+[[gnu::noinline]] inline void drop_frame(frame& dead) noexcept {
     thread_state& thread = this_thread;
     if (thread.gone == dead.handle().address()) { // destroyed already, by destroy_chain
         thread.gone = nullptr;

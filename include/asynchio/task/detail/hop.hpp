@@ -25,7 +25,7 @@ public:
 
 protected:
     hop() noexcept : ready_item(&run) {}
-    virtual ~hop() {
+    ~hop() {
         if (queued_) loop_->unschedule(*this);
     }
 

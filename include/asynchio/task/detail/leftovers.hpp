@@ -12,7 +12,7 @@
 namespace asynchio::detail {
 
 /// Tells the exception handler of a task that failed when its run had ended.
-inline void report_leftover(completion& task, const std::exception_ptr& error) noexcept {
+[[gnu::cold]] inline void report_leftover(completion& task, const std::exception_ptr& error) noexcept {
     detail::report(task, "unhandled exception during asyncio.run() shutdown", error);
 }
 
@@ -20,7 +20,7 @@ inline void report_leftover(completion& task, const std::exception_ptr& error) n
 /// wait for passes the request on once. Allocates nothing, so that the end of a run needs no memory.
 class leftovers {
 public:
-    explicit leftovers(event_loop& loop) noexcept : loop_(loop) {
+    [[gnu::cold]] explicit leftovers(event_loop& loop) noexcept : loop_(loop) {
         intrusive_list<frame>& tasks = loop.tasks();
         const shared_text no_message;
         cancel_walk walk(no_message, true);
@@ -43,7 +43,7 @@ public:
     }
 
     /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
-    void report() noexcept {
+    [[gnu::cold]] void report() noexcept {
         intrusive_list<completion>& kept = loop_.kept();
         intrusive_list<completion> failed;
         for (completion* each = kept.front(); each != nullptr;) {

@@ -3,6 +3,7 @@
 
 // A task's life in its loop: how a coroutine becomes one, how it ends, and how the loop destroys what is left.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/done_callback.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -20,30 +21,48 @@
 
 namespace asynchio::detail {
 
-/// "Task-7", or the name it was given.
-inline std::string task_name(const frame& task) {
-    if (task.extra != nullptr && !task.extra->name.view().empty()) return std::string(task.extra->name.view());
-    return "Task-" + std::to_string(task.id);
-}
+/// "Task-7", or the name it was given, while the task has that.
+struct name_of_task {
+    explicit name_of_task(const frame& task) noexcept {
+        if (task.extra != nullptr) text = task.extra->name.view();
+        if (!text.empty()) return;
+        std::snprintf(numbered, sizeof numbered, "Task-%u", static_cast<unsigned>(task.id));
+        text = numbered;
+    }
+    name_of_task(const name_of_task&) = delete;
+    name_of_task& operator=(const name_of_task&) = delete;
 
-inline void set_task_name(frame& task, std::string_view name) {
+    int length() const noexcept { return static_cast<int>(text.size()); }
+
+    std::string_view text;
+    char numbered[20];
+};
+
+inline std::string task_name(const frame& task) { return std::string(name_of_task(task).text); }
+
+[[gnu::cold]] inline void set_task_name(frame& task, std::string_view name) {
     if (task.extra == nullptr) task.extra = new task_extra;
     task.extra->name = shared_text(name);
 }
 
-inline void report(completion& source, const char* message, const std::exception_ptr& error) noexcept {
+/// Who an error came from, for reports.
+[[gnu::cold]] inline std::string source_of_error(const completion& source) {
+    if (source.has(flag_future)) return "a future";
+    const frame& task = static_cast<const frame&>(source);
+    const name_of_task name(task);
+    return formatted("%.*s (%s)", name.length(), name.text.data(), task.created().function_name());
+}
+
+[[gnu::cold]] inline void report(completion& source, const char* message, const std::exception_ptr& error) noexcept {
     try {
-        exception_context context;
-        context.message = message;
-        context.exception = error;
-        if (source.has(flag_future)) {
-            context.source = "a future";
-        } else {
-            const frame& task = static_cast<const frame&>(source);
-            context.source = task_name(task) + " (" + task.created().function_name() + ")";
-            context.created = task.created();
-            context.object = &source;
-        }
+        const bool is_task = !source.has(flag_future);
+        const exception_context context{
+            .message = message,
+            .exception = error,
+            .source = source_of_error(source),
+            .created = is_task ? static_cast<const frame&>(source).created() : std::source_location(),
+            .object = is_task ? &source : nullptr,
+        };
         if (source.loop != nullptr)
             static_cast<event_loop&>(*source.loop).call_exception_handler(context);
         else
@@ -164,7 +183,7 @@ inline void destroy_branch(frame& branch) noexcept {
 
 /// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: what a
 /// task started may refer to the frame of that task.
-inline void destroy_tasks(event_loop& loop) noexcept {
+[[gnu::cold]] inline void destroy_tasks(event_loop& loop) noexcept {
     while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
         task->clear(flag_waiting);
@@ -189,20 +208,15 @@ inline context_word* context_of_task(ready_item&) noexcept {
     return task != nullptr ? &task->extra.context() : nullptr;
 }
 
-[[gnu::noinline]] inline void inherit_context(frame& task) noexcept {
-    task.extra.context().inherit(current_context());
-}
+[[gnu::noinline]] inline void inherit_context(frame& task) noexcept { task.extra.context().inherit(current_context()); }
 
 /// Of the task that it is, or in whose name it runs, and the line that it goes on from.
-inline void describe_step(ready_item& item, char* into, std::size_t size) noexcept {
+[[gnu::cold]] inline void describe_step(ready_item& item, char* into, std::size_t size) noexcept {
     const frame* task = identity_of(static_cast<frame*>(&item));
     if (task == nullptr) task = static_cast<frame*>(&item);
     const std::source_location from = static_cast<frame&>(item).innermost().where();
-    char numbered[20];
-    std::snprintf(numbered, sizeof numbered, "Task-%u", static_cast<unsigned>(task->id));
-    std::string_view name = task->extra != nullptr ? task->extra->name.view() : std::string_view();
-    if (name.empty()) name = numbered;
-    std::snprintf(into, size, "a step of %.*s from %s:%u", static_cast<int>(name.size()), name.data(), from.file_name(),
+    const name_of_task name(*task);
+    std::snprintf(into, size, "a step of %.*s from %s:%u", name.length(), name.text.data(), from.file_name(),
                   static_cast<unsigned>(from.line()));
 }
 

@@ -3,6 +3,7 @@
 
 // The line in which tasks wait for their turn: one under every lock, event and queue.
 
+#include <asynchio/core/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
@@ -106,7 +107,7 @@ public:
             throw_cancelled(*task());
         }
         if (queue_ == nullptr) [[unlikely]]
-            throw std::logic_error(std::string(what_) + ": destroyed while a task waited for it");
+            refuse(what_, "destroyed while a task waited for it");
     }
     /// The same for those who do not care whether it is gone. @throws cancelled_error if the task is cancelled.
     void leave() {
@@ -276,7 +277,7 @@ inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
 inline void wait_queue::require_loop(const scheduler* own, const char* what) const {
     if (line_.empty() || line_.front()->task()->loop == own) [[likely]]
         return;
-    throw std::logic_error(std::string(what) + ": tasks of a different event loop wait for it");
+    refuse(what, "tasks of a different event loop wait for it");
 }
 
 inline void wait_queue::enter(waiter& w, const frame& root) {
