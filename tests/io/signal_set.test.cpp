@@ -8,14 +8,17 @@
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <optional>
 #include <string>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
+using namespace std::chrono_literals;
 
 TEST_CASE("signal_set: gives the signals that come, while somebody waits and while nobody does",
           "[io][SIG-1][SIG-2]") {
@@ -220,7 +223,7 @@ TEST_CASE("signal_set: one that a child inherited ends there, and a run of the c
                     inherited.reset();
                     for (int wanted = 1; wanted <= 3; ++wanted) {
                         std::raise(SIGURG);
-                        for (int i = 0; i < 1'000 && made < wanted; ++i) co_await aio::yield();
+                        for (int i = 0; i < 1'000 && made < wanted; ++i) co_await aio::sleep(1ms);
                     }
                     own.remove_signal_handler(SIGURG);
                     co_return made;
