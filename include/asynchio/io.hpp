@@ -4,7 +4,7 @@
 // Module io: connections, servers, processes, signals, and whatever else the system makes ready.
 
 #include <asynchio/io/address.hpp>
-#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/process.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/io/address.hpp>
 
-// covers: io/bytes.hpp
-#include <asynchio/io/bytes.hpp>
+// covers: io/byte_view.hpp
+#include <asynchio/io/byte_view.hpp>
 
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/process.hpp>
@@ -88,8 +88,8 @@ TEST_CASE("address: of a Unix-domain socket is its path, or an abstract name") {
 }
 
 TEST_CASE("bytes: are made of text and of anything contiguous of bytes") {
-    const auto text_of = [](asynchio::bytes b) { return std::string(static_cast<const char*>(b.data()), b.size()); };
-    CHECK(asynchio::bytes().empty());
+    const auto text_of = [](asynchio::byte_view b) { return std::string(static_cast<const char*>(b.data()), b.size()); };
+    CHECK(asynchio::byte_view().empty());
     CHECK(text_of("literal") == "literal");
     CHECK(text_of(std::string("string")) == "string");
     CHECK(text_of(std::string_view("view")) == "view");
@@ -98,12 +98,12 @@ TEST_CASE("bytes: are made of text and of anything contiguous of bytes") {
     const unsigned char raw[] = {'1', '2'};
     CHECK(text_of(raw) == "12");
     CHECK(text_of(std::span<const unsigned char>(raw, 1)) == "1");
-    static_assert(!std::is_convertible_v<std::vector<int>, asynchio::bytes>);
-    static_assert(!std::is_convertible_v<std::vector<bool>, asynchio::bytes>);
-    static_assert(!std::is_convertible_v<const std::string&, asynchio::mutable_bytes>);
+    static_assert(!std::is_convertible_v<std::vector<int>, asynchio::byte_view>);
+    static_assert(!std::is_convertible_v<std::vector<bool>, asynchio::byte_view>);
+    static_assert(!std::is_convertible_v<const std::string&, asynchio::mutable_byte_view>);
     std::string into(3, ' ');
-    CHECK(asynchio::mutable_bytes(into).size() == 3);
-    CHECK(asynchio::mutable_bytes(into).data() == into.data());
+    CHECK(asynchio::mutable_byte_view(into).size() == 3);
+    CHECK(asynchio::mutable_byte_view(into).data() == into.data());
 }
 
 TEST_CASE("address: a scope may be a number, as resolve takes it") {

@@ -125,7 +125,7 @@ aio::task<bool> interrupted(Handle running, soak& all, dice& d) {
 }
 
 aio::task<> write_once(aio::stream& s, std::string_view what) { co_await s.write(what); }
-aio::task<std::size_t> read_once(aio::stream& s, aio::mutable_bytes into) { co_return co_await s.read_some(into); }
+aio::task<std::size_t> read_once(aio::stream& s, aio::mutable_byte_view into) { co_return co_await s.read_some(into); }
 
 /// One time in a hundred the writing is cancelled on its way, and goes on from where it stopped.
 aio::task<> write_all(aio::stream& s, std::string_view what, soak& all, dice& d) {
@@ -142,7 +142,7 @@ aio::task<> write_all(aio::stream& s, std::string_view what, soak& all, dice& d)
 }
 
 /// The same for reading.
-aio::task<std::size_t> read_some(aio::stream& s, aio::mutable_bytes into, soak& all, dice& d) {
+aio::task<std::size_t> read_some(aio::stream& s, aio::mutable_byte_view into, soak& all, dice& d) {
     while (d.one_in(100)) {
         const auto reading = aio::create_task(read_once(s, into));
         const bool done = co_await interrupted(reading, all, d);
@@ -156,7 +156,7 @@ aio::task<> echo(aio::stream client, soak& all, std::uint64_t seed) {
     const std::size_t size = 1 + d.below(40'000);
     const auto buffer = std::make_unique<char[]>(size);
     for (;;) {
-        const std::size_t got = co_await read_some(client, aio::mutable_bytes(buffer.get(), size), all, d);
+        const std::size_t got = co_await read_some(client, aio::mutable_byte_view(buffer.get(), size), all, d);
         if (got == 0) co_return;
         if (d.one_in(1000)) {
             ++all.reset_by_server;
@@ -201,7 +201,7 @@ private:
         const std::size_t size = 1 + d_.below(30'000);
         const auto buffer = std::make_unique<char[]>(size);
         for (;;) {
-            const std::size_t got = co_await read_some(stream_, aio::mutable_bytes(buffer.get(), size), all_, d_);
+            const std::size_t got = co_await read_some(stream_, aio::mutable_byte_view(buffer.get(), size), all_, d_);
             if (got == 0) co_return;
             if (std::string_view(buffer.get(), got) != all_.bytes.at(begin_ + received_, got))
                 wrong("other bytes than were sent, near byte " + std::to_string(received_));

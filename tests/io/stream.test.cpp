@@ -597,7 +597,7 @@ TEST_CASE("stream: destroyed after the bytes of a read have come, before its tas
             stream_pair ends;
             const auto into = std::make_unique<char[]>(10);
             const auto reader =
-                aio::create_task(error_of([&] { return ends.first.read_some(aio::mutable_bytes(into.get(), 10)); }));
+                aio::create_task(error_of([&] { return ends.first.read_some(aio::mutable_byte_view(into.get(), 10)); }));
             co_await settle();
             co_await ends.second.write("abc");
             aio::get_running_loop().outside().descriptors.wait(0);

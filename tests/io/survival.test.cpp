@@ -282,7 +282,7 @@ TEST_CASE("survival: much in both directions at once, the bytes as they went in"
         auto slowly = [](aio::stream& s, std::string& into) -> aio::task<> {
             const auto buffer = std::make_unique<char[]>(10'000);
             for (;;) {
-                const std::size_t got = co_await s.read_some(aio::mutable_bytes(buffer.get(), 10'000));
+                const std::size_t got = co_await s.read_some(aio::mutable_byte_view(buffer.get(), 10'000));
                 if (got == 0) break;
                 into.append(buffer.get(), got);
                 if (into.size() % 7 == 0) co_await aio::yield();

@@ -4,7 +4,7 @@
 namespace {
 
 struct called final : asynchio::detail::done_callback {
-    void call(asynchio::detail::completion&) override {}
+    void call(asynchio::detail::shared_state&) override {}
 };
 
 } // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: task/detail/completion.hpp handle_base.hpp task/detail/done_callback.hpp
+// covers: task/detail/shared_state.hpp handle_base.hpp task/detail/done_callback.hpp
 
 #include <asynchio/task/future.hpp>
 

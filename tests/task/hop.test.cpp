@@ -54,8 +54,8 @@ public:
         resumed();
         return std::apply([](auto&... each) { return std::make_tuple(each.take()...); }, children_);
     }
-    void child_done(aio::detail::completion&) noexcept override { ended("owned"); }
-    void watched_done(aio::detail::completion&) noexcept override { ended("watched"); }
+    void child_done(aio::detail::shared_state&) noexcept override { ended("owned"); }
+    void watched_done(aio::detail::shared_state&) noexcept override { ended("watched"); }
 
 private:
     void ended(const char* which) noexcept {
@@ -165,15 +165,15 @@ TEST_CASE("settled: waits for the end, whatever it is, and throws nothing", "[TA
         auto valued = aio::create_task(gives_after(1ms, 1));
         auto failed = aio::create_task(fails_after(2ms, "not thrown, and not reported"));
         auto cancelled = aio::create_task(gives_after(1h, 1));
-        co_await aio::detail::settled(*valued.completion());
+        co_await aio::detail::settled(*valued.shared());
         CHECK(valued.done());
-        co_await aio::detail::settled(*failed.completion());
+        co_await aio::detail::settled(*failed.shared());
         CHECK(failed.done());
         cancelled.cancel();
-        co_await aio::detail::settled(*cancelled.completion());
+        co_await aio::detail::settled(*cancelled.shared());
         CHECK(cancelled.cancelled());
         const iterations count;
-        co_await aio::detail::settled(*valued.completion());
+        co_await aio::detail::settled(*valued.shared());
         CHECK(count.passed() == 0);
     });
 }
@@ -183,7 +183,7 @@ TEST_CASE("settled: passes a request on, and the awaiting task gets it at its ne
     virtual_run([&log]() -> aio::task<> {
         auto slow = aio::create_task(cleans_up(10ms, "slow", log));
         auto waits = aio::create_task([&log, slow]() -> aio::task<> {
-            co_await aio::detail::settled(*slow.completion());
+            co_await aio::detail::settled(*slow.shared());
             log.push_back("settled");
             co_await aio::yield();
             log.push_back("not reached");

@@ -90,7 +90,7 @@ TEST_CASE("for_each_errno: a scenario that leaves a descriptor open is reported"
             char byte;
             co_await ends.first.write("x");
             try {
-                co_await ends.second.read_some(aio::mutable_bytes(&byte, 1));
+                co_await ends.second.read_some(aio::mutable_byte_view(&byte, 1));
             } catch (const std::exception&) {
                 left = std::move(ends.second);
             }

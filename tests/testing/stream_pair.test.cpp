@@ -104,7 +104,7 @@ TEST_CASE("stream_pair: a peer that reads a byte a second takes as long as it ta
         auto reads = [&]() -> aio::task<> {
             for (;;) {
                 char one;
-                const std::size_t got = co_await pair.second.read_some(aio::mutable_bytes(&one, 1));
+                const std::size_t got = co_await pair.second.read_some(aio::mutable_byte_view(&one, 1));
                 if (got == 0) break;
                 co_await aio::sleep(1s);
             }

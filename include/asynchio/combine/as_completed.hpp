@@ -207,7 +207,7 @@ private:
     task<> children_end() {
         const std::exception_ptr error = std::move(body_error_);
         for (const task_handle<T>& each : handles_) each.cancel();
-        for (const task_handle<T>& each : handles_) co_await settled(*each.completion());
+        for (const task_handle<T>& each : handles_) co_await settled(*each.shared());
         frame* const self = current_task_frame();
         if (self != nullptr && is_cancellation(error)) self->clear(flag_must_cancel);
     }

@@ -58,8 +58,8 @@ public:
         return child_.take();
     }
 
-    void child_done(completion& child) noexcept override { watched_done(child); }
-    void watched_done(completion& child) noexcept override {
+    void child_done(shared_state& child) noexcept override { watched_done(child); }
+    void watched_done(shared_state& child) noexcept override {
         ended_ = true;
         if (starting_) return;
         decide_after(child);
@@ -71,10 +71,10 @@ public:
         return !Child::owned;
     }
     const char* waiting_for() const noexcept override { return "shield"; }
-    completion* awaited() const noexcept override { return child_.get(); }
+    shared_state* awaited() const noexcept override { return child_.get(); }
 
 private:
-    completion* next_asked(bool) noexcept override { return nullptr; }
+    shared_state* next_asked(bool) noexcept override { return nullptr; }
     /// A watched child runs on without us; an owned one ends first, and the request is delivered then.
     cancel_reply all_asked(const shared_text& message, bool) noexcept override {
         if constexpr (Child::owned) {

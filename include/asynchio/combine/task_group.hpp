@@ -127,7 +127,7 @@ private:
         event_loop& loop = ready_to_adopt();
         reservation room = make_room();
         auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
-        adopt(*handle.completion(), std::move(room));
+        adopt(*handle.shared(), std::move(room));
         return handle;
     }
 
@@ -156,7 +156,7 @@ private:
     void abort_with_parent() noexcept {
         abort();
         parent_cancelled_ = true;
-        detail::cancel_completion(*parent_.completion(), detail::shared_text());
+        detail::cancel_completion(*parent_.shared(), detail::shared_text());
     }
 
     any_task_handle parent_;

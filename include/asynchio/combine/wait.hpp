@@ -21,10 +21,10 @@
 namespace asynchio {
 
 /// When wait returns.
-enum class wait_until : unsigned char { all_completed, first_completed, first_exception };
-inline constexpr wait_until all_completed = wait_until::all_completed;
-inline constexpr wait_until first_completed = wait_until::first_completed;
-inline constexpr wait_until first_exception = wait_until::first_exception;
+enum class return_when : unsigned char { all_completed, first_completed, first_exception };
+inline constexpr return_when all_completed = return_when::all_completed;
+inline constexpr return_when first_completed = return_when::first_completed;
+inline constexpr return_when first_exception = return_when::first_exception;
 
 /// What wait gives: handles in the order of the arguments, each once.
 template<class H>
@@ -42,7 +42,7 @@ class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final 
     using child = observed<H, wait_awaiter>;
 
 public:
-    wait_awaiter(std::vector<H> handles, wait_until when, nanoseconds_count timeout)
+    wait_awaiter(std::vector<H> handles, return_when when, nanoseconds_count timeout)
         : handles_(observe<child>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
         if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
     }
@@ -75,7 +75,7 @@ public:
 
     void ended(child& each) noexcept {
         --running_;
-        if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.completion()->failed()))
+        if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.shared()->failed()))
             hop_soon();
     }
 
@@ -98,7 +98,7 @@ private:
 
     std::vector<child> handles_;
     std::size_t running_ = 0;
-    wait_until when_;
+    return_when when_;
     nanoseconds_count timeout_;
     late_value<deadline<wait_awaiter>> deadline_;
     friend deadline<wait_awaiter>;
@@ -112,14 +112,14 @@ using common_handle =
 
 template<class... X>
 auto wait_for_each(const X&... x) {
-    const auto list = []<class... H>(wait_until when, const H&... handles) {
+    const auto list = []<class... H>(return_when when, const H&... handles) {
         using common = common_handle<H...>;
         std::vector<common> copies;
         copies.reserve(sizeof...(H));
         (copies.push_back(handles), ...);
         return wait_awaiter<common>(std::move(copies), when, no_timeout);
     };
-    if constexpr ((std::is_same_v<X, wait_until> || ...)) {
+    if constexpr ((std::is_same_v<X, return_when> || ...)) {
         const auto split = [&]<std::size_t... I>(std::index_sequence<I...>) {
             const std::tuple<const X&...> all(x...);
             return list(std::get<sizeof...(X) - 1>(all), std::get<I>(all)...);
@@ -141,12 +141,12 @@ auto wait_for_each(const X&... x) {
 /// Cancellation: leaves the children alone. Cost: one vector.
 /// Differs from Python: keeps the order of the arguments.
 template<detail::handle_range Range>
-auto wait(Range&& handles, wait_until when = all_completed) {
+auto wait(Range&& handles, return_when when = all_completed) {
     auto list = detail::handles_of(std::forward<Range>(handles));
     return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when, detail::no_timeout);
 }
 template<detail::handle_range Range, class Timeout>
-auto wait(Range&& handles, wait_until when, const Timeout& timeout) {
+auto wait(Range&& handles, return_when when, const Timeout& timeout) {
     auto list = detail::handles_of(std::forward<Range>(handles));
     return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when,
                                                                      detail::timeout_of(timeout));

@@ -56,14 +56,14 @@ private:
         begin();
         unstarted_ = make_task_with(loop(), never_begun().release(), {}, nullptr, false, where);
         unstarted_.cancel();
-        unstarted_.completion()->watch(*this);
+        unstarted_.shared()->watch(*this);
     }
-    static void fire(watcher& self, completion&) noexcept { static_cast<cancelled_at_once&>(self).hop_soon(); }
+    static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).hop_soon(); }
     void decide() noexcept override {
         if (parked()) wake();
     }
     void stop() noexcept {
-        if (watching()) unstarted_.completion()->unwatch(*this);
+        if (watching()) unstarted_.shared()->unwatch(*this);
     }
 
     task_handle<> unstarted_;
@@ -113,16 +113,16 @@ public:
     }
     bool suspended() const noexcept { return suspended_; }
 
-    void child_done(completion& child) noexcept override {
+    void child_done(shared_state& child) noexcept override {
         if (collecting_) return;
         if (cancelled_)
             hop_soon();
         else
             decide_after(child);
     }
-    void watched_done(completion&) noexcept override {}
+    void watched_done(shared_state&) noexcept override {}
     const char* waiting_for() const noexcept override { return "wait_for"; }
-    completion* awaited() const noexcept override { return child_.get(); }
+    shared_state* awaited() const noexcept override { return child_.get(); }
     cancel_reply cancel(const shared_text& message) noexcept override {
         leave();
         if (child_.get()->done()) return cancel_reply::left;

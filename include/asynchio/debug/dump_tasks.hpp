@@ -45,7 +45,7 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
         out << "running";
     else if (hook != nullptr) {
         out << "waiting for " << hook->waiting_for();
-        if (const completion* target = hook->awaited(); target != nullptr && !target->has(flag_future))
+        if (const shared_state* target = hook->awaited(); target != nullptr && !target->has(flag_future))
             out << ' ' << task_name(static_cast<const frame&>(*target));
     } else
         out << (task.has(flag_started) ? "ready" : "not started");

@@ -5,7 +5,7 @@
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/io/address.hpp>
-#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/detail/readiness.hpp>
@@ -62,7 +62,7 @@ public:
     bool await_ready(bool may_give_way = true) { return begin(may_give_way); }
 
 protected:
-    datagram_operation(datagram_channel& c, direction d, const char* name, mutable_bytes data,
+    datagram_operation(datagram_channel& c, direction d, const char* name, mutable_byte_view data,
                        const address& other) noexcept
         : io_operation(c, d, name), channel_(&c), direction_(d), data_(data), other_(other) {}
     datagram_operation(datagram_operation&& other) noexcept // before it is awaited
@@ -76,7 +76,7 @@ protected:
 
     datagram_channel* channel_;
     direction direction_;
-    mutable_bytes data_;
+    mutable_byte_view data_;
     address other_;
     std::size_t count_ = 0;
     bool truncated_ = false;
@@ -122,8 +122,8 @@ private:
 
 class [[nodiscard("sending begins only when this is awaited")]] send_operation final : public datagram_operation {
 public:
-    send_operation(datagram_channel & c, bytes data, const address& to) noexcept
-        : datagram_operation(c, direction::write, "send", mutable_bytes(const_cast<void*>(data.data()), data.size()),
+    send_operation(datagram_channel & c, byte_view data, const address& to) noexcept
+        : datagram_operation(c, direction::write, "send", mutable_byte_view(const_cast<void*>(data.data()), data.size()),
                              to) {}
     send_operation(send_operation &&) noexcept = default;
     send_operation& operator=(send_operation&&) = delete;
@@ -133,7 +133,7 @@ public:
 
 class [[nodiscard("receiving begins only when this is awaited")]] receive_operation final : public datagram_operation {
 public:
-    receive_operation(datagram_channel & c, mutable_bytes into) noexcept
+    receive_operation(datagram_channel & c, mutable_byte_view into) noexcept
         : datagram_operation(c, direction::read, "receive", into, address()) {}
     receive_operation(receive_operation &&) noexcept = default;
     receive_operation& operator=(receive_operation&&) = delete;
@@ -189,12 +189,12 @@ public:
     }
 
     /// Sends one datagram to `to`, waiting until the system takes it. @throws std::system_error naming `to`.
-    detail::send_operation send_to(bytes data, const address& to) { return {open(), data, to}; }
+    detail::send_operation send_to(byte_view data, const address& to) { return {open(), data, to}; }
     /// The same to where it is connected to.
-    detail::send_operation send(bytes data) { return {open(), data, address()}; }
+    detail::send_operation send(byte_view data) { return {open(), data, address()}; }
     /// Waits for a datagram, and puts it into `into`.
     /// @return its size, sender, and whether it was cut off. @throws std::system_error when that fails.
-    detail::receive_operation receive_from(mutable_bytes into) { return {open(), into}; }
+    detail::receive_operation receive_from(mutable_byte_view into) { return {open(), into}; }
 
     /// Closes it; who waits gets std::logic_error.
     void close() { open().close(); }

@@ -6,7 +6,7 @@
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/range.hpp>
-#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/detail/held.hpp>
 #include <asynchio/io/detail/process_state.hpp>
 #include <asynchio/io/process_options.hpp>
@@ -105,7 +105,7 @@ private:
         void add(task<> part, reservation room) {
             if (!part) return;
             const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
-            adopt(*started.completion(), std::move(room));
+            adopt(*started.shared(), std::move(room));
         }
         template<class = void>
         task<> end() {

@@ -107,7 +107,7 @@ private:
         core_->lend();
         if (!phase_.compare_exchange_strong(expected, phase::abandoned)) core_->take_back();
     }
-    void deliver(completion& c) noexcept override { complete_with(c, answer_); }
+    void deliver(shared_state& c) noexcept override { complete_with(c, answer_); }
 
     counted_ptr<pool_core> core_;
     name_query query_;
@@ -133,7 +133,7 @@ public:
         const counted_ptr<pool_core>& core = loop.services().get<name_service>(loop).core();
         auto job = make_owner<name_job>(core, std::move(query));
         future<std::vector<address>> made(loop);
-        job->submit(loop, *made.completion(), core);
+        job->submit(loop, *made.shared(), core);
         static_cast<void>(job.release());
         return made;
     }

@@ -6,7 +6,7 @@
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/io/address.hpp>
-#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/descriptor_channel.hpp>
 #include <asynchio/io/detail/read_goals.hpp>
@@ -79,7 +79,7 @@ public:
 
     /// Reads what has come into `into`, waiting for at least one byte.
     /// @return how many bytes; 0 at the end, or if `into` has no room. @throws std::system_error when that fails.
-    auto read_some(mutable_bytes into) { return detail::read_into(open(), into); }
+    auto read_some(mutable_byte_view into) { return detail::read_into(open(), into); }
     /// The same as a string of 1 to `most` bytes, empty at the end.
     auto read(std::size_t most) { return reading(detail::some_bytes(most)); }
     /// @throws incomplete_read_error if the end comes first; what was there is in it.
@@ -112,10 +112,10 @@ public:
 
     /// Writes all of `data`, waiting until the system has taken it.
     /// @throws std::system_error, std::logic_error after write_eof() or aclose().
-    auto write(bytes data) { return detail::write_operation(open(), detail::one_part(data)); }
+    auto write(byte_view data) { return detail::write_operation(open(), detail::one_part(data)); }
     /// The same with several parts, as few system calls as possible.
-    template<detail::range_of<bytes> Parts>
-    requires(!std::convertible_to<Parts, bytes>) auto write(Parts&& parts) {
+    template<detail::range_of<byte_view> Parts>
+    requires(!std::convertible_to<Parts, byte_view>) auto write(Parts&& parts) {
         return detail::write_operation(open(), detail::several_parts<Parts>(std::forward<Parts>(parts)));
     }
     /// Writes up to `count` bytes of a file from `offset` on, without copying them where the system can do that.

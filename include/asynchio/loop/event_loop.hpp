@@ -209,7 +209,7 @@ public:
     /// Tells `o` after every step and call; null ends that.
     void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
     /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
-    detail::intrusive_list<detail::completion>& kept() noexcept { return kept_; }
+    detail::intrusive_list<detail::shared_state>& kept() noexcept { return kept_; }
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
 
     /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
@@ -271,7 +271,7 @@ private:
     bool running_ = false;
     bool debug_ = false;
     detail::selector outside_;
-    detail::intrusive_list<detail::completion> kept_;
+    detail::intrusive_list<detail::shared_state> kept_;
     std::uint32_t task_id_ = 0;
     detail::shuffled_order order_;
     detail::nanoseconds_count slow_ = 100'000'000;

@@ -15,7 +15,7 @@ class any_task_handle;
 class event_loop;
 
 namespace detail {
-class completion;
+class shared_state;
 }
 
 /// An error that no caller is there to receive. Asyncio's context dictionary, with members for its keys.
@@ -28,7 +28,7 @@ struct exception_context {
     /// Where that object was created; its line is 0 if that is not known.
     std::source_location created = {};
     /// The object itself while the handler runs; see task().
-    detail::completion* object = nullptr;
+    detail::shared_state* object = nullptr;
 
     /// A handle to the task concerned, empty if there is none.
     any_task_handle task() const; // task/task_handle.hpp

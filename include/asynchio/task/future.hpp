@@ -37,7 +37,7 @@ public:
     future() : future(get_running_loop()) {}
     explicit future(event_loop& loop) : handle_base(make(loop)) {}
     /// Takes over one count.
-    explicit future(detail::completion* counted) noexcept : handle_base(counted) {}
+    explicit future(detail::shared_state* counted) noexcept : handle_base(counted) {}
 
     /// Ends the wait with a value. @throws invalid_state_error if it is done already.
     template<class... U>
@@ -84,12 +84,12 @@ public:
     }
 
 private:
-    static detail::completion* make(event_loop& loop) {
+    static detail::shared_state* make(event_loop& loop) {
         loop.require_usable("future");
         return new state(loop);
     }
     state& pending(const char* what) const {
-        detail::completion& c = get(what);
+        detail::shared_state& c = get(what);
         if (c.done()) detail::refuse<invalid_state_error>(what, "the future is done already");
         return static_cast<state&>(static_cast<detail::future_base&>(c));
     }

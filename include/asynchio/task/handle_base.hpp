@@ -24,29 +24,29 @@ namespace asynchio {
 class handle_base {
 public:
     handle_base() noexcept = default;
-    handle_base(const handle_base& other) noexcept : completion_(other.completion_) {
-        if (completion_ != nullptr) ++completion_->references;
+    handle_base(const handle_base& other) noexcept : state_(other.state_) {
+        if (state_ != nullptr) ++state_->references;
     }
-    handle_base(handle_base&& other) noexcept : completion_(detail::exchange(other.completion_, nullptr)) {}
+    handle_base(handle_base&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
     handle_base& operator=(handle_base other) noexcept {
-        std::swap(completion_, other.completion_);
+        std::swap(state_, other.state_);
         return *this;
     }
     ~handle_base() {
-        if (completion_ != nullptr) detail::release(*completion_);
+        if (state_ != nullptr) detail::release(*state_);
     }
 
     /// Whether it refers to anything.
-    explicit operator bool() const noexcept { return completion_ != nullptr; }
+    explicit operator bool() const noexcept { return state_ != nullptr; }
     friend bool operator==(const handle_base& a, const handle_base& b) noexcept {
-        return a.completion_ == b.completion_;
+        return a.state_ == b.state_;
     }
 
     /// Whether there is a result, an exception or a cancellation. @throws std::logic_error when empty, as all below.
     bool done() const { return get("done").done(); }
     /// Whether it ended cancelled.
     bool cancelled() const {
-        const detail::completion& c = get("cancelled");
+        const detail::shared_state& c = get("cancelled");
         return c.done() && c.outcome_base::cancelled();
     }
 
@@ -54,7 +54,7 @@ public:
     /// cancelled at once. @param message seen in cancelled_error::message(); without memory for it there is none.
     /// @return false if it is done already, so that nothing happens.
     bool cancel(std::string_view message = {}) const {
-        detail::completion& c = get("cancel");
+        detail::shared_state& c = get("cancel");
         return detail::cancel_completion(c, detail::shared_text::if_possible(message));
     }
 
@@ -62,7 +62,7 @@ public:
     /// @throws invalid_state_error while pending, or if run_coroutine_threadsafe has moved it to its future;
     /// cancelled_error when cancelled.
     std::exception_ptr exception() const {
-        detail::completion& c = done_or_throw("exception");
+        detail::shared_state& c = done_or_throw("exception");
         if (c.outcome_base::cancelled()) {
             c.rethrow();
             throw cancelled_error();
@@ -77,19 +77,19 @@ public:
     }
 
     /// For combinators: what the handle refers to, null when empty.
-    detail::completion* completion() const noexcept { return completion_; }
+    detail::shared_state* shared() const noexcept { return state_; }
 
 protected:
     /// Takes over one count.
-    explicit handle_base(detail::completion* counted) noexcept : completion_(counted) {}
+    explicit handle_base(detail::shared_state* counted) noexcept : state_(counted) {}
 
-    detail::completion& get(const char* what) const {
-        if (completion_ == nullptr) detail::refuse(what, "the handle is empty");
-        return *completion_;
+    detail::shared_state& get(const char* what) const {
+        if (state_ == nullptr) detail::refuse(what, "the handle is empty");
+        return *state_;
     }
     /// Marks the exception, if any, as seen.
-    detail::completion& done_or_throw(const char* what) const {
-        detail::completion& c = get(what);
+    detail::shared_state& done_or_throw(const char* what) const {
+        detail::shared_state& c = get(what);
         if (!c.done()) detail::refuse<invalid_state_error>(what, "Result is not ready");
         c.set(detail::flag_retrieved);
         return c;
@@ -97,13 +97,13 @@ protected:
 
     template<class Handle, class F>
     std::uint64_t add_callback(F&& f) const {
-        detail::completion& c = get("add_done_callback");
+        detail::shared_state& c = get("add_done_callback");
         detail::require_callable(f, "add_done_callback");
         if (c.loop == nullptr || c.loop->closing()) throw std::logic_error("add_done_callback: Event loop is closed");
         using callable = detail::copied_t<F>;
         struct bound final : detail::done_callback {
             explicit bound(F&& given) : f(detail::pass_on<F>(given)) {}
-            void call(detail::completion& source) override {
+            void call(detail::shared_state& source) override {
                 if constexpr (std::is_invocable_v<callable&, Handle>) {
                     ++source.references;
                     f(Handle(&source));
@@ -122,13 +122,13 @@ protected:
     }
 
 private:
-    detail::completion* completion_ = nullptr;
+    detail::shared_state* state_ = nullptr;
 };
 
 namespace detail {
 
 /// @throws std::invalid_argument if `what` would never tell a task of the running loop that it is done.
-inline void require_own_loop(const completion& what, const char* who) {
+inline void require_own_loop(const shared_state& what, const char* who) {
     if (!what.done() && what.loop != this_thread.running)
         refuse<std::invalid_argument>(who, "a task or future belongs to a different loop, or its loop is closed");
 }
@@ -138,7 +138,7 @@ template<class T>
 using future_state = basic_outcome<T, future_base>;
 
 template<class T, class F>
-decltype(auto) with_outcome(completion& c, F f) {
+decltype(auto) with_outcome(shared_state& c, F f) {
     if (c.has(flag_future)) return f(static_cast<future_state<T>&>(static_cast<future_base&>(c)));
     return f(static_cast<task_state<T>&>(static_cast<frame&>(c)));
 }
@@ -146,7 +146,7 @@ decltype(auto) with_outcome(completion& c, F f) {
 /// The result of what is done: a reference to it, or with `Move` the thing itself.
 /// @throws what it ended with; invalid_state_error if that was moved out before.
 template<class T, bool Move>
-decltype(auto) take_result(completion& c) {
+decltype(auto) take_result(shared_state& c) {
     using result = std::conditional_t<Move || std::is_reference_v<T> || std::is_void_v<T>, T,
                                       std::add_lvalue_reference_t<const T>>;
     c.set(flag_retrieved);
@@ -162,7 +162,7 @@ decltype(auto) take_result(completion& c) {
 }
 
 /// The exception of what is done, or null; it is moved out as a result is.
-inline std::exception_ptr take_error(completion& c) noexcept {
+inline std::exception_ptr take_error(shared_state& c) noexcept {
     c.set(flag_retrieved);
     std::exception_ptr error = c.error();
     if (error) {
@@ -173,7 +173,7 @@ inline std::exception_ptr take_error(completion& c) noexcept {
 }
 
 /// @throws std::logic_error that says why the task `self` cannot await `target`.
-[[noreturn, gnu::noinline, gnu::cold]] inline void cannot_await(const completion& target, const frame* self) {
+[[noreturn, gnu::noinline, gnu::cold]] inline void cannot_await(const shared_state& target, const frame* self) {
     if (self == &target) refuse("Task cannot await on itself", task_name(*self).c_str());
     refuse("co_await", "the task or future belongs to a different loop, or its loop is closed");
 }
@@ -187,7 +187,7 @@ public:
     handle_awaiter(handle_awaiter&& other) noexcept : watcher(&fire), target_(std::move(other.target_)) {}
     handle_awaiter& operator=(handle_awaiter&&) = delete;
     ~handle_awaiter() {
-        if (target_) target_.completion()->unwatch(*this);
+        if (target_) target_.shared()->unwatch(*this);
     }
 
     bool await_ready() const { return target_.done(); }
@@ -195,7 +195,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        completion& target = *target_.completion();
+        shared_state& target = *target_.shared();
         frame& root = running_root(coroutine);
         const frame* const self = identity_of(&root);
         if (self == &target || target.loop != root.loop) [[unlikely]]
@@ -205,26 +205,26 @@ public:
     }
 
     decltype(auto) await_resume() {
-        completion& target = *target_.completion();
+        shared_state& target = *target_.shared();
         if (target.done() && target.outcome_base::cancelled() && interrupted()) deliver_with_result();
         resumed();
         return take_result<T, Move>(target);
     }
 
     const char* waiting_for() const noexcept override {
-        return target_.completion()->has(flag_future) ? "future" : "task";
+        return target_.shared()->has(flag_future) ? "future" : "task";
     }
-    completion* awaited() const noexcept override { return target_.completion(); }
+    shared_state* awaited() const noexcept override { return target_.shared(); }
     bool forwards() const noexcept override { return true; }
     /// Only asked when forwarding would go round in a circle.
     cancel_reply cancel(const shared_text&) noexcept override {
         if (!watching()) return cancel_reply::refused;
-        target_.completion()->unwatch(*this);
+        target_.shared()->unwatch(*this);
         return cancel_reply::left;
     }
 
 private:
-    static void fire(watcher& self, completion&) noexcept {
+    static void fire(watcher& self, shared_state&) noexcept {
         auto& awaiter = static_cast<handle_awaiter&>(self);
         if (awaiter.parked()) awaiter.wake();
     }

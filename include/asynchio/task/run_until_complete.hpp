@@ -20,12 +20,12 @@ namespace detail {
 [[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
     struct stopper final : done_callback {
         explicit stopper(event_loop& l) noexcept : stopped(l) {}
-        void call(completion&) override { stopped.stop(); }
+        void call(shared_state&) override { stopped.stop(); }
         event_loop& stopped;
     };
     auto* callback = new stopper(loop);
     const auto id = callback->id;
-    callback->attach(*handle.completion());
+    callback->attach(*handle.shared());
     try {
         loop.run_forever();
     } catch (...) {
@@ -46,16 +46,16 @@ decltype(auto) event_loop::run_until_complete(X&& x) {
     if constexpr (detail::handle_like<X>) {
         using T = typename std::remove_cvref_t<X>::value_type;
         if (!x) throw std::logic_error("run_until_complete: the handle is empty");
-        if (x.completion()->loop != this)
+        if (x.shared()->loop != this)
             throw std::logic_error("run_until_complete: the task or future belongs to a different loop");
         detail::run_until_done(*this, x);
-        return detail::take_result<T, !std::is_lvalue_reference_v<X>>(*x.completion());
+        return detail::take_result<T, !std::is_lvalue_reference_v<X>>(*x.shared());
     } else {
         { const running_scope refused_before_anything_is_made(*this); }
         const auto handle = create_task(std::forward<X>(x));
         using T = typename std::remove_cvref_t<decltype(handle)>::value_type;
         detail::run_until_done(*this, handle);
-        return detail::take_result<T, true>(*handle.completion());
+        return detail::take_result<T, true>(*handle.shared());
     }
 }
 

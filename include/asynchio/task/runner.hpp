@@ -75,7 +75,7 @@ private:
         const task_handle<T> handle =
             detail::make_task_with(loop, main.release(), {}, &*context_, false, std::source_location::current());
         run_to_end(handle);
-        return detail::take_result<T, true>(*handle.completion());
+        return detail::take_result<T, true>(*handle.shared());
     }
 
     /// @throws keyboard_interrupt if Ctrl-C ended `main`.

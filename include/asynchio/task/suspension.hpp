@@ -72,7 +72,7 @@ public:
     /// What the task waits for, for reports: "sleep", "lock", ...
     virtual const char* waiting_for() const noexcept { return "an awaiter"; }
     /// The task or future it waits for, if that is what it is.
-    virtual detail::completion* awaited() const noexcept { return nullptr; }
+    virtual detail::shared_state* awaited() const noexcept { return nullptr; }
     /// Whether a request to cancel goes to awaited() instead of to cancel().
     virtual bool forwards() const noexcept { return false; }
     /// Whether a request to cancel goes to several others first; cancel() is not asked then.
@@ -190,7 +190,7 @@ inline suspension* hook_of(const frame& task) noexcept {
     if (task.extra != nullptr && (replace || task.extra->message.view().empty())) task.extra->message = message;
 }
 
-inline bool cancel_future(completion& future, const shared_text& message) noexcept {
+inline bool cancel_future(shared_state& future, const shared_text& message) noexcept {
     future.fail(std::make_exception_ptr(cancelled_error(message)), outcome_state::cancelled);
     future.complete();
     return true;
@@ -210,7 +210,7 @@ public:
     // For cancel_walk
 
     /// The next one to be asked, null behind the last one. @param first whether the walk begins.
-    virtual completion* next_asked(bool first) noexcept = 0;
+    virtual shared_state* next_asked(bool first) noexcept = 0;
     /// All were asked. @param any whether one of them took the request. @return what the wait itself answers.
     virtual cancel_reply all_asked(const shared_text& message, bool any) noexcept = 0;
 
@@ -238,7 +238,7 @@ public:
         : message_(message), leftovers_(leftovers) {}
 
     /// @return false if `target` is done already or its loop is closed or closing, so that nothing happens.
-    bool request(completion& target) noexcept {
+    bool request(shared_state& target) noexcept {
         const bool asked = ask(target);
         while (innermost_ != nullptr) go_on();
         return asked;
@@ -252,9 +252,9 @@ public:
 
 private:
     /// Asks one, and those that it awaits in a chain. A fork at the end of the chain is entered.
-    bool ask(completion& first) noexcept {
-        completion* each = &first;
-        const completion* seen = nullptr;
+    bool ask(shared_state& first) noexcept {
+        shared_state* each = &first;
+        const shared_state* seen = nullptr;
         for (std::size_t steps = 0, next_mark = 1;; ++steps) {
             if (each->done() || each->loop == nullptr || each->loop->closing()) return false;
             if (each->has(flag_future)) return cancel_future(*each, message_);
@@ -269,7 +269,7 @@ private:
                 pend(task);
                 return true;
             }
-            completion* const next = hook->forwards() ? hook->awaited() : nullptr;
+            shared_state* const next = hook->forwards() ? hook->awaited() : nullptr;
             if (next == nullptr || next == seen || next == &first || next->done() || next->loop == nullptr ||
                 (innermost_ != nullptr && walked(*next))) {
                 put(task, *hook);
@@ -298,7 +298,7 @@ private:
     /// Asks the next child of the innermost fork, or leaves it.
     void go_on() noexcept {
         fork& here = *innermost_;
-        if (completion* const next = here.next_asked(detail::exchange(begins_, false))) {
+        if (shared_state* const next = here.next_asked(detail::exchange(begins_, false))) {
             if (ask(*next) && innermost_ == &here) here.walk.any = true;
             return;
         }
@@ -334,7 +334,7 @@ private:
         }
     }
 
-    static bool walked(const completion& target) noexcept {
+    static bool walked(const shared_state& target) noexcept {
         if (target.has(flag_future)) return false;
         suspension* const hook = hook_of(static_cast<const frame&>(target));
         const fork* const several = hook != nullptr ? hook->forks() : nullptr;
@@ -349,7 +349,7 @@ private:
 };
 
 /// One request to cancel. @return false if it is done already.
-inline bool cancel_completion(completion& first, const shared_text& message) noexcept {
+inline bool cancel_completion(shared_state& first, const shared_text& message) noexcept {
     return cancel_walk(message).request(first);
 }
 

@@ -19,7 +19,7 @@ class any_task_handle : public handle_base {
 public:
     any_task_handle() noexcept = default;
     /// Takes over one count; null makes an empty handle.
-    explicit any_task_handle(detail::completion* counted) noexcept : handle_base(counted) {}
+    explicit any_task_handle(detail::shared_state* counted) noexcept : handle_base(counted) {}
 
     /// How many requests to cancel there were that nobody took back.
     int cancelling() const { return task("cancelling").cancels; }

@@ -47,9 +47,9 @@ public:
         : target_(std::move(target)), at_(at), second_after_(second_after) {}
     void ran() noexcept override {
         ++steps_;
-        if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*target_.completion(), {});
+        if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*target_.shared(), {});
         if (second_after_ != 0 && steps_ == at_ + second_after_)
-            asynchio::detail::cancel_completion(*target_.completion(), {});
+            asynchio::detail::cancel_completion(*target_.shared(), {});
     }
     /// Whether the request came before the task was done.
     bool hit() const noexcept { return hit_; }

@@ -37,7 +37,7 @@ public:
     /// no ordering that a race detector sees, so this thread shall not be the one that ends it. That is why the exception
     /// handler hears of a leftover task now, and not with the others when all have ended.
     void operator()(const task_handle<T>& handle) {
-        completion& task = *handle.completion();
+        shared_state& task = *handle.shared();
         const bool cancelled = task.outcome_base::cancelled();
         std::exception_ptr error = take_error(task);
         if (error && !cancelled && static_cast<frame&>(task).has_mark(mark_leftover)) report_leftover(task, error);

@@ -101,7 +101,7 @@ class executor_jobs;
 class executor_job : public pool_job, private ready_item, private watcher {
 public:
     /// @throws what the pool throws; the job is the caller's then.
-    void submit(event_loop& loop, completion& result, counted_ptr<pool_core> core);
+    void submit(event_loop& loop, shared_state& result, counted_ptr<pool_core> core);
 
     /// The loop is gone: the result has nowhere to go.
     void orphan() noexcept {
@@ -116,7 +116,7 @@ protected:
 
     virtual void call() noexcept = 0;
     virtual void request_stop() noexcept = 0;
-    virtual void deliver(completion& result) noexcept = 0;
+    virtual void deliver(shared_state& result) noexcept = 0;
     /// Whether a worker is to see it also when nobody wants its result any more.
     virtual bool must_run() const noexcept { return false; }
 
@@ -138,7 +138,7 @@ private:
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<executor_job&>(item);
         self.leave_loop();
-        completion& result = *self.future_;
+        shared_state& result = *self.future_;
         result.unwatch(self);
         if (!result.done()) self.deliver(result);
         self.drop_future();
@@ -146,7 +146,7 @@ private:
     }
 
     /// The future was cancelled, or set by somebody else.
-    static void settled_early(watcher& who, completion&) noexcept {
+    static void settled_early(watcher& who, shared_state&) noexcept {
         auto& self = static_cast<executor_job&>(who);
         if (!self.withdraw()) return self.request_stop(); // a thread has it
         self.leave_loop();
@@ -163,7 +163,7 @@ private:
 
     place place_{*this};
     executor_jobs* registry_ = nullptr;
-    completion* future_ = nullptr;
+    shared_state* future_ = nullptr;
     counted_ptr<pool_core> core_;
     loop_ref box_;
     std::atomic<phase> phase_ = phase::out;
@@ -189,7 +189,7 @@ public:
     intrusive_list<executor_job::place> out;
 };
 
-inline void executor_job::submit(event_loop& loop, completion& result, counted_ptr<pool_core> core) {
+inline void executor_job::submit(event_loop& loop, shared_state& result, counted_ptr<pool_core> core) {
     registry_ = &executor_jobs::of(loop);
     box_ = loop.ref();
     core_ = std::move(core);
@@ -214,7 +214,7 @@ inline void executor_job::leave_loop() noexcept {
 
 /// Ends a future<T> with what a worker found.
 template<class T>
-void complete_with(completion& c, outcome<T>& found) noexcept {
+void complete_with(shared_state& c, outcome<T>& found) noexcept {
     auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(c));
     if (found.error()) {
         state.set_error(found.error(), found.cancelled());
@@ -254,7 +254,7 @@ private:
     static future<result> submitted(event_loop& loop, const counted_ptr<pool_core>& core,
                                     owner<executor_call> job) {
         future<result> made(loop);
-        job->submit(loop, *made.completion(), core);
+        job->submit(loop, *made.shared(), core);
         static_cast<void>(job.release());
         return made;
     }
@@ -264,7 +264,7 @@ private:
         call_.run(outcome_);
     }
     void request_stop() noexcept override { call_.request_stop(); }
-    void deliver(completion& c) noexcept override { complete_with(c, outcome_); }
+    void deliver(shared_state& c) noexcept override { complete_with(c, outcome_); }
 
     kept_call call_;
     outcome<result> outcome_;

@@ -50,9 +50,9 @@ public:
         auto job = make_owner<blocking_future_wait>(std::move(source));
         if (ready) {
             job->call();
-            job->deliver(*made.completion());
+            job->deliver(*made.shared());
         } else {
-            job->submit(loop, *made.completion(), default_pool::of(loop).core());
+            job->submit(loop, *made.shared(), default_pool::of(loop).core());
             static_cast<void>(job.release());
         }
         return made;
@@ -75,7 +75,7 @@ private:
     }
     void request_stop() noexcept override { unwanted_.store(true, std::memory_order_relaxed); }
     bool must_run() const noexcept override { return true; }
-    void deliver(completion& c) noexcept override { complete_with(c, outcome_); }
+    void deliver(shared_state& c) noexcept override { complete_with(c, outcome_); }
 
     Source source_;
     outcome<T> outcome_;
@@ -103,7 +103,7 @@ private:
         self->held_.let_go();
         if (target.done() || self->box_.get()->closing()) return;
         if (self->source_.cancelled()) {
-            auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*target.completion()));
+            auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*target.shared()));
             state.set_error(self->source_.result().error(), true);
             return state.complete();
         }

@@ -27,8 +27,8 @@ enum class joint_end : unsigned char {
 /// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
 class joint_state : public child_set, private fork {
 public:
-    void child_done(completion& child) noexcept final { ended(child); }
-    void watched_done(completion& child) noexcept final {
+    void child_done(shared_state& child) noexcept final { ended(child); }
+    void watched_done(shared_state& child) noexcept final {
         --running_watched_;
         ended(child);
     }
@@ -48,14 +48,14 @@ protected:
     explicit joint_state(joint_end end) noexcept : end_(end) {}
     joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // only before begin()
 
-    void ended(completion& child) noexcept {
+    void ended(shared_state& child) noexcept {
         --running_;
         if (running_ != 0 && child.has_value() && end_ != joint_end::first_done && deciding_ == nullptr) [[likely]]
             return;
         consider(child);
     }
 
-    [[gnu::noinline]] void consider(completion& child) noexcept {
+    [[gnu::noinline]] void consider(shared_state& child) noexcept {
         const bool decides = end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.has_value());
         const bool first = decides && (deciding_ == nullptr || overtakes(child));
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
@@ -68,7 +68,7 @@ protected:
     }
 
     /// Whether what `child` ended with is seen now, and an iteration later what another one had ended with before.
-    bool overtakes(const completion& child) const noexcept {
+    bool overtakes(const shared_state& child) const noexcept {
         return end_ == joint_end::first_failure && !decided_ && !decided_later(child) && decided_later(*deciding_);
     }
 
@@ -133,7 +133,7 @@ protected:
 
     std::size_t running_ = 0;
     std::size_t running_watched_ = 0; // of these, which outlive us
-    completion* deciding_ = nullptr;
+    shared_state* deciding_ = nullptr;
     shared_text message_;
     joint_end end_;
     bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
@@ -295,17 +295,17 @@ private:
         });
     }
 
-    completion* next_asked(bool first) noexcept final {
+    shared_state* next_asked(bool first) noexcept final {
         if (first) asked_ = 0;
-        completion* one = nullptr;
+        shared_state* one = nullptr;
         while (one == nullptr && asked_ < count()) one = child_at(asked_++);
         return one;
     }
-    completion* child_at(std::size_t index) noexcept {
+    shared_state* child_at(std::size_t index) noexcept {
         if constexpr (requires { children_[index]; }) {
             return children_[index].get();
         } else {
-            completion* found = nullptr;
+            shared_state* found = nullptr;
             each_child([&](auto& child) {
                 if (index-- == 0) found = child.get();
             });

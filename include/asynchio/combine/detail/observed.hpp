@@ -32,17 +32,17 @@ struct observed : watcher {
         if (handle.done())
             who.ended(*this);
         else
-            handle.completion()->watch(*this);
+            handle.shared()->watch(*this);
     }
     void stop() noexcept {
-        if (watching()) handle.completion()->unwatch(*this);
+        if (watching()) handle.shared()->unwatch(*this);
     }
 
     H handle;
     Owner* owner = nullptr;
 
 private:
-    static void fire(watcher& self, completion&) noexcept {
+    static void fire(watcher& self, shared_state&) noexcept {
         auto& each = static_cast<observed&>(self);
         each.owner->ended(each);
     }
@@ -57,8 +57,8 @@ std::vector<Observed> observe(std::vector<H> handles, const char* who) {
     pointer_set seen(handles.size());
     for (H& each : handles) {
         if (!each) refuse(who, "a handle is empty");
-        require_own_loop(*each.completion(), who);
-        if (seen.insert(each.completion())) list.emplace_back(std::move(each));
+        require_own_loop(*each.shared(), who);
+        if (seen.insert(each.shared())) list.emplace_back(std::move(each));
     }
     return list;
 }

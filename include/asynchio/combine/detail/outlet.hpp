@@ -69,7 +69,7 @@ public:
     /// Runs `work` beside the others.
     void launch(task<> work) {
         reservation made = make_room();
-        adopt(*create_task(std::move(work)).completion(), std::move(made));
+        adopt(*create_task(std::move(work)).shared(), std::move(made));
     }
 
     // For the tasks.

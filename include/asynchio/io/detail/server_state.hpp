@@ -269,7 +269,7 @@ private:
         }
         if (running() == 0) changed();
     }
-    void report(const char* message, const std::exception_ptr& error, completion* task = nullptr) noexcept try {
+    void report(const char* message, const std::exception_ptr& error, shared_state* task = nullptr) noexcept try {
         exception_context context;
         context.message = message;
         context.exception = error;
@@ -321,7 +321,7 @@ private:
         } else {
             reservation room = make_room();
             const auto started = make_task(loop(), as_task(handler_(std::move(connection))), {}, false, {});
-            adopt(*started.completion(), std::move(room));
+            adopt(*started.shared(), std::move(room));
         }
     }
 

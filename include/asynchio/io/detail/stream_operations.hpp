@@ -4,7 +4,7 @@
 // The awaiters of a stream.
 
 #include <asynchio/core/detail/range.hpp>
-#include <asynchio/io/bytes.hpp>
+#include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/readiness.hpp>
 
@@ -71,7 +71,7 @@ private:
 /// Reads into memory of the caller, without a copy where nothing was read ahead.
 class [[nodiscard("reading begins only when this is awaited")]] read_into final : public stream_operation {
 public:
-    read_into(channel & c, mutable_bytes into) noexcept
+    read_into(channel & c, mutable_byte_view into) noexcept
         : stream_operation(c, direction::read, "read_some"), into_(into) {}
     read_into(read_into && other) noexcept : read_into(*other.channel_, other.into_) {}
     read_into& operator=(read_into&&) = delete;
@@ -99,7 +99,7 @@ private:
         return count_ != 0 || channel_->ended();
     }
 
-    mutable_bytes into_;
+    mutable_byte_view into_;
     std::size_t count_ = 0;
 };
 
@@ -107,7 +107,7 @@ private:
 class one_part {
 public:
     static constexpr std::size_t most = 1;
-    explicit one_part(bytes data) noexcept : data_(static_cast<const char*>(data.data()), data.size()) {}
+    explicit one_part(byte_view data) noexcept : data_(static_cast<const char*>(data.data()), data.size()) {}
 
     std::size_t fill(iovec* parts) const noexcept {
         parts[0] = {const_cast<char*>(data_.data()), data_.size()};
@@ -131,7 +131,7 @@ public:
         std::size_t skip = offset_;
         auto each = std::next(detail::begin_of(parts_), static_cast<std::ptrdiff_t>(done_));
         for (; each != detail::end_of(parts_) && count < most; ++each) {
-            const bytes part(*each);
+            const byte_view part(*each);
             if (part.size() > skip)
                 to[count++] = {const_cast<char*>(static_cast<const char*>(part.data())) + skip, part.size() - skip};
             else if (count == 0)
@@ -144,7 +144,7 @@ public:
     void advance(std::size_t count) {
         auto each = std::next(detail::begin_of(parts_), static_cast<std::ptrdiff_t>(done_));
         while (count != 0) {
-            const std::size_t left = bytes(*each).size() - offset_;
+            const std::size_t left = byte_view(*each).size() - offset_;
             if (count < left) {
                 offset_ += count;
                 return;

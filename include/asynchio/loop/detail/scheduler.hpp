@@ -25,7 +25,7 @@ namespace asynchio::detail {
 
 class scheduler;
 class context_word;
-class completion;
+class shared_state;
 struct frame;
 class timer_queue;
 
@@ -85,7 +85,7 @@ struct task_hooks {
     void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // the step it is about to make
     void (*end)(frame& task, ready_item::function dispose) noexcept; // the task has come to its end
     ready_item::function end_unstarted;                              // completes one that was cancelled before its first step
-    void (*release)(completion& c) noexcept;                         // gives up one count of a task or future
+    void (*release)(shared_state& c) noexcept;                         // gives up one count of a task or future
 };
 
 /// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.

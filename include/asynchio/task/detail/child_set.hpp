@@ -30,7 +30,7 @@ public:
     child_set& operator=(child_set&&) = delete;
 
     /// A watched child has ended; called in its last step. One that was started calls child_done.
-    virtual void watched_done(completion& child) noexcept = 0;
+    virtual void watched_done(shared_state& child) noexcept = 0;
 
     frame* identity() const noexcept final { return origin_; }
 
@@ -59,7 +59,7 @@ protected:
     }
 
     /// `child` has ended, and something follows from it.
-    void decide_after(const completion& child) noexcept {
+    void decide_after(const shared_state& child) noexcept {
         if (decided_later(child))
             hop_soon();
         else
@@ -68,7 +68,7 @@ protected:
 
     /// Whether what follows from the end of `child` is decided an iteration later. The last step of a branch that waited
     /// for an operation is that iteration already.
-    static bool decided_later(const completion& child) noexcept {
+    static bool decided_later(const shared_state& child) noexcept {
         return !child.has(flag_branch) || static_cast<const frame&>(child).has_mark(mark_settled);
     }
 
@@ -186,7 +186,7 @@ public:
     }
 
     bool empty() const noexcept { return state_ == nullptr; }
-    completion* get() const noexcept { return state_; }
+    shared_state* get() const noexcept { return state_; }
     frame* coroutine() const noexcept { return state_; }
     bool done_before_start() const noexcept { return false; }
 
@@ -229,7 +229,7 @@ public:
     ~watched_child() { stop_watching(); }
 
     bool empty() const noexcept { return !handle_; }
-    completion* get() const noexcept { return handle_.completion(); }
+    shared_state* get() const noexcept { return handle_.shared(); }
     bool done_before_start() const { return get()->done(); }
 
     void start(starting_children& all) { watch(all.set()); }
@@ -247,7 +247,7 @@ public:
     decltype(auto) take() { return take_result<T, Move>(*get()); }
 
 private:
-    static void fire(watcher& self, completion& what) noexcept {
+    static void fire(watcher& self, shared_state& what) noexcept {
         static_cast<watched_child&>(self).set_->watched_done(what);
     }
 

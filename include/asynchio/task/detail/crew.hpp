@@ -51,7 +51,7 @@ protected:
     /// Before a child is made: with it, adopt cannot fail. Who starts several together has room for all of them first.
     using reservation = owner<member>;
     reservation make_room() { return reservation(new member(*this)); }
-    void adopt(completion& task, reservation room) noexcept {
+    void adopt(shared_state& task, reservation room) noexcept {
         member& child = *room.release();
         child.task = static_cast<frame*>(&task);
         ++task.references;
@@ -86,7 +86,7 @@ private:
             waiting_for = __builtin_bit_cast(void*, task->created());
             task->own(*this);
         }
-        void child_done(completion&) noexcept override { task->loop->schedule(*this); }
+        void child_done(shared_state&) noexcept override { task->loop->schedule(*this); }
         /// It stands in no queue before the child has ended, so the line is in the place of the link.
         std::source_location child_created() const noexcept override {
             return __builtin_bit_cast(std::source_location, waiting_for);
@@ -141,7 +141,7 @@ public:
     cancel_reply cancel(const shared_text&) noexcept override { return cancel_reply::left; }
 
 private:
-    completion* next_asked(bool first) noexcept override {
+    shared_state* next_asked(bool first) noexcept override {
         asked_ = first ? crew_.children_.front() : crew_.children_.after(*asked_);
         return asked_ != nullptr ? asked_->task : nullptr;
     }

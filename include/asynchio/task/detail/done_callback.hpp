@@ -5,7 +5,7 @@
 
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/context.hpp>
-#include <asynchio/task/detail/completion.hpp>
+#include <asynchio/task/detail/shared_state.hpp>
 
 #include <cstdint>
 #include <utility>
@@ -23,7 +23,7 @@ public:
     const std::uint64_t id = ++last_id;
 
     /// Schedules the call at once if `source` is done, else when it is.
-    void attach(completion& source) noexcept {
+    void attach(shared_state& source) noexcept {
         if (source.done())
             completed(*this, source);
         else
@@ -37,10 +37,10 @@ public:
 
 protected:
     done_callback() noexcept : watcher(&fire), ready_item(&run), context_(inherited_context()) {}
-    virtual void call(completion& source) = 0;
+    virtual void call(shared_state& source) = 0;
 
 private:
-    static void fire(watcher& self, completion& source) noexcept {
+    static void fire(watcher& self, shared_state& source) noexcept {
         auto& callback = static_cast<done_callback&>(self);
         if (source.loop == nullptr || source.loop->closing()) {
             delete &callback;
@@ -53,7 +53,7 @@ private:
 
     static void run(ready_item& item) noexcept {
         auto& self = static_cast<done_callback&>(item);
-        completion& source = *self.source_;
+        shared_state& source = *self.source_;
         scheduler& loop = *source.loop;
         if (!loop.closing()) {
             const context_scope inside(&self.context_);
@@ -69,12 +69,12 @@ private:
     }
 
     static inline thread_local std::uint64_t last_id = 0;
-    completion* source_ = nullptr;
+    shared_state* source_ = nullptr;
     context_slot context_; // what the registering code saw
 };
 
 /// @return how many there were with this id and not yet scheduled.
-inline int remove_done_callback(completion& source, std::uint64_t id) noexcept {
+inline int remove_done_callback(shared_state& source, std::uint64_t id) noexcept {
     for (watcher* each = source.watchers.front(); each != nullptr; each = source.watchers.after(*each)) {
         done_callback* callback = done_callback::from(*each);
         if (callback == nullptr || callback->id != id) continue;
@@ -86,7 +86,7 @@ inline int remove_done_callback(completion& source, std::uint64_t id) noexcept {
 }
 
 /// Nobody will complete `source` any more.
-inline void drop_callbacks(completion& source) noexcept {
+inline void drop_callbacks(shared_state& source) noexcept {
     while (watcher* each = source.watchers.pop_front()) delete done_callback::from(*each);
 }
 

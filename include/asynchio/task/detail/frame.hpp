@@ -7,7 +7,7 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
-#include <asynchio/task/detail/completion.hpp>
+#include <asynchio/task/detail/shared_state.hpp>
 
 #include <coroutine>
 #include <new>
@@ -32,7 +32,7 @@ enum root_mark : unsigned char {
 };
 
 /// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
-struct frame : completion, ready_item {
+struct frame : shared_state, ready_item {
     unsigned char marks;    // of a root: see root_mark
     unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
     std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
@@ -115,7 +115,7 @@ struct frame : completion, ready_item {
     }
 
 private:
-    static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t) && alignof(completion) > 1);
+    static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t) && alignof(shared_state) > 1);
     static constexpr std::uintptr_t inner_tag = 1;
 
     union {

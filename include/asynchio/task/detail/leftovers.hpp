@@ -12,7 +12,7 @@
 namespace asynchio::detail {
 
 /// Tells the exception handler of a task that failed when its run had ended.
-[[gnu::cold]] inline void report_leftover(completion& task, const std::exception_ptr& error) noexcept {
+[[gnu::cold]] inline void report_leftover(shared_state& task, const std::exception_ptr& error) noexcept {
     detail::report(task, "unhandled exception during asyncio.run() shutdown", error);
 }
 
@@ -44,10 +44,10 @@ public:
 
     /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
     [[gnu::cold]] void report() noexcept {
-        intrusive_list<completion>& kept = loop_.kept();
-        intrusive_list<completion> failed;
-        for (completion* each = kept.front(); each != nullptr;) {
-            completion& one = *each;
+        intrusive_list<shared_state>& kept = loop_.kept();
+        intrusive_list<shared_state> failed;
+        for (shared_state* each = kept.front(); each != nullptr;) {
+            shared_state& one = *each;
             each = kept.after(one);
             if (one.has(flag_future) || !static_cast<frame&>(one).has_mark(mark_leftover)) continue;
             static_cast<frame&>(one).unmark(mark_leftover);
@@ -56,7 +56,7 @@ public:
             else
                 release(one);
         }
-        while (completion* const each = failed.pop_front()) {
+        while (shared_state* const each = failed.pop_front()) {
             keep(*each);
             each->set(flag_retrieved);
             report_leftover(*each, each->error());
@@ -66,14 +66,14 @@ public:
 
 private:
     /// From the loop's list into `failed`.
-    void put_in_order(intrusive_list<completion>& failed, completion& one) noexcept {
+    void put_in_order(intrusive_list<shared_state>& failed, shared_state& one) noexcept {
         loop_.kept().remove(one);
         one.clear(flag_kept);
-        completion* behind = failed.back();
+        shared_state* behind = failed.back();
         while (behind != nullptr && number(*behind) > number(one)) behind = failed.before(*behind);
         failed.insert_after(behind, one);
     }
-    static std::uint32_t number(const completion& task) noexcept { return static_cast<const frame&>(task).id; }
+    static std::uint32_t number(const shared_state& task) noexcept { return static_cast<const frame&>(task).id; }
 
     event_loop& loop_;
 };

@@ -16,7 +16,7 @@ namespace asynchio::detail {
 /// interrupted, and stays pending for the awaiting task: it is delivered at its next suspension point.
 class [[nodiscard]] settled final : public suspension, private watcher, private fork {
 public:
-    explicit settled(completion& what) noexcept : watcher(&fire), what_(what) {}
+    explicit settled(shared_state& what) noexcept : watcher(&fire), what_(what) {}
     settled(settled&& other) noexcept : settled(other.what_) {}
     settled& operator=(settled&&) = delete;
     ~settled() override { what_.unwatch(*this); }
@@ -31,17 +31,17 @@ public:
     void await_resume() const noexcept { what_.set(flag_retrieved); }
 
     const char* waiting_for() const noexcept override { return "the end of a task"; }
-    completion* awaited() const noexcept override { return &what_; }
+    shared_state* awaited() const noexcept override { return &what_; }
     fork* forks() noexcept override { return this; }
 
 private:
-    completion* next_asked(bool first) noexcept override { return first ? &what_ : nullptr; }
+    shared_state* next_asked(bool first) noexcept override { return first ? &what_ : nullptr; }
     cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
-    static void fire(watcher& self, completion&) noexcept {
+    static void fire(watcher& self, shared_state&) noexcept {
         auto& waiting = static_cast<settled&>(self);
         if (waiting.parked()) waiting.wake();
     }
-    completion& what_;
+    shared_state& what_;
 };
 
 } // namespace asynchio::detail

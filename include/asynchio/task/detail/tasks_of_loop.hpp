@@ -46,14 +46,14 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
 }
 
 /// Who an error came from, for reports.
-[[gnu::cold]] inline std::string source_of_error(const completion& source) {
+[[gnu::cold]] inline std::string source_of_error(const shared_state& source) {
     if (source.has(flag_future)) return "a future";
     const frame& task = static_cast<const frame&>(source);
     const name_of_task name(task);
     return formatted("%.*s (%s)", name.length(), name.text.data(), task.created().function_name());
 }
 
-[[gnu::cold]] inline void report(completion& source, const char* message, const std::exception_ptr& error) noexcept {
+[[gnu::cold]] inline void report(shared_state& source, const char* message, const std::exception_ptr& error) noexcept {
     try {
         const bool is_task = !source.has(flag_future);
         const exception_context context{
@@ -72,7 +72,7 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
 }
 
 /// The state of a future without its result; future.hpp.
-class future_base : public completion {
+class future_base : public shared_state {
 public:
     inline explicit future_base(event_loop& owner) noexcept;
     future_base(const future_base&) = delete;
@@ -81,7 +81,7 @@ public:
 };
 
 /// The last count is gone: frees the result, and reports an exception that nobody looked at.
-[[gnu::noinline]] inline void release_last(completion& c) noexcept {
+[[gnu::noinline]] inline void release_last(shared_state& c) noexcept {
     if (c.failed() && !c.has(flag_retrieved)) {
         c.references = 1; // the handler may hold it for a while
         c.set(flag_retrieved);
@@ -99,12 +99,12 @@ public:
 }
 
 /// Gives up one count.
-inline void release(completion& c) noexcept {
+inline void release(shared_state& c) noexcept {
     if (--c.references == 0) release_last(c);
 }
 
 /// Has the loop tell `c` of its end.
-inline void keep(completion& c) noexcept {
+inline void keep(shared_state& c) noexcept {
     static_cast<event_loop&>(*c.loop).kept().push_back(c);
     c.set(flag_kept);
 }
@@ -196,7 +196,7 @@ inline void destroy_branch(frame& branch) noexcept {
         drop_callbacks(*task); // they may hold handles of it
         release(*task);
     }
-    while (completion* each = loop.kept().pop_front()) {
+    while (shared_state* each = loop.kept().pop_front()) {
         each->clear(flag_kept);
         each->loop = nullptr;
     }

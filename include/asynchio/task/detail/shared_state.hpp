@@ -70,12 +70,12 @@ private:
     }
 };
 
-class completion;
+class shared_state;
 
 /// Somebody who is told when a completion is done: an awaiting task, a callback, a combinator.
 /// Told inside the completing step, in order of registration; what it makes run, runs in the next iteration.
 struct watcher : list_link {
-    using function = void (*)(watcher&, completion&) noexcept;
+    using function = void (*)(watcher&, shared_state&) noexcept;
     function completed;
 
     explicit watcher(function f) noexcept : list_link{nullptr, nullptr}, completed(f) {}
@@ -85,7 +85,7 @@ struct watcher : list_link {
 /// Who started a task and is told first when it is done.
 class child_owner {
 public:
-    virtual void child_done(completion& child) noexcept = 0;
+    virtual void child_done(shared_state& child) noexcept = 0;
     /// The task in whose name a branch runs.
     virtual frame* identity() const noexcept { return nullptr; }
     /// The line that made the child a task: kept here, so that frames stay small.
@@ -120,7 +120,7 @@ enum completion_flag : unsigned short {
 /// The shared state of tasks and futures, without the result's type.
 /// Linked in its loop: among the tasks until it is done, then, if somebody holds a handle, and as a future from the
 /// beginning, among what the loop tells of its end.
-class completion : public list_link, public outcome_base {
+class shared_state : public list_link, public outcome_base {
 public:
     bool done() const noexcept { return has(flag_done); }
     bool has(completion_flag flag) const noexcept { return (flags & flag) != 0; }
@@ -158,8 +158,8 @@ public:
     };
 
 protected:
-    completion() noexcept {}
-    ~completion() = default;
+    shared_state() noexcept {}
+    ~shared_state() = default;
 
     /// Makes it something that handles can refer to, held by `count` of them.
     void begin(scheduler& owner, std::uint32_t count) noexcept {

@@ -36,18 +36,18 @@ concept writable_byte_range = byte_range<R> && !std::is_const_v<element_of<R>>;
 
 /// A view of bytes to be written: made of a std::string_view, a std::string, a literal, or anything contiguous of
 /// char, std::byte or unsigned char.
-class bytes {
+class byte_view {
 public:
-    bytes() noexcept = default;
-    bytes(const char* text) noexcept : bytes(std::string_view(text)) {}
-    bytes(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
+    byte_view() noexcept = default;
+    byte_view(const char* text) noexcept : byte_view(std::string_view(text)) {}
+    byte_view(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
     template<class R>
     requires(detail::byte_range<R> && !std::is_array_v<std::remove_reference_t<R>> &&
-             !std::same_as<std::remove_cvref_t<R>, bytes> && !std::same_as<std::remove_cvref_t<R>, std::string_view>)
-        bytes(R&& range)
+             !std::same_as<std::remove_cvref_t<R>, byte_view> && !std::same_as<std::remove_cvref_t<R>, std::string_view>)
+        byte_view(R&& range)
     noexcept : data_(std::data(range)), size_(std::size(range)) {}
     template<class T, std::size_t N>
-    requires(detail::byte_like<T> && !std::is_same_v<std::remove_cv_t<T>, char>) bytes(T (&array)[N])
+    requires(detail::byte_like<T> && !std::is_same_v<std::remove_cv_t<T>, char>) byte_view(T (&array)[N])
     noexcept : data_(array), size_(N) {}
 
     const void* data() const noexcept { return data_; }
@@ -60,13 +60,13 @@ private:
 };
 
 /// A view of bytes to be read into: made of anything contiguous of char, std::byte or unsigned char.
-class mutable_bytes {
+class mutable_byte_view {
 public:
     template<class R>
-    requires(detail::writable_byte_range<R> && !std::same_as<std::remove_cvref_t<R>, mutable_bytes>)
-        mutable_bytes(R&& range)
+    requires(detail::writable_byte_range<R> && !std::same_as<std::remove_cvref_t<R>, mutable_byte_view>)
+        mutable_byte_view(R&& range)
     noexcept : data_(std::data(range)), size_(std::size(range)) {}
-    mutable_bytes(void* data, std::size_t size) noexcept : data_(data), size_(size) {}
+    mutable_byte_view(void* data, std::size_t size) noexcept : data_(data), size_(size) {}
 
     void* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
