@@ -43,7 +43,7 @@ aio::task<> read_lines(line_queue& lines) {
         co_await lines.put(method + " " + std::to_string(i / 2)); // waits while the threads are behind
         most = std::max(most, lines.size());
     }
-    lines.close(); // the threads finish what is in it
+    lines.shutdown(); // the threads finish what is in it
     std::cout << "never more than " << std::max<std::size_t>(most, 4) << " lines wait\n";
 }
 

@@ -113,6 +113,28 @@ TEST_CASE("outcome: the value is destroyed exactly once, however it went round")
     CHECK(counted::copies == 2);
 }
 
+TEST_CASE("outcome: value_or gives the value, or what stands in for it") {
+    asynchio::outcome<std::string> one;
+    CHECK(one.value_or("none") == "none");
+    one.emplace("text");
+    CHECK(one.value_or("none") == "text");
+    CHECK(one.value() == "text");
+    one.set_error(std::make_exception_ptr(1), false);
+    CHECK(one.value_or("none") == "none");
+
+    asynchio::outcome<std::unique_ptr<int>> moved;
+    CHECK(*std::move(moved).value_or(std::make_unique<int>(1)) == 1);
+    moved.emplace(std::make_unique<int>(2));
+    CHECK(*std::move(moved).value_or(nullptr) == 2);
+
+    int number = 3;
+    int other = 4;
+    asynchio::outcome<int&> reference;
+    CHECK(&reference.value_or(other) == &other);
+    reference.emplace(number);
+    CHECK(&reference.value_or(other) == &number);
+}
+
 TEST_CASE("outcome: assignment replaces a value by an error and back") {
     counted::reset();
     outcome<counted> o = with_value<counted>(1);

@@ -40,6 +40,18 @@ TEST_CASE("ring_buffer: first in, first out, round its end and while it grows") 
     CHECK(out == in);
 }
 
+TEST_CASE("ring_buffer: the last one comes out at the back, round its end") {
+    ring_buffer<std::unique_ptr<int>> r;
+    for (int i = 0; i < 6; ++i) r.push_back(std::make_unique<int>(i));
+    for (int i = 0; i < 4; ++i) r.drop_front();
+    for (int i = 6; i < 10; ++i) r.push_back(std::make_unique<int>(i));
+    for (int i = 9; i >= 4; --i) {
+        const auto last = r.pop_back();
+        CHECK(*last == i);
+    }
+    CHECK(r.empty());
+}
+
 TEST_CASE("ring_buffer: what is pushed to the front comes out first") {
     ring_buffer<int> r;
     for (int i = 0; i < 20; ++i) r.push_front(int(i));

@@ -163,17 +163,17 @@ aio::task<> queues() {
         try {
             for (int i = 0; i < 4; ++i) queue.blocking_put(long_text + std::to_string(i));
         } catch (...) {
-            queue.close();
+            queue.shutdown();
             throw;
         }
-        queue.close();
+        queue.shutdown();
     };
     const auto producing = [&produce]() -> aio::task<> { co_await aio::to_thread(produce); };
     int got = 0;
     const auto consuming = [&]() -> aio::task<> {
         const struct closing {
             aio::threadsafe_queue<std::string>& queue;
-            ~closing() { queue.close(); } // also when it gets no further
+            ~closing() { queue.shutdown(); } // also when it gets no further
         } at_end{queue};
         while (auto item = co_await queue.next()) ++got;
     };

@@ -202,6 +202,42 @@ TEST_CASE("queue: nothing there, no room", "[Q-5]") {
     CHECK(q.empty());
 }
 
+TEST_CASE("queue: try_put and try_get say whether there was room or an item") {
+    aio::queue<parcel> q(1);
+    CHECK_FALSE(q.try_get().has_value());
+    CHECK(q.try_put(parcel(1)));
+    parcel mine(2);
+    CHECK_FALSE(q.try_put(std::move(mine)));
+    CHECK(mine.number() == 2);
+    auto first = q.try_get();
+    REQUIRE(first.has_value());
+    CHECK(first->number() == 1);
+    CHECK(q.try_put(std::move(mine)));
+    q.shutdown();
+    parcel late(3);
+    CHECK_THROWS_AS(q.try_put(std::move(late)), aio::queue_shut_down);
+    CHECK(late.number() == 3);
+    CHECK(q.try_get()->number() == 2);
+    CHECK_THROWS_AS(q.try_get(), aio::queue_shut_down);
+}
+
+TEST_CASE("queue: try_put wakes who waits for an item, and try_get who waits for room") {
+    virtual_run([]() -> aio::task<> {
+        aio::queue<int> q(1);
+        const auto getting = aio::create_task(q.get());
+        co_await aio::yield();
+        CHECK(q.try_put(1));
+        const int got = co_await getting;
+        CHECK(got == 1);
+        CHECK(q.try_put(2));
+        const auto putting = aio::create_task(q.put(3));
+        co_await aio::yield();
+        CHECK(q.try_get() == 2);
+        co_await putting;
+        CHECK(q.try_get() == 3);
+    });
+}
+
 TEST_CASE("queue: put_nowait that throws leaves the item with the caller", "[Q-5]") {
     aio::queue<parcel> q(1);
     counted::reset();

@@ -223,7 +223,7 @@ TEST_CASE("stress: consumers that are cancelled all the time lose nothing of wha
             });
         }
         for (std::thread& each : users) each.join();
-        queue.close();
+        queue.shutdown();
         first.get();
         second.get();
     }
@@ -266,7 +266,7 @@ TEST_CASE("stress: producers that are cancelled all the time double nothing, and
         }
         first.get();
         second.get();
-        queue.close();
+        queue.shutdown();
         for (std::thread& each : users) each.join();
     }
     int doubled = 0;
@@ -313,7 +313,7 @@ TEST_CASE("stress: queues that are closed while both sides work let everybody go
             while (const auto item = queue.blocking_next()) out += *item;
         });
         while (out < turn % 8) std::this_thread::yield();
-        queue.close();
+        queue.shutdown();
         putter.join();
         getter.join();
         one.get();
@@ -339,7 +339,7 @@ TEST_CASE("stress: loops that end while their tasks wait in a queue leave it to 
         }
         std::thread putter([&] {
             for (int i = 0; i < items; ++i) put_somehow(queue, i);
-            queue.close();
+            queue.shutdown();
         });
         std::thread getter([&] {
             int n = turn;

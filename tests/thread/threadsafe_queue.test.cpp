@@ -91,9 +91,9 @@ aio::task<> get_and_log(aio::threadsafe_queue<int>& queue, std::string name, tra
 
 TEST_CASE("threadsafe_queue: a new one is empty and open, and keeps its capacity") {
     const aio::threadsafe_queue<int> queue(3);
-    CHECK(queue.capacity() == 3);
+    CHECK(queue.maxsize() == 3);
     CHECK(queue.size() == 0);
-    CHECK_FALSE(queue.closed());
+    CHECK_FALSE(queue.is_shut_down());
 }
 
 TEST_CASE("threadsafe_queue: a capacity of 0 is misuse") {
@@ -202,7 +202,7 @@ TEST_CASE("threadsafe_queue: a hundred thousand items through one place", "[Q-2]
         aio::threadsafe_queue<int> queue(1);
         const auto putter = aio::create_task([&]() -> aio::task<> {
             for (int i = 0; i < 100'000; ++i) co_await queue.put(i);
-            queue.close();
+            queue.shutdown();
         });
         int next = 0;
         while (const auto item = co_await queue.next()) next += *item == next ? 1 : 0;
@@ -289,7 +289,7 @@ TEST_CASE("threadsafe_queue: put makes a T from what it is given") {
         co_await queue.put(std::string(3, 'x'));
         CHECK(named == "named");
         std::string all;
-        queue.close();
+        queue.shutdown();
         while (const auto each = co_await queue.next()) all += *each + " ";
         CHECK(all == "text named xxx ");
     });
@@ -300,7 +300,7 @@ TEST_CASE("threadsafe_queue: optional and pair items are not taken for the queue
         aio::threadsafe_queue<std::optional<int>> queue(3);
         co_await queue.put(std::optional<int>());
         co_await queue.put(std::optional<int>(2));
-        queue.close();
+        queue.shutdown();
         const auto empty = co_await queue.next();
         REQUIRE(empty.has_value());
         CHECK_FALSE(empty->has_value());
@@ -336,7 +336,7 @@ TEST_CASE("threadsafe_queue: items are moved, never copied, and each lives once"
             while (auto item = co_await queue.next()) got.push_back(std::move(*item));
         });
         for (int i = 0; i < 20; ++i) co_await queue.put(counted(i));
-        queue.close();
+        queue.shutdown();
         co_await getter;
         REQUIRE(got.size() == 20);
         for (int i = 0; i < 20; ++i) CHECK(got[static_cast<std::size_t>(i)].value == i);
@@ -351,7 +351,7 @@ TEST_CASE("threadsafe_queue: items that nobody takes end with it") {
     {
         aio::threadsafe_queue<counted> queue(5);
         for (int i = 0; i < 5; ++i) CHECK(queue.try_put(counted(i)));
-        queue.close();
+        queue.shutdown();
         CHECK(counted::alive == 5);
     }
     CHECK(counted::alive == 0);
@@ -399,7 +399,7 @@ TEST_CASE("threadsafe_queue: a move that throws loses no item that is in, and le
             co_await aio::testing::run_until_idle();
             untouched = fragile::fuse != 0;
             fragile::fuse = 0;
-            queue.close(); // lets go those whose item never came
+            queue.shutdown(); // lets go those whose item never came
             for (const auto& each : all) {
                 const auto ended = co_await aio::nothrow(each);
                 if (!ended) ++failures;
@@ -499,16 +499,62 @@ TEST_CASE("threadsafe_queue: an item whose move may throw may have an operator n
     CHECK(fragile::alive == 0);
 }
 
-// Closing
+TEST_CASE("threadsafe_queue: put_nowait and get_nowait throw where nothing can be put or taken", "[Q-5]") {
+    aio::threadsafe_queue<std::unique_ptr<int>> queue(1);
+    CHECK_THROWS_AS(queue.get_nowait(), aio::queue_empty);
+    queue.put_nowait(std::make_unique<int>(1));
+    auto mine = std::make_unique<int>(2);
+    CHECK_THROWS_AS(queue.put_nowait(std::move(mine)), aio::queue_full);
+    CHECK(*mine == 2);
+    CHECK(*queue.get_nowait() == 1);
+    queue.put_nowait(std::move(mine));
+    queue.shutdown();
+    CHECK_THROWS_AS(queue.put_nowait(nullptr), aio::queue_shut_down);
+    CHECK(*queue.get_nowait() == 2);
+    CHECK_THROWS_AS(queue.get_nowait(), aio::queue_shut_down);
+}
 
-TEST_CASE("threadsafe_queue: after close nothing goes in, and what is in comes out", "[Q-17]") {
+// Shutting down
+
+TEST_CASE("threadsafe_queue: an immediate shutdown drops all but the items that were promised") {
+    virtual_run([]() -> aio::task<> {
+        aio::threadsafe_queue<std::shared_ptr<int>> queue(4);
+        const auto alive = std::make_shared<int>(7);
+        const auto waiting = aio::create_task(queue.get());
+        co_await aio::yield();
+        for (int i = 0; i < 4; ++i) queue.put_nowait(alive);
+        queue.shutdown(true);
+        CHECK(alive.use_count() == 2);
+        CHECK(queue.try_get() == std::nullopt);
+        const std::shared_ptr<int> promised = co_await waiting;
+        CHECK(promised == alive);
+        CHECK_THROWS_AS(queue.try_get(), aio::queue_shut_down);
+    });
+}
+
+TEST_CASE("threadsafe_queue: a shutdown can be made immediate afterwards") {
+    virtual_run([]() -> aio::task<> {
+        aio::threadsafe_queue<int> queue(2);
+        queue.put_nowait(1);
+        queue.shutdown();
+        CHECK(queue.size() == 1);
+        queue.shutdown(true);
+        CHECK(queue.size() == 0);
+        const auto over = co_await aio::nothrow(queue.get());
+        CHECK_THROWS_AS(over.rethrow(), aio::queue_shut_down);
+        const auto none = co_await queue.next();
+        CHECK(none == std::nullopt);
+    });
+}
+
+TEST_CASE("threadsafe_queue: after shutdown nothing goes in, and what is in comes out", "[Q-17]") {
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<int> queue(3);
         co_await queue.put(1);
         co_await queue.put(2);
-        queue.close();
-        queue.close();
-        CHECK(queue.closed());
+        queue.shutdown();
+        queue.shutdown();
+        CHECK(queue.is_shut_down());
         CHECK_THROWS_AS(queue.try_put(3), aio::queue_shut_down);
         const auto refused = co_await aio::nothrow(queue.put(3));
         CHECK_THROWS_AS(refused.rethrow(), aio::queue_shut_down);
@@ -523,7 +569,7 @@ TEST_CASE("threadsafe_queue: after close nothing goes in, and what is in comes o
     });
 }
 
-TEST_CASE("threadsafe_queue: close wakes those who wait for room, and their items do not go in", "[Q-17]") {
+TEST_CASE("threadsafe_queue: shutdown wakes those who wait for room, and their items do not go in", "[Q-17]") {
     counted::reset();
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<counted> queue(1);
@@ -532,7 +578,7 @@ TEST_CASE("threadsafe_queue: close wakes those who wait for room, and their item
         const auto first = aio::create_task(putting);
         const auto second = aio::create_task(putting);
         co_await aio::testing::run_until_idle();
-        queue.close();
+        queue.shutdown();
         const auto one = co_await aio::nothrow(first);
         const auto two = co_await aio::nothrow(second);
         CHECK_THROWS_AS(one.rethrow(), aio::queue_shut_down);
@@ -545,7 +591,7 @@ TEST_CASE("threadsafe_queue: close wakes those who wait for room, and their item
     CHECK(counted::alive == 0);
 }
 
-TEST_CASE("threadsafe_queue: close wakes those who wait for an item in vain", "[Q-17]") {
+TEST_CASE("threadsafe_queue: shutdown wakes those who wait for an item in vain", "[Q-17]") {
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<int> queue(1);
         const auto getter = aio::create_task([&]() -> aio::task<int> { co_return co_await queue.get(); });
@@ -554,7 +600,7 @@ TEST_CASE("threadsafe_queue: close wakes those who wait for an item in vain", "[
             co_return item.has_value();
         });
         co_await aio::testing::run_until_idle();
-        queue.close();
+        queue.shutdown();
         const auto got = co_await aio::nothrow(getter);
         CHECK_THROWS_AS(got.rethrow(), aio::queue_shut_down);
         const bool any = co_await next;
@@ -562,13 +608,13 @@ TEST_CASE("threadsafe_queue: close wakes those who wait for an item in vain", "[
     });
 }
 
-TEST_CASE("threadsafe_queue: who comes after close waits while an item may still come back") {
+TEST_CASE("threadsafe_queue: who comes after shutdown waits while an item may still come back") {
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<int> queue(1);
         const auto first = aio::create_task([&]() -> aio::task<int> { co_return co_await queue.get(); });
         co_await aio::testing::run_until_idle();
         CHECK(queue.try_put(1)); // promised to `first`
-        queue.close();
+        queue.shutdown();
         const auto second = aio::create_task(aio::eager, [&]() -> aio::task<int> {
             const auto item = co_await queue.next();
             co_return item.value_or(-1);
@@ -581,13 +627,13 @@ TEST_CASE("threadsafe_queue: who comes after close waits while an item may still
     });
 }
 
-TEST_CASE("threadsafe_queue: who comes after close is let go when the promised item was taken") {
+TEST_CASE("threadsafe_queue: who comes after shutdown is let go when the promised item was taken") {
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<int> queue(1);
         const auto first = aio::create_task([&]() -> aio::task<int> { co_return co_await queue.get(); });
         co_await aio::testing::run_until_idle();
         CHECK(queue.try_put(1));
-        queue.close();
+        queue.shutdown();
         const auto second = aio::create_task(aio::eager, [&]() -> aio::task<int> {
             const auto item = co_await queue.next();
             co_return item.value_or(-1);
@@ -675,13 +721,13 @@ TEST_CASE("threadsafe_queue: a put that is cancelled after its item was taken in
     });
 }
 
-TEST_CASE("threadsafe_queue: a cancellation that comes with close is delivered") {
+TEST_CASE("threadsafe_queue: a cancellation that comes with shutdown is delivered") {
     virtual_run([]() -> aio::task<> {
         aio::threadsafe_queue<int> queue(1);
         trace log;
         const auto getter = aio::create_task(get_and_log(queue, "a", log));
         co_await aio::testing::run_until_idle();
-        queue.close();
+        queue.shutdown();
         getter.cancel();
         co_await aio::testing::run_until_idle();
         CHECK(getter.cancelled());
@@ -781,8 +827,8 @@ TEST_CASE("threadsafe_queue: cancelled at every step while a thread is at the ot
         }
         ~echo() {
             begin(begun);
-            there.close();
-            back.close();
+            there.shutdown();
+            back.shutdown();
             thread.join();
         }
     };
@@ -926,7 +972,7 @@ TEST_CASE("threadsafe_queue: blocking calls pass items from thread to thread in 
     const int number = rounds(20'000);
     std::thread producer([&] {
         for (int i = 0; i < number; ++i) queue.blocking_put(i);
-        queue.close();
+        queue.shutdown();
     });
     int next = 0;
     while (const auto item = queue.blocking_next()) next += *item == next ? 1 : 0;
@@ -946,14 +992,14 @@ TEST_CASE("threadsafe_queue: a thread feeds a loop, and a loop a thread") {
     const int number = rounds(10'000);
     std::thread thread([&] {
         while (const auto item = there.blocking_next()) back.blocking_put(*item * 2);
-        back.close();
+        back.shutdown();
     });
     std::int64_t sum = 0;
     int got = 0;
     const auto feed_and_collect = [&]() -> aio::task<> {
         const auto feed = aio::create_task([&]() -> aio::task<> {
             for (int i = 0; i < number; ++i) co_await there.put(i);
-            there.close();
+            there.shutdown();
         });
         while (const auto item = co_await back.next()) {
             sum += *item;
@@ -1003,7 +1049,7 @@ TEST_CASE("threadsafe_queue: an item whose move may throw comes back from a time
     heavy second(2);
     CHECK_FALSE(queue.blocking_put_for(std::move(second), 1ms));
     CHECK(second.value == 2);
-    queue.close();
+    queue.shutdown();
     CHECK_THROWS_AS(queue.blocking_put_for(std::move(second), 1ms), aio::queue_shut_down);
     CHECK(second.value == 2);
     CHECK(queue.blocking_get().value == 1);
@@ -1017,7 +1063,7 @@ TEST_CASE("threadsafe_queue: a timed put copies an lvalue", "[time]") {
     CHECK(queue.blocking_get() == "item");
 }
 
-TEST_CASE("threadsafe_queue: close wakes blocked threads") {
+TEST_CASE("threadsafe_queue: shutdown wakes blocked threads") {
     aio::threadsafe_queue<int> empty(1);
     aio::threadsafe_queue<int> full(1);
     CHECK(full.try_put(1));
@@ -1042,8 +1088,8 @@ TEST_CASE("threadsafe_queue: close wakes blocked threads") {
             }
         });
     }
-    empty.close();
-    full.close();
+    empty.shutdown();
+    full.shutdown();
     for (std::thread& each : threads) each.join();
     CHECK(woken == 6);
     CHECK(full.try_get() == 1);
@@ -1142,7 +1188,7 @@ TEST_CASE("threadsafe_queue: random puts, gets and cancellations of one loop mat
                 }
                 if (random() % 3 == 0) co_await aio::yield();
             }
-            queue.close();
+            queue.shutdown();
             co_await aio::testing::run_until_idle();
             while (const auto item = co_await queue.next()) got.push_back(*item);
             for (const auto& each : tasks) CHECK(each.done());

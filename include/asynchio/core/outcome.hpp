@@ -174,6 +174,20 @@ public:
         return traits::take(value_);
     }
 
+    /// The result, or `other` where there is none.
+    template<class U = std::remove_cv_t<T>>
+        requires(!std::is_void_v<T>)
+    T value_or(U&& other) const& {
+        if (this->has_value()) return traits::get(value_);
+        return static_cast<T>(static_cast<U&&>(other));
+    }
+    template<class U = std::remove_cv_t<T>>
+        requires(!std::is_void_v<T>)
+    T value_or(U&& other) && {
+        if (this->has_value()) return traits::take(value_);
+        return static_cast<T>(static_cast<U&&>(other));
+    }
+
     template<class... Args>
     void emplace(Args&&... args) {
         if constexpr (std::is_lvalue_reference_v<T>) {

@@ -26,18 +26,18 @@ namespace asynchio {
 /// A bounded queue between threads and tasks of any number of loops. Who puts faster than others get, waits.
 ///
 /// Behaviour: first in, first out. Tasks and blocked threads wait in one line on each side, first come, first served,
-/// without barging. A task runs in the iteration after it was woken. After close() nothing goes in, those who wait for
+/// without barging. A task runs in the iteration after it was woken. After shutdown() nothing goes in, those who wait for
 /// room get queue_shut_down, and what is in the queue can still be taken; then getters get queue_shut_down, and next()
-/// and blocking_next() give an empty optional.
+/// and blocking_next() return an empty optional.
 ///
 /// Cancellation: a put that is cancelled while it waits puts nothing in; if its item was taken in before the request
 /// came, it stays in. A get that is cancelled takes nothing: its turn passes to the next in line.
 /// Threads: any. A `T` is moved under a lock and must not use the queue meanwhile. Calls named blocking_... throw on a
 /// thread that runs a loop: they would block it. In virtual time a task that waits here does not hold the clock; what
 /// does, is a to_thread job that it waits for as well.
-/// Lifetime: the destructor closes it; those who wait then are woken. Calls must not begin any more.
+/// Lifetime: the destructor shuts it down; those who wait then are woken. Calls must not begin any more.
 /// Cost: a mutex, which a put or get holds for a few instructions; one allocation when it is made, none for each item
-/// (but those of the buffer, which grows up to the capacity, and one for each item whose move may throw); a system call
+/// (but those of the buffer, which grows up to the maxsize, and one for each item whose move may throw); a system call
 /// only to wake a thread or loop that sleeps.
 /// Differs from Python: bounded always; asyncio's Queue belongs to one loop, queue.Queue only blocks.
 /// Example: `while (auto line = co_await lines.next()) handle(*line);`
@@ -51,33 +51,40 @@ class threadsafe_queue {
 public:
     using value_type = T;
 
-    /// @param capacity how many items there may be, at least 1. @throws std::invalid_argument for 0.
-    explicit threadsafe_queue(std::size_t capacity) : core_(make(capacity)) {}
+    /// @param maxsize how many items there may be, at least 1. @throws std::invalid_argument for 0.
+    explicit threadsafe_queue(std::size_t maxsize) : core_(make(maxsize)) {}
     threadsafe_queue(const threadsafe_queue&) = delete;
     threadsafe_queue& operator=(const threadsafe_queue&) = delete;
-    ~threadsafe_queue() { close(); }
+    ~threadsafe_queue() { shutdown(); }
 
     // Any thread
 
-    std::size_t capacity() const noexcept { return core_->capacity; }
+    /// The maximum number of items.
+    std::size_t maxsize() const noexcept { return core_->maxsize; }
     /// How many items there are; other threads may have changed it when it is looked at.
     std::size_t size() const {
         const std::lock_guard lock(core_->mutex);
         return core_->size();
     }
-    bool closed() const {
+    /// Whether shutdown() was called.
+    bool is_shut_down() const {
         const std::lock_guard lock(core_->mutex);
-        return core_->closed();
+        return core_->is_shut_down();
     }
 
-    /// Nothing goes in any more; what is in comes out. Wakes whoever waits in vain. Does nothing the second time.
-    void close() noexcept {
-        const std::lock_guard lock(core_->mutex);
-        core_->close();
+    /// Ends the queue: nothing goes in any more, and whoever waits in vain is woken. Does nothing the second time.
+    /// @param immediate whether the items that are in the queue are dropped, also after an earlier shutdown; else they
+    /// can still be taken. An item for which a getter has been woken is that getter's.
+    void shutdown(bool immediate = false) noexcept {
+        {
+            const std::lock_guard lock(core_->mutex);
+            core_->shut_down();
+        }
+        if (immediate) core::drop_unclaimed(core_);
     }
 
     /// Puts `item` in if there is room. @return false, and `item` is untouched, if there is none.
-    /// @throws queue_shut_down after close(); what moving or copying throws.
+    /// @throws queue_shut_down after shutdown(); what moving or copying throws.
     bool try_put(T&& item) { return offer(std::move(item)); }
     bool try_put(const T& item)
         requires std::is_copy_constructible_v<T>
@@ -85,7 +92,7 @@ public:
         return offer(item);
     }
 
-    /// Takes the first item; empty if there is none for a newcomer. @throws queue_shut_down once closed and drained.
+    /// Takes the first item; empty if there is none for a newcomer. @throws queue_shut_down once shut down and drained.
     std::optional<T> try_get() {
         const std::lock_guard lock(core_->mutex);
         if (core_->has_item()) return core_->template take<std::optional<T>>();
@@ -93,10 +100,30 @@ public:
         return std::nullopt;
     }
 
+    /// Puts `item` in if there is room. @throws queue_full if there is none, queue_shut_down after shutdown(): `item` is
+    /// what it was; what moving or copying throws.
+    void put_nowait(T&& item) {
+        if (!offer(std::move(item))) throw queue_full();
+    }
+    void put_nowait(const T& item)
+        requires std::is_copy_constructible_v<T>
+    {
+        if (!offer(item)) throw queue_full();
+    }
+
+    /// Takes the first item. @throws queue_empty if there is none for a newcomer, queue_shut_down once shut down and
+    /// drained.
+    T get_nowait() {
+        const std::lock_guard lock(core_->mutex);
+        if (core_->has_item()) return core_->template take<T>();
+        if (core_->drained()) throw queue_shut_down();
+        throw queue_empty();
+    }
+
     // Tasks
 
     /// Awaitable: puts `item` (copied, moved or taken in at once) in, when its turn has come and there is room.
-    /// @throws queue_shut_down after close(), also while it waits. Cancellation: see above.
+    /// @throws queue_shut_down after shutdown(), also while it waits. Cancellation: see above.
     template<class U = T>
     detail::threadsafe_put<T> put(U&& item) {
         detail::check_awaited_arguments<U>();
@@ -105,15 +132,15 @@ public:
     }
 
     /// Awaitable: takes the first item when its turn has come and there is one.
-    /// @throws queue_shut_down once closed and drained. Cancellation: see above.
+    /// @throws queue_shut_down once shut down and drained. Cancellation: see above.
     detail::threadsafe_get<T, false> get() noexcept { return detail::threadsafe_get<T, false>(core_); }
 
-    /// Awaitable: the same as an optional, which is empty once closed and drained.
+    /// Awaitable: the same as an optional, which is empty once shut down and drained.
     detail::threadsafe_get<T, true> next() noexcept { return detail::threadsafe_get<T, true>(core_); }
 
     // Threads without a loop; where one runs they throw std::logic_error
 
-    /// Blocks until `item` is in. @throws queue_shut_down after close(), also while it waits.
+    /// Blocks until `item` is in. @throws queue_shut_down after shutdown(), also while it waits.
     void blocking_put(T item) {
         require_no_loop("blocking_put", "put()");
         auto held = core::store(std::move(item));
@@ -121,7 +148,7 @@ public:
     }
 
     /// Blocks for at most `limit`. @return false, and `item` is what it was, when the time is up.
-    /// @throws queue_shut_down after close(), also while it waits: `item` is what it was.
+    /// @throws queue_shut_down after shutdown(), also while it waits: `item` is what it was.
     template<class Rep, class Period>
     bool blocking_put_for(T&& item, std::chrono::duration<Rep, Period> limit) {
         require_no_loop("blocking_put_for", "wait_for(put(), ...)");
@@ -149,19 +176,19 @@ public:
         return core::put_until(core_, held, deadline(limit));
     }
 
-    /// Blocks until there is an item. @throws queue_shut_down once closed and drained.
+    /// Blocks until there is an item. @throws queue_shut_down once shut down and drained.
     T blocking_get() {
         require_no_loop("blocking_get", "get()");
         return core::template get_until<T, false>(core_, detail::far_future);
     }
 
-    /// Blocks until there is an item; empty once closed and drained.
+    /// Blocks until there is an item; empty once shut down and drained.
     std::optional<T> blocking_next() {
         require_no_loop("blocking_next", "next()");
         return core::template get_until<std::optional<T>, true>(core_, detail::far_future);
     }
 
-    /// Blocks for at most `limit`; empty when the time is up. @throws queue_shut_down once closed and drained.
+    /// Blocks for at most `limit`; empty when the time is up. @throws queue_shut_down once shut down and drained.
     template<class Rep, class Period>
     std::optional<T> blocking_get_for(std::chrono::duration<Rep, Period> limit) {
         require_no_loop("blocking_get_for", "wait_for(get(), ...)");
@@ -169,9 +196,9 @@ public:
     }
 
 private:
-    static detail::counted_ptr<core> make(std::size_t capacity) {
-        if (capacity == 0) throw std::invalid_argument("threadsafe_queue: the capacity must be at least 1");
-        return detail::counted_ptr<core>(new core(capacity));
+    static detail::counted_ptr<core> make(std::size_t maxsize) {
+        if (maxsize == 0) throw std::invalid_argument("threadsafe_queue: the maxsize must be at least 1");
+        return detail::counted_ptr<core>(new core(maxsize));
     }
     static void require_no_loop(const char* call, const char* instead) {
         if (detail::this_thread.running == nullptr) return;
@@ -186,7 +213,7 @@ private:
     template<class U>
     bool offer(U&& item) {
         const std::lock_guard lock(core_->mutex);
-        if (core_->closed()) throw queue_shut_down();
+        if (core_->is_shut_down()) throw queue_shut_down();
         if (!core_->has_room()) return false;
         core_->insert_from(std::forward<U>(item));
         return true;

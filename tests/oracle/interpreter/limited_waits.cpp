@@ -16,11 +16,15 @@ aio::task<> wait_for_one(world& w, const node& s, Handle one) {
 }
 template<class Handle>
 aio::task<> shield_one(world& w, const node& s, Handle one) {
+    if (w.closes_circle(names_of(one))) co_return w.tell(s, "circle");
+    const edges while_waiting(w, names_of(one));
     const int value = co_await aio::shield(one);
     w.tell(s, "ok " + std::to_string(value));
 }
 template<class Handle>
 aio::task<> wait_for_shield_of(world& w, const node& s, Handle one) {
+    if (w.closes_circle(names_of(one))) co_return w.tell(s, "circle");
+    const edges while_waiting(w, names_of(one));
     const int value = co_await aio::wait_for(aio::shield(one), s.argument(1).limit());
     w.tell(s, "ok " + std::to_string(value));
 }

@@ -143,9 +143,9 @@ class _joined(tasks._GatheringFuture):
         over = self.is_race and any(each.done() for each in self._children)
         requested = self._cancel_requested or self.late
         taken = super().cancel(msg) or over
-        if taken and not requested:
+        if taken and not (requested and self.is_race):
             self.message = msg
-            self.late = over or self.deciding is not None
+            self.late = self.late or over or self.deciding is not None
         return taken
 
     def ended(self, child):
@@ -171,7 +171,7 @@ class _joined(tasks._GatheringFuture):
         except CancelledError:
             if not (self.is_race and self.done()):
                 raise
-            self.late = True
+            self.late = not self._cancel_requested
         first = self.deciding
         if self.late and not first.cancelled():
             asyncio.current_task().uncancel()

@@ -292,17 +292,13 @@ async def wait_for_gather(w, s, names, outcomes, limit):
 @wait_
 async def shield(w, s, name):
     handle = w.handle(name)
-    if handle is None:
-        return w.tells(s, "empty")
-    return w.tells(s, "ok", await asyncio.shield(handle))
+    await watch(w, s, [handle], lambda: asyncio.shield(handle), shown)
 
 
 @wait_
 async def wait_for_shield(w, s, name, limit):
     handle = w.handle(name)
-    if handle is None:
-        return w.tells(s, "empty")
-    return w.tells(s, "ok", await asyncio.wait_for(asyncio.shield(handle), limit))
+    await watch(w, s, [handle], lambda: asyncio.wait_for(asyncio.shield(handle), limit), shown)
 
 
 @wait_

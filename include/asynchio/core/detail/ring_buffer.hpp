@@ -66,6 +66,13 @@ public:
         drop_front();
         return value;
     }
+    T pop_back() noexcept {
+        T& last = at(end_ - 1);
+        T value(std::move(last));
+        --end_;
+        last.~T();
+        return value;
+    }
     void drop_front() noexcept {
         T& gone = front();
         ++first_; // before a destructor that looks

@@ -91,6 +91,23 @@ public:
             add(T(std::forward<U>(value)));
     }
 
+    /// Puts `value` in if there is room. @return false, and `value` is as it was, if the queue is full.
+    /// @throws queue_shut_down after shutdown(): `value` is as it was; else as put().
+    template<class U = T>
+    bool try_put(U&& value) {
+        if (full() && !shut_down_) return false;
+        put_nowait(std::forward<U>(value));
+        return true;
+    }
+
+    /// Takes the next item out. @return nothing if there is none now.
+    /// @throws queue_shut_down if none will come any more; else as get().
+    std::optional<T> try_get() {
+        if (!empty()) return take<std::optional<T>>();
+        if (shut_down_) throw_empty();
+        return std::nullopt;
+    }
+
     /// @throws queue_empty, or queue_shut_down if none will come any more; else as get().
     T get_nowait() {
         if (empty()) throw_empty();

@@ -65,7 +65,7 @@ public:
 
 private:
     bool try_put(core& queue) {
-        if (queue.closed()) {
+        if (queue.is_shut_down()) {
             standing = detail::standing::refused;
             return true;
         }

@@ -19,7 +19,7 @@
 
 namespace asynchio::detail {
 
-/// Items, and the two lines. All but `mutex` and `capacity` under the mutex.
+/// Items, and the two lines. All but `mutex` and `maxsize` under the mutex.
 ///
 /// Who waits for an item is woken with a claim to one, and takes the first that is there when it runs; items that are
 /// claimed are nobody else's. So nothing is in flight that a cancellation could lose: a claim that is given up passes to
@@ -32,7 +32,7 @@ public:
     static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
     using stored = std::conditional_t<boxed, owner<heap_value<T>>, T>;
 
-    explicit threadsafe_queue_core(std::size_t most) noexcept : capacity(most) {}
+    explicit threadsafe_queue_core(std::size_t most) noexcept : maxsize(most) {}
     threadsafe_queue_core(const threadsafe_queue_core&) = delete;
     threadsafe_queue_core& operator=(const threadsafe_queue_core&) = delete;
     ~threadsafe_queue_core() = default;
@@ -46,9 +46,9 @@ public:
     }
 
     std::size_t size() const noexcept { return items_.size(); }
-    bool closed() const noexcept { return closed_; }
-    bool drained() const noexcept { return closed_ && items_.empty(); }
-    bool has_room() const noexcept { return items_.size() < capacity; }
+    bool is_shut_down() const noexcept { return shut_down_; }
+    bool drained() const noexcept { return shut_down_ && items_.empty(); }
+    bool has_room() const noexcept { return items_.size() < maxsize; }
     bool has_item() const noexcept { return items_.size() > claimed_; }
     void claim() noexcept { ++claimed_; }
 
@@ -96,10 +96,23 @@ public:
         }
     }
 
-    void close() noexcept {
-        closed_ = true;
+    void shut_down() noexcept {
+        shut_down_ = true;
         putters.refuse_all();
         if (items_.empty()) getters.refuse_all();
+    }
+    /// After shut_down(): takes items out that nobody has a claim to, without the lock while each is destroyed.
+    static void drop_unclaimed(const counted_ptr<threadsafe_queue_core>& self) noexcept {
+        const counted_ptr<threadsafe_queue_core> kept = self; // an item's end may be that of the queue
+        std::unique_lock lock(kept->mutex);
+        while (kept->has_item()) {
+            {
+                [[maybe_unused]] const stored dropped = kept->items_.pop_back();
+                if (kept->items_.empty()) kept->getters.refuse_all();
+                lock.unlock();
+            }
+            lock.lock();
+        }
     }
 
     /// Blocks the calling thread until `item` was taken in. @return false when the time is up.
@@ -107,7 +120,7 @@ public:
                           nanoseconds_count deadline) {
         counted_ptr<threadsafe_queue_core> kept;
         std::unique_lock lock(self->mutex);
-        if (self->closed_) throw queue_shut_down();
+        if (self->shut_down_) throw queue_shut_down();
         if (self->has_room()) {
             self->insert(std::move(item));
             return true;
@@ -156,7 +169,7 @@ public:
     }
 
     std::mutex mutex;
-    const std::size_t capacity;
+    const std::size_t maxsize;
     mixed_line getters;
     mixed_line putters;
 
@@ -196,7 +209,7 @@ private:
 
     ring_buffer<stored> items_;
     std::size_t claimed_ = 0;
-    bool closed_ = false;
+    bool shut_down_ = false;
 };
 
 } // namespace asynchio::detail
