@@ -6,7 +6,6 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/failures.hpp>
 #include <asynchio/core/generator.hpp>
 #include <asynchio/core/generator_exit.hpp>
 #include <asynchio/core/kept.hpp>

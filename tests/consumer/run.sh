@@ -33,6 +33,7 @@ build_project() {
     "$cmake" -S "$here" -B build -DWAY="$way" -DASYNCHIO_SOURCE="$source" "$@"
     "$cmake" --build build
     build/consumer
+    build/precompiled
 }
 
 case $way in

@@ -2,7 +2,7 @@
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 
 #include <cerrno>
 #include <string>

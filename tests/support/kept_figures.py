@@ -29,7 +29,7 @@ class KeptFigures:
             note = "" if old is None else f", {figure / old - 1:+.1%} against {old:.0f}"
             if old is not None and figure > old * GROWTH:
                 grown.append(name)
-            print(f"{name}: {figure:.0f} {unit}{note}")
+            print(f"{name}: {figure:.0f} {unit}".rstrip() + note)
         if self.update:
             self.kept[self.compiler] = {name: round(figure, 1) for name, figure in now.items()}
             self.file.write_text(json.dumps(self.kept, indent=2, sort_keys=True) + "\n")

@@ -6,7 +6,7 @@
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner.hpp>

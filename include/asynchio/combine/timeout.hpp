@@ -6,7 +6,7 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/current_task.hpp>
 
@@ -36,19 +36,19 @@ public:
     /// @throws std::logic_error without a running loop.
     template<class Rep, class Period>
     explicit timeout(std::chrono::duration<Rep, Period> d)
-        : when_(time_point(duration(detail::later(get_running_loop().now(), detail::to_nanoseconds(d))))) {}
+        : when_(from_now(detail::to_nanoseconds(d))) {}
     /// Never, until reschedule() says so.
     explicit timeout(std::nullopt_t) noexcept {}
     template<class Rep, class Period>
     explicit timeout(const std::optional<std::chrono::duration<Rep, Period>>& d) {
-        if (d) when_ = timeout(*d).when_;
+        if (d) when_ = from_now(detail::to_nanoseconds(*d));
     }
 
     timeout(timeout&& other) : when_(other.when_) {
         if (other.state_ != state::created) detail::refuse("timeout", "moved while or after it was entered");
     }
     timeout& operator=(timeout&&) = delete;
-    ~timeout() = default;
+    [[gnu::noinline]] ~timeout() {} // once, not at each use
 
     /// The deadline, if there is one.
     std::optional<time_point> when() const noexcept { return when_; }
@@ -65,11 +65,7 @@ public:
         alarm_.reset();
         when_ = when;
         if (!when_) return;
-        event_loop& loop = get_running_loop();
-        if (*when_ <= loop.time())
-            alarm_.emplace(loop, detail::deadline<timeout>::passed(), *this);
-        else
-            alarm_.emplace(loop, when_->time_since_epoch().count(), *this);
+        alarm_.emplace(get_running_loop(), when_->time_since_epoch().count(), *this, true);
     }
 
     // The resource; called by with.
@@ -106,6 +102,9 @@ private:
     friend timeout timeout_at(std::optional<time_point> when);
     enum class state : unsigned char { created, entered, expiring, expired, left };
 
+    [[gnu::noinline]] static time_point from_now(detail::nanoseconds_count wait) {
+        return time_point(duration(detail::later(get_running_loop().now(), wait)));
+    }
     void on_deadline() noexcept {
         state_ = state::expiring;
         task_.cancel();

@@ -86,7 +86,7 @@ public:
     /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
     template<class = void>
     task<process_output> communicate(std::string input = {}) {
-        return communicate(held(state()), std::move(input));
+        return communicating(held(state()), std::move(input));
     }
 
     /// Nothing happens once it has ended. @throws std::system_error for what is no signal.
@@ -180,7 +180,7 @@ private:
             throw std::logic_error("communicate: there is input, but the process's in is closed already");
     }
     template<class = void>
-    static task<process_output> communicate(held state, std::string input) {
+    static task<process_output> communicating(held state, std::string input) {
         require_input(state, input);
         if (!state->input) state->input.emplace(std::move(input));
         conversation parts;

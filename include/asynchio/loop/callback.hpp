@@ -4,7 +4,7 @@
 // A call that the loop will make: at once, at a time, or because another thread asked for it.
 
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/context.hpp>

@@ -5,7 +5,7 @@
 // something for it. Built on selector, which knows where that comes from.
 
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>

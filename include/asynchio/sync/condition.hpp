@@ -4,7 +4,7 @@
 // Waiting, under a mutex, until another task has changed something.
 
 #include <asynchio/core/detail/closure_check.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/take.hpp>

@@ -3,7 +3,7 @@
 
 // A result that somebody will set: the bridge from callbacks to coroutines.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/task/handle_base.hpp>
 
 #include <concepts>

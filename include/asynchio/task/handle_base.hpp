@@ -5,7 +5,7 @@
 
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 

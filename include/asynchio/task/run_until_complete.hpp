@@ -18,21 +18,34 @@ namespace detail {
 
 /// Stops the loop one iteration after `handle` is done, as asyncio does: what else is ready then still runs.
 [[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
-    struct stopper final : done_callback {
-        explicit stopper(event_loop& l) noexcept : stopped(l) {}
-        void call(shared_state&) override { stopped.stop(); }
+    struct stopper final : watcher, ready_item {
+        stopper(event_loop& l, shared_state& c) noexcept : watcher(&told), ready_item(&stop), stopped(l), main(c) {
+            if (main.done())
+                told(*this, main);
+            else
+                main.watch(*this);
+        }
+        stopper(const stopper&) = delete;
+        stopper& operator=(const stopper&) = delete;
+        ~stopper() {
+            main.unwatch(*this);
+            if (queued) stopped.unschedule(*this);
+        }
+        static void told(watcher& self, shared_state&) noexcept {
+            auto& waiting = static_cast<stopper&>(self);
+            waiting.queued = true;
+            waiting.stopped.schedule(waiting);
+        }
+        static void stop(ready_item& self) noexcept {
+            auto& waiting = static_cast<stopper&>(self);
+            waiting.queued = false;
+            if (!waiting.stopped.closing()) waiting.stopped.stop();
+        }
         event_loop& stopped;
-    };
-    auto* callback = new stopper(loop);
-    const auto id = callback->id;
-    callback->attach(*handle.shared());
-    try {
-        loop.run_forever();
-    } catch (...) {
-        handle.remove_done_callback(id);
-        throw;
-    }
-    handle.remove_done_callback(id);
+        shared_state& main;
+        bool queued = false;
+    } waiting(loop, *handle.shared());
+    loop.run_forever();
     if (!handle.done()) throw std::runtime_error("Event loop stopped before Future completed.");
 }
 

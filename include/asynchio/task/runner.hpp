@@ -88,14 +88,9 @@ private:
 
     /// Ctrl-C cancels the main task while this lives, unless the program replaces that, or ignored it to begin with.
     struct interruptible {
-        [[gnu::cold]] interruptible(event_loop& l, any_task_handle main) : loop(l) {
+        [[gnu::cold]] interruptible(event_loop& l, const any_task_handle& main) : loop(l) {
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
-            const auto interrupt = [this, main] {
-                interrupted = true;
-                main.cancel();
-            };
-            ours = loop.outside().caught.set(SIGINT,
-                                             detail::repeated_call_ptr(detail::repeated_call::make(loop, interrupt)),
+            ours = loop.outside().caught.set(SIGINT, detail::repeated_call_ptr(new interruption(*this, main)),
                                              *loop.outside().mailbox, true);
         }
         interruptible(const interruptible&) = delete;
@@ -103,6 +98,16 @@ private:
         [[gnu::cold]] ~interruptible() {
             if (ours != 0) loop.outside().caught.remove(SIGINT, ours);
         }
+
+        struct interruption final : detail::repeated_call {
+            interruption(interruptible& of, const any_task_handle& m) : repeated_call(of.loop), run(of), main(m) {}
+            void call() override {
+                run.interrupted = true;
+                main.cancel();
+            }
+            interruptible& run;
+            any_task_handle main;
+        };
 
         event_loop& loop;
         std::uint64_t ours = 0;

@@ -36,15 +36,10 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = get_running_loop();
-        const nanoseconds_count now = Absolute || when_ > 0 ? loop.now() : 0;
-        const nanoseconds_count deadline = Absolute ? when_ : later(now, when_);
-        if (deadline <= now) {
-            give_way(coroutine, where);
-        } else {
-            loop.add_timer(*this, deadline);
+        if (arm())
             park(coroutine, where);
-        }
+        else
+            give_way(coroutine, where);
     }
 
     void await_resume() { resumed(); }
@@ -56,6 +51,15 @@ public:
     }
 
 private:
+    /// Sets the timer. @return false if the time has come already.
+    [[gnu::noinline]] bool arm() {
+        auto& loop = get_running_loop();
+        const nanoseconds_count now = Absolute || when_ > 0 ? loop.now() : 0;
+        const nanoseconds_count deadline = Absolute ? when_ : later(now, when_);
+        if (deadline <= now) return false;
+        loop.add_timer(*this, deadline);
+        return true;
+    }
     static void expired(ready_item& item) noexcept {
         auto& self = static_cast<sleep_awaiter&>(static_cast<timer&>(item));
         self.pending = false;

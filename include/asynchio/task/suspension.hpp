@@ -349,7 +349,7 @@ private:
 };
 
 /// One request to cancel. @return false if it is done already.
-inline bool cancel_completion(shared_state& first, const shared_text& message) noexcept {
+[[gnu::noinline]] inline bool cancel_completion(shared_state& first, const shared_text& message) noexcept {
     return cancel_walk(message).request(first);
 }
 

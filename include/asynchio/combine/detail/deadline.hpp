@@ -14,14 +14,15 @@ namespace asynchio::detail {
 template<class Owner>
 class deadline final : private timer {
 public:
-    /// A point that has passed: in the next iteration, behind what is ready by then.
-    deadline(event_loop& loop, nanoseconds_count when, Owner& owner) : timer(&run), loop_(loop), owner_(owner) {
-        loop.add_timer(*this, when, when <= loop.now());
-    }
-    struct passed {};
-    /// In the next iteration, in the order of calls made now.
-    deadline(event_loop& loop, passed, Owner& owner) : timer(&run), loop_(loop), owner_(owner) {
-        loop.schedule_timer(*this);
+    /// A point that has passed: in the next iteration, behind what is ready by then; or, with `in_order`, in the order of
+    /// calls made now.
+    deadline(event_loop& loop, nanoseconds_count when, Owner& owner, bool in_order = false)
+        : timer(&run), loop_(loop), owner_(owner) {
+        const bool passed = when <= loop.now();
+        if (passed && in_order)
+            loop.schedule_timer(*this);
+        else
+            loop.add_timer(*this, when, passed);
     }
     deadline(const deadline&) = delete;
     deadline& operator=(const deadline&) = delete;

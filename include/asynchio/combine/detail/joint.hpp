@@ -228,12 +228,13 @@ protected:
 
     /// Watched children that run on are forgotten; their exceptions count as seen.
     void end() {
-        each_child([](auto& child) {
-            if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
-                if (!child.get()->done()) child.get()->set(flag_retrieved);
-                child.stop_watching();
-            }
-        });
+        if constexpr (!all_owned)
+            each_child([](auto& child) {
+                if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
+                    if (!child.get()->done()) child.get()->set(flag_retrieved);
+                    child.stop_watching();
+                }
+            });
         finish();
     }
 
@@ -242,7 +243,11 @@ protected:
         if constexpr (requires { children_.size(); })
             for (auto&& child : children_) f(child);
         else
-            std::apply([&](auto&... child) { (f(child), ...); }, children_);
+            each_of_tuple(f, std::make_index_sequence<std::tuple_size_v<Children>>());
+    }
+    template<class F, std::size_t... I> // several functions fewer than std::apply makes of it
+    void each_of_tuple(F& f, std::index_sequence<I...>) {
+        (f(std::get<I>(children_)), ...);
     }
 
     Children children_;
@@ -288,11 +293,12 @@ private:
         });
     }
     void leave_branches() noexcept final {
-        each_child([](auto& child) {
-            using one = std::remove_reference_t<decltype(child)>;
-            if constexpr (one::owned && !one::is_a_task)
-                if (!child.empty()) leave_branch(*child.coroutine());
-        });
+        if constexpr (!kinds::only_tasks_of_tuple)
+            each_child([](auto& child) {
+                using one = std::remove_reference_t<decltype(child)>;
+                if constexpr (one::owned && !one::is_a_task)
+                    if (!child.empty()) leave_branch(*child.coroutine());
+            });
     }
 
     shared_state* next_asked(bool first) noexcept final {

@@ -3,7 +3,7 @@
 
 // Handles that are watched for their end alone: by wait and as_completed.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/pointer_set.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/loop/clock.hpp>

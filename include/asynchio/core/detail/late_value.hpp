@@ -6,7 +6,6 @@
 
 #include <asynchio/core/detail/exchange.hpp>
 
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -27,7 +26,7 @@ public:
     template<class... Args>
     T& emplace(Args&&... args) {
         reset();
-        T* const made = new (static_cast<void*>(std::addressof(value_))) T(std::forward<Args>(args)...);
+        T* const made = new (static_cast<void*>(__builtin_addressof(value_))) T(std::forward<Args>(args)...);
         full_ = true;
         return *made;
     }
@@ -38,8 +37,8 @@ public:
     explicit operator bool() const noexcept { return full_; }
     T& operator*() noexcept { return value_; }
     const T& operator*() const noexcept { return value_; }
-    T* operator->() noexcept { return std::addressof(value_); }
-    const T* operator->() const noexcept { return std::addressof(value_); }
+    T* operator->() noexcept { return __builtin_addressof(value_); }
+    const T* operator->() const noexcept { return __builtin_addressof(value_); }
 
 private:
     union {

@@ -190,7 +190,7 @@ private:
         (void)&at_exit;
     }
 
-    static void* cut(std::size_t index) {
+    [[gnu::noinline]] static void* cut(std::size_t index) {
         const std::size_t size = index * granule;
         while (frame_memory::local.uncut.size() < size) {
             frame_memory::shared.give(detail::exchange(frame_memory::local.uncut, region()));

@@ -5,7 +5,7 @@
 // it only when it sleeps. It outlives the loop, so that a late post is refused instead of touching freed memory.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/ready_queue.hpp>

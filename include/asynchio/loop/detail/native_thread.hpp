@@ -3,7 +3,7 @@
 
 // The threads of the library. To start a std::thread takes g++ 3 MB to read, for every file (see tests/compile_cost).
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 
 #include <csignal>

@@ -3,7 +3,7 @@
 
 // How a loop waits for file descriptors: epoll, or the portable poll(2). One interface, chosen when the loop is made.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>

@@ -102,7 +102,7 @@ public:
 
 private:
     /// Asleep, until something outside wakes it.
-    void wait(nanoseconds_count timeout) noexcept {
+    [[gnu::noinline]] void wait(nanoseconds_count timeout) noexcept {
         if (descriptors.active())
             descriptors.wait(timeout);
         else

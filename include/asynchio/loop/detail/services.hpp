@@ -4,9 +4,6 @@
 // What upper modules keep in a loop (the default thread pool, for instance), and how it ends with the loop: the loop
 // closes what it holds without knowing what that is.
 
-#include <asynchio/core/detail/owner.hpp>
-#include <asynchio/core/detail/owner_vector.hpp>
-
 #include <cstddef>
 #include <utility>
 
@@ -35,48 +32,61 @@ public:
 private:
     friend class service_registry;
     const void* key_ = nullptr; // of its type
+    service* older_ = nullptr;
 };
 
 class service_registry {
 public:
+    service_registry() noexcept = default;
+    service_registry(const service_registry&) = delete;
+    service_registry& operator=(const service_registry&) = delete;
+    ~service_registry() { destroy(); }
+
     /// The loop's `S`, made of `args` when first asked for. Cost: linear in the handful of services.
     template<class S, class... Args>
     S& get(Args&&... args) {
         if (S* known = find<S>()) return *known;
-        owner<S> made(new S(std::forward<Args>(args)...));
+        S* const made = new S(std::forward<Args>(args)...);
         made->key_ = &tag<S>;
-        services_.push_back(std::move(made));
-        return static_cast<S&>(*services_.back());
+        made->older_ = youngest_;
+        youngest_ = made;
+        return *made;
     }
 
     template<class S>
     S* find() const noexcept {
-        for (service* each : services_)
+        for (service* each = youngest_; each != nullptr; each = each->older_)
             if (each->key_ == &tag<S>) return static_cast<S*>(each);
         return nullptr;
     }
 
     /// Asks those to close that run code of the program, or the others; the youngest first.
     [[gnu::cold]] void close(bool run_code = false) noexcept {
-        for (std::size_t i = services_.size(); i-- > 0;)
-            if (services_[i]->runs_code() == run_code) services_[i]->close();
+        for (service* each = youngest_; each != nullptr; each = each->older_)
+            if (each->runs_code() == run_code) each->close();
     }
     [[gnu::cold]] bool closed(bool run_code = false) const noexcept {
-        for (const service* each : services_)
+        for (const service* each = youngest_; each != nullptr; each = each->older_)
             if (each->runs_code() == run_code && !each->closed()) return false;
         return true;
     }
     [[gnu::cold]] void give_up() noexcept {
-        for (service* each : services_)
+        for (service* each = youngest_; each != nullptr; each = each->older_)
             if (!each->runs_code() && !each->closed()) each->give_up();
     }
-    void destroy() noexcept { services_.clear(); }
+    /// The youngest first.
+    void destroy() noexcept {
+        while (service* const last = youngest_) {
+            youngest_ = last->older_;
+            delete last;
+        }
+    }
 
 private:
     template<class S>
     static inline constexpr char tag = 0;
 
-    owner_vector<service> services_;
+    service* youngest_ = nullptr;
 };
 
 } // namespace asynchio::detail

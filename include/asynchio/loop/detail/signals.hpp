@@ -3,7 +3,7 @@
 
 // Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that asked for it.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>

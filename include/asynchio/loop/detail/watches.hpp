@@ -4,7 +4,7 @@
 // Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
 
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/loop/context.hpp>
@@ -103,14 +103,13 @@ class signal_watches {
 public:
     /// @return what remove() may be told, so that it removes nothing that came later. @throws as signal_table::install.
     [[gnu::cold]] std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
-        calls_.extend(signal_table::end);
         using mode = signal_table::mode;
         const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
         signal_table::install(number, box, is_last_resort ? mode::first : mode::every);
         mailbox_ = box.write_descriptor();
         if (!has(number)) ++handled_;
-        calls_.set(static_cast<std::size_t>(number), std::move(call));
         place& its = places_[number];
+        its.call = std::move(call);
         its.since = ++set_;
         its.once = once;
         its.used = false;
@@ -121,14 +120,13 @@ public:
     [[gnu::cold]] bool remove(int number, std::uint64_t only = 0) noexcept {
         if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
-        calls_.set(static_cast<std::size_t>(number), {});
+        places_[number].call.reset();
         if (!is_heard(number)) signal_table::remove(number, mailbox_);
         return true;
     }
 
     bool has(int number) const noexcept {
-        return number > 0 && number < signal_table::end && !calls_.empty() &&
-               calls_[static_cast<std::size_t>(number)] != nullptr;
+        return number > 0 && number < signal_table::end && places_[number].call;
     }
 
     /// @throws as signal_table::install.
@@ -167,10 +165,11 @@ public:
 
 private:
     struct place {
-        std::uint64_t since; // of the handler
-        std::uint32_t listeners;
-        bool once;
-        bool used;
+        repeated_call_ptr call;  // the handler
+        std::uint64_t since = 0; // of that
+        std::uint32_t listeners = 0;
+        bool once = false;
+        bool used = false;
     };
 
     bool is_heard(int number) const noexcept { return places_[number].listeners != 0; }
@@ -179,11 +178,10 @@ private:
             if (each->number == number) each->call->schedule();
         if (!has(number) || (places_[number].once && is_heard(number))) return;
         places_[number].used = true;
-        calls_[static_cast<std::size_t>(number)]->schedule();
+        places_[number].call->schedule();
     }
 
-    owner_vector<repeated_call, repeated_call::remover> calls_; // by number; empty until the first
-    place places_[signal_table::end] = {};
+    place places_[signal_table::end]; // by number
     int mailbox_ = signal_table::nobody; // the number of its descriptor
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;

@@ -168,7 +168,7 @@ inline void destroy_coroutine(frame& dead) noexcept {
 
 /// Destroys a suspended chain, from the `leaf` inward, up to and without `root`. Each parent's awaiter finds its
 /// child in `gone` and leaves it alone; a generator's state stays for whoever owns the generator.
-inline void destroy_chain(frame& leaf, const frame& root) noexcept {
+[[gnu::noinline]] inline void destroy_chain(frame& leaf, const frame& root) noexcept {
     frame* each = &leaf;
     while (each != &root) {
         frame* parent = each->parent;

@@ -3,7 +3,7 @@
 
 // A task's life in its loop: how a coroutine becomes one, how it ends, and how the loop destroys what is left.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/done_callback.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -167,7 +167,7 @@ inline void end_unstarted(ready_item& item) noexcept {
 }
 
 /// Ends a suspended branch where it stands, and tells its owner.
-inline void destroy_branch(frame& branch) noexcept {
+[[gnu::noinline]] inline void destroy_branch(frame& branch) noexcept {
     static_cast<event_loop&>(*branch.loop).tasks().remove(branch);
     branch.clear(flag_waiting);
     destroy_chain(branch.innermost(), branch);

@@ -3,7 +3,7 @@
 
 // The line in which tasks wait for their turn: one under every lock, event and queue.
 
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
