@@ -5,6 +5,7 @@
 // covers: thread/detail/worker_count.hpp
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -13,18 +14,23 @@
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
-#include <asynchio/thread/run_in_executor.hpp>
+#include <asynchio/task/context_var.hpp>
 #include <asynchio/thread/detail/worker_count.hpp>
+#include <asynchio/thread/run_in_executor.hpp>
+#include <asynchio/thread/to_thread.hpp>
+#include <asynchio/thread/wrap_future.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <optional>
 #include <pthread.h>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -339,4 +345,151 @@ TEST_CASE("thread_pool: serves two loops on two threads") {
     CHECK(here == jobs);
     CHECK(other == jobs);
     CHECK(ran == 2 * jobs);
+}
+
+// submit
+
+TEST_CASE("thread_pool: submit gives what the call gives to a thread without a loop") {
+    const watchdog guard;
+    aio::thread_pool pool(2);
+    const auto sum = pool.submit([](int a, int b) { return a + b; }, 1, 2);
+    CHECK(sum.get() == 3);
+    bool called = false;
+    pool.submit([&] { called = true; }).get();
+    CHECK(called);
+    const auto fails = pool.submit([]() -> int { throw std::runtime_error("bad"); });
+    CHECK_THROWS_WITH(fails.get(), "bad");
+    CHECK_FALSE(fails.cancelled());
+    const auto moved = pool.submit([](std::unique_ptr<int> p) { return p; }, std::make_unique<int>(7));
+    CHECK(*moved.get() == 7);
+    int number = 5;
+    const auto reference = pool.submit([](int& n) -> int& { return n; }, std::ref(number));
+    CHECK(&reference.get() == &number);
+}
+
+TEST_CASE("thread_pool: a task awaits what was submitted through wrap_future") {
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        const int result = co_await aio::wrap_future(pool.submit([] { return 4; }));
+        CHECK(result == 4);
+    });
+}
+
+TEST_CASE("thread_pool: a submitted call sees a copy of the caller's context") {
+    static aio::context_var<int> number("number", 1);
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        number.set(2);
+        const auto seen = pool.submit([] {
+            const int before = number.get();
+            number.set(3);
+            return before;
+        });
+        const int before = co_await aio::wrap_future(seen);
+        CHECK(before == 2);
+        CHECK(number.get() == 2);
+    });
+}
+
+TEST_CASE("thread_pool: a submitted call that is cancelled in the queue never runs, and what it holds is freed") {
+    const watchdog guard;
+    auto held = std::make_shared<int>(1);
+    std::atomic<bool> ran = false;
+    gate started;
+    gate release;
+    {
+        aio::thread_pool pool(1);
+        const auto first = pool.submit([&] {
+            started.open();
+            release.wait();
+        });
+        started.wait();
+        auto runs = [&ran, held] { ran = true; };
+        const auto second = pool.submit(aio::take(runs));
+        CHECK(held.use_count() == 2);
+        CHECK(second.cancel());
+        CHECK_FALSE(second.cancel());
+        CHECK(second.cancelled());
+        CHECK_THROWS_AS(second.get(), aio::cancelled_error);
+        release.open();
+        first.get();
+    }
+    CHECK_FALSE(ran);
+    CHECK(held.use_count() == 1);
+}
+
+TEST_CASE("thread_pool: a running call that was submitted is asked to stop when its future is cancelled") {
+    const watchdog guard;
+    gate started;
+    gate never;
+    std::atomic<bool> stopped = false;
+    {
+        aio::thread_pool pool(1);
+        const auto running = pool.submit([&](const std::stop_token& stop) {
+            started.open();
+            never.wait(stop);
+            stopped = stop.stop_requested();
+        });
+        started.wait();
+        CHECK(running.cancel());
+        CHECK(running.done());
+    }
+    CHECK(stopped);
+}
+
+TEST_CASE("thread_pool: a dropped future cancels nothing, and the destructor waits for the call") {
+    const watchdog guard;
+    std::atomic<bool> ran = false;
+    {
+        aio::thread_pool pool(1);
+        pool.submit([&] { ran = true; });
+    }
+    CHECK(ran);
+}
+
+TEST_CASE("thread_pool: what is submitted to a closed pool is refused and freed") {
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        co_await pool.aclose();
+        const auto held = std::make_shared<int>(1);
+        const auto holds = [held] {};
+        CHECK(contains(message_of([&] { pool.submit(holds); }), "after shutdown"));
+        CHECK(held.use_count() == 2);
+    });
+}
+
+TEST_CASE("thread_pool: one with a bounded queue refuses what does not fit, and takes more when there is room") {
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1, 1);
+        gate started;
+        gate release;
+        const auto first = pool.submit([&] {
+            started.open();
+            release.wait();
+        });
+        started.wait();
+        const auto second = pool.submit([] { return 2; });
+        CHECK_THROWS_AS(pool.submit([] {}), aio::queue_full);
+        CHECK_THROWS_AS(aio::run_in_executor(pool, [] {}), aio::queue_full);
+        const auto refused = co_await aio::nothrow(aio::to_thread(pool, [] {}));
+        CHECK_THROWS_AS(refused.rethrow(), aio::queue_full);
+        release.open();
+        const int result = co_await aio::wrap_future(second);
+        CHECK(result == 2);
+        const int again = co_await aio::to_thread(pool, [] { return 3; });
+        CHECK(again == 3);
+    });
+}
+
+TEST_CASE("thread_pool: a bound of none takes as many jobs as there are threads") {
+    const watchdog guard;
+    aio::thread_pool pool(2, 0);
+    gate release;
+    const auto wait = [&] { release.wait(); };
+    const auto first = pool.submit(wait);
+    const auto second = pool.submit(wait);
+    CHECK_THROWS_AS(pool.submit(wait), aio::queue_full);
+    release.open();
+    first.get();
+    second.get();
 }

@@ -752,3 +752,41 @@ TEST_CASE("to_thread: 100,000 calls one after the other", "[stress]") {
     });
     CHECK(sum == std::int64_t(calls) * (calls - 1));
 }
+
+TEST_CASE("to_thread: in a pool of one's own") {
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        const auto own = co_await aio::to_thread(pool, [] { return std::this_thread::get_id(); });
+        const auto again = co_await aio::to_thread(pool, [](std::thread::id known) { return known == std::this_thread::get_id(); }, own);
+        CHECK(again);
+        const auto other = co_await aio::to_thread([] { return std::this_thread::get_id(); });
+        CHECK(other != own);
+        const auto failed = co_await aio::nothrow(aio::to_thread(pool, []() -> int { throw std::runtime_error("bad"); }));
+        CHECK_THROWS_WITH(failed.rethrow(), "bad");
+    });
+}
+
+TEST_CASE("to_thread: in a pool of one's own, a queued call that is cancelled never runs") {
+    virtual_run([]() -> aio::task<> {
+        aio::thread_pool pool(1);
+        gate started;
+        gate release;
+        bool ran = false;
+        const auto first = aio::create_task([&]() -> aio::task<> {
+            co_await aio::to_thread(pool, [&] {
+                started.open();
+                release.wait();
+            });
+        });
+        co_await aio::yield();
+        started.wait();
+        const auto second = aio::create_task([&]() -> aio::task<> { co_await aio::to_thread(pool, [&] { ran = true; }); });
+        co_await aio::yield();
+        CHECK(second.cancel());
+        const auto ended = co_await aio::nothrow(second);
+        CHECK(ended.cancelled());
+        release.open();
+        co_await first;
+        CHECK_FALSE(ran);
+    });
+}

@@ -3,273 +3,30 @@
 
 // A small pool of threads for blocking calls.
 
+#include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/owner.hpp>
-#include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/loop/detail/fork_count.hpp>
-#include <asynchio/loop/detail/intrusive_list.hpp>
-#include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
+#include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
+#include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/detail/held_by_loop.hpp>
-#include <asynchio/thread/detail/worker_count.hpp>
+#include <asynchio/thread/detail/pool_core.hpp>
+#include <asynchio/thread/detail/thread_call.hpp>
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
-#include <memory>
-#include <mutex>
-#include <new>
+#include <exception>
+#include <limits>
+#include <optional>
 #include <stdexcept>
-#include <string>
 #include <utility>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio {
-
-
-namespace detail {
-
-/// Work for a thread. Lives in whoever waits for it; the pool only links it while it is queued.
-class pool_job : public list_link {
-public:
-    pool_job() noexcept : list_link() {}
-    pool_job(const pool_job&) = delete;
-    pool_job& operator=(const pool_job&) = delete;
-
-    /// Called once, on a worker. Nothing of the job is touched afterwards.
-    virtual void run() noexcept = 0;
-
-    process_mark given_in; // the process in which it was given to a pool
-
-protected:
-    virtual ~pool_job() = default;
-};
-
-/// Waits for the end of a pool's threads.
-class pool_watcher : public list_link {
-public:
-    pool_watcher() noexcept : list_link() {}
-    pool_watcher(const pool_watcher&) = delete;
-    pool_watcher& operator=(const pool_watcher&) = delete;
-
-    /// Called once, on the last worker or by close(), and not touched afterwards.
-    virtual void ended() noexcept = 0;
-
-protected:
-    virtual ~pool_watcher() = default;
-};
-
-/// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
-///
-/// In a child process it starts anew: without threads, and without the jobs that the parent's have or were to get.
-class pool_core : public counted_object<pool_core> {
-public:
-    pool_core(std::size_t most, nanoseconds_count spin) noexcept : most_(most), spin_(spin) { watch_forks(); }
-
-    /// @throws std::logic_error after close(), std::system_error when not even one thread can be started.
-    void submit(pool_job& job) {
-        const counted_ptr<pool_core> self = share(); // the job may end, and who gave it, before the thread is woken
-        bool wake = false;
-        notice_fork();
-        job.given_in.renew();
-        {
-            const std::unique_lock lock(mutex_);
-            if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
-            if (idle_ <= queued_.load(std::memory_order_relaxed) && running_ < most_ + lent_) add_thread(self);
-            jobs_.push_back(job);
-            queued_.fetch_add(1, std::memory_order_release);
-            wake = sleeping_ > 0;
-        }
-        if (wake) work_.notify_one(); // under the lock the thread would wake only to wait for it
-    }
-
-    /// Takes `job` back if no thread has begun it. @return whether it will never run.
-    bool withdraw(pool_job& job) noexcept {
-        if (!job.given_in.is_here()) return true;
-        const std::unique_lock lock(mutex_);
-        if (job.next == nullptr) return false;
-        jobs_.remove(job);
-        queued_.fetch_sub(1, std::memory_order_relaxed);
-        return true;
-    }
-
-    /// One of the threads is in a call that nobody waits for any more: another one may work beside it, until take_back().
-    void lend() noexcept {
-        const counted_ptr<pool_core> self = share();
-        const std::unique_lock lock(mutex_);
-        ++lent_;
-        if (closing_ || jobs_.empty()) return;
-        try {
-            if (sleeping_ == 0) add_thread(self);
-        } catch (const std::bad_alloc&) { // the next job, or the next thread that has time, sees to it
-        }
-        work_.notify_one();
-    }
-    /// At the end of that call, in its thread.
-    void take_back() noexcept {
-        const std::unique_lock lock(mutex_);
-        --lent_;
-    }
-
-    /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
-    void close(pool_watcher* watcher = nullptr) noexcept {
-        notice_fork();
-        {
-            const std::unique_lock lock(mutex_);
-            closing_ = true;
-            work_.notify_all();
-            if (watcher == nullptr) return;
-            if (running_ != 0) return watchers_.push_back(*watcher);
-        }
-        watcher->ended();
-    }
-    bool has_ended() noexcept {
-        notice_fork();
-        const std::unique_lock lock(mutex_);
-        return running_ == 0;
-    }
-
-    /// Waits for the threads; after close().
-    void join() noexcept {
-        for (native_thread& each : threads_) each.join();
-        threads_.clear();
-    }
-    /// Gives up on threads that are in a call that does not end.
-    void abandon() noexcept {
-        for (native_thread& each : threads_) each.detach();
-        threads_.clear();
-    }
-
-    std::size_t most() const noexcept { return most_; }
-    std::size_t started() noexcept {
-        notice_fork();
-        const std::unique_lock lock(mutex_);
-        return threads_.size(); // whose places are used again
-    }
-
-    /// Whether a thread is in a job.
-    bool busy() noexcept {
-        notice_fork();
-        const std::unique_lock lock(mutex_);
-        return idle_ != running_;
-    }
-
-    /// For whoever waits outside of a loop until a job has ended.
-    std::mutex& mutex() noexcept { return mutex_; }
-    std::condition_variable& job_ended() noexcept { return job_ended_; }
-
-private:
-    void notice_fork() noexcept {
-        if (!process_.is_here()) [[unlikely]]
-            begin_anew();
-    }
-    /// Another thread of the parent may have held the mutex, and been in the middle of anything that it guards.
-    [[gnu::noinline]] void begin_anew() noexcept {
-        process_.renew();
-        workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
-        new (&mutex_) std::mutex;
-        new (&work_) std::condition_variable;
-        new (&job_ended_) std::condition_variable;
-        new (&jobs_) intrusive_list<pool_job>;
-        new (&watchers_) intrusive_list<pool_watcher>;
-        new (&threads_) trivial_vector<native_thread>;
-        queued_ = idle_ = sleeping_ = running_ = 0;
-    }
-
-    /// What a thread is started with: it keeps the core alive.
-    struct start {
-        counted_ptr<pool_core> core;
-        std::size_t index;
-    };
-    static void* run(void* what) noexcept {
-        const owner<start> self(static_cast<start*>(what));
-        self->core->work(self->index);
-        return nullptr;
-    }
-    void add_thread(const counted_ptr<pool_core>& self) {
-        try {
-            std::size_t place = 0;
-            while (place < threads_.size() && threads_[place].started()) ++place;
-            auto what = make_owner<start>(start{self, place});
-            if (place == threads_.size()) threads_.push_back(native_thread());
-            threads_[place] = native_thread(&run, what.get());
-            static_cast<void>(what.release());
-            ++running_;
-            ++idle_;
-            workers_alive.fetch_add(1, std::memory_order_relaxed);
-        } catch (const std::system_error&) {
-            if (running_ == 0) throw;
-        }
-    }
-    /// How many are in a job that somebody may wait for, all others being lent, is kept at most_.
-    bool may_work() const noexcept { return running_ - idle_ < most_ + lent_; }
-
-    void work(std::size_t index) noexcept {
-        count_worker_until_its_end();
-        name_this_thread("asynchio", index);
-        std::unique_lock lock(mutex_);
-        for (;;) {
-            if (pool_job* job = may_work() ? jobs_.pop_front() : nullptr) {
-                queued_.fetch_sub(1, std::memory_order_relaxed);
-                --idle_;
-                lock.unlock();
-                job->run();
-                lock.lock();
-                ++idle_;
-                continue;
-            }
-            if (closing_) break;
-            if (running_ > most_ + lent_) { // it has taken the place of one that is back
-                threads_[index].detach();
-                break;
-            }
-            if (spin_ > 0 && spin(lock)) continue;
-            ++sleeping_;
-            work_.wait(lock);
-            --sleeping_;
-        }
-        --idle_;
-        const bool last = --running_ == 0;
-        intrusive_list<pool_watcher> told;
-        if (last) std::swap(told, watchers_);
-        lock.unlock();
-        while (pool_watcher* each = told.pop_front()) each->ended();
-    }
-
-    /// Looks for work without sleeping. @return whether there may be some.
-    bool spin(std::unique_lock<std::mutex>& lock) noexcept {
-        lock.unlock();
-        const nanoseconds_count end = later(steady_now(), spin_);
-        bool found = false;
-        do {
-            for (int i = 0; i < 64 && !found; ++i) found = queued_.load(std::memory_order_acquire) != 0;
-        } while (!found && steady_now() < end);
-        lock.lock();
-        return !jobs_.empty() || closing_;
-    }
-
-    process_mark process_;
-    std::mutex mutex_;
-    std::condition_variable work_;
-    std::condition_variable job_ended_;
-    intrusive_list<pool_job> jobs_;
-    std::atomic<std::size_t> queued_ = 0; // changed under the mutex
-    std::size_t idle_ = 0;                // threads that run no job
-    std::size_t sleeping_ = 0;
-    std::size_t running_ = 0; // threads that have not ended
-    std::size_t lent_ = 0;    // threads beyond the most, in place of those in a call that nobody waits for
-    const std::size_t most_;
-    const nanoseconds_count spin_;
-    bool closing_ = false;
-    intrusive_list<pool_watcher> watchers_;
-    trivial_vector<native_thread> threads_;
-};
-
-} // namespace detail
 
 /// How a thread_pool works.
 struct thread_pool_options {
@@ -300,6 +57,72 @@ private:
 
     loop_ref box_;
     held_future<void>& waiting_;
+};
+
+/// A job whose result a concurrent_future gets. Frees itself when it has run.
+template<class F, class... Args>
+class submitted_call final : public pool_job {
+    using call = thread_call<F, Args...>;
+
+public:
+    using result = typename call::result;
+    using state = concurrent_state<result>;
+
+    template<class G, class... Given>
+    explicit submitted_call(std::in_place_t, G&& f, Given&&... args)
+        : call_(std::in_place, std::forward<G>(f), std::forward<Given>(args)...), state_(new state(loop_ref())),
+          context_(inherited_context()) {
+        if constexpr (call::can_be_asked_to_stop) {
+            auto asks = make_owner<stop_at_end>(call_->stop_source_of_call());
+            state_->add(*asks.release());
+        }
+    }
+
+    const counted_ptr<state>& future_state() const noexcept { return state_; }
+
+    /// On the worker. A job whose future was cancelled before never begins.
+    void run() noexcept override {
+        const owner<submitted_call> self(this);
+        if (state_->done()) return;
+        outcome<result> found;
+        {
+            const context_scope inside(&context_);
+            call_->run(found);
+        }
+        call_.reset();
+        state_->settle([&](outcome<result>& out) {
+            if (!found.error()) {
+                try {
+                    if constexpr (std::is_void_v<result>)
+                        out.emplace();
+                    else
+                        out.emplace(std::move(found).value());
+                    return;
+                } catch (...) { // the result's move constructor
+                    found.set_error(std::current_exception(), false);
+                }
+            }
+            out.set_error(found.error(), found.cancelled());
+            found.set_error(nullptr, false);
+        });
+    }
+
+private:
+    /// A cancelled future asks the job to stop; one that has its result asks in vain.
+    template<class Source>
+    class stop_at_end_of final : public concurrent_callback {
+    public:
+        explicit stop_at_end_of(Source source) noexcept : source_(std::move(source)) {}
+        void call() override { source_.request_stop(); }
+
+    private:
+        Source source_;
+    };
+    using stop_at_end = stop_at_end_of<decltype(std::declval<const call&>().stop_source_of_call())>;
+
+    std::optional<call> call_;
+    counted_ptr<state> state_;
+    context_slot context_; // a copy of that of whoever gave the job
 };
 
 template<class = void>
@@ -333,7 +156,10 @@ public:
 
     /// @throws std::invalid_argument for no threads at all.
     explicit thread_pool(std::size_t most = default_size(), thread_pool_options options = {})
-        : core_(make(most, options)) {}
+        : core_(make(most, options, detail::pool_core::unbounded)) {}
+    /// A pool that refuses work with queue_full when all threads work and `max_queued` jobs wait for one.
+    thread_pool(std::size_t most, std::size_t max_queued, thread_pool_options options = {})
+        : core_(make(most, options, max_queued)) {}
     thread_pool(const thread_pool&) = delete;
     thread_pool& operator=(const thread_pool&) = delete;
     ~thread_pool() {
@@ -345,6 +171,28 @@ public:
     std::size_t size() const noexcept { return core_->most(); }
     std::size_t started() const noexcept { return core_->started(); }
 
+    /// Calls `f(args...)` in a thread of the pool and returns a future for its result, for threads that have no loop;
+    /// wrap_future makes it one that a task can await. Callable and arguments are copied in (or moved: see take) and
+    /// passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+    ///
+    /// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
+    /// result dropped. Dropping the future cancels nothing.
+    /// Threads: any; `f` runs in a copy of the caller's context (see context_var).
+    /// @throws std::logic_error when the pool was closed, queue_full when it may queue no more.
+    /// Cost: two allocations, and one for a stop_token.
+    /// Example: `auto sum = pool.submit(add, 1, 2); use(sum.get());`
+    template<class F, class... Args>
+    auto submit(F&& f, Args&&... args) {
+        detail::check_awaited_arguments<F, Args...>();
+        detail::require_callable(f, "submit");
+        using job = detail::submitted_call<detail::copied_t<F>, detail::copied_t<Args>...>;
+        auto made = detail::make_owner<job>(std::in_place, detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
+        concurrent_future<typename job::result> future(made->future_state());
+        core_->submit(*made);
+        static_cast<void>(made.release());
+        return future;
+    }
+
     /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
     /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
@@ -355,9 +203,10 @@ public:
     const detail::counted_ptr<detail::pool_core>& core() const noexcept { return core_; }
 
 private:
-    static detail::counted_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options) {
+    static detail::counted_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options,
+                                                       std::size_t max_queued) {
         if (most == 0) throw std::invalid_argument("thread_pool: the number of threads must be at least 1");
-        return detail::counted_ptr<detail::pool_core>(new detail::pool_core(most, options.spin.count()));
+        return detail::counted_ptr<detail::pool_core>(new detail::pool_core(most, options.spin.count(), max_queued));
     }
     detail::counted_ptr<detail::pool_core> core_;
 };

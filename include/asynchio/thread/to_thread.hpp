@@ -40,11 +40,13 @@ class [[nodiscard("to_thread does nothing until it is awaited")]] to_thread_awai
     using result = typename call::result;
 
 public:
+    /// @param core of the pool; the loop's default pool if it is null.
     template<class G, class... Given>
-    explicit to_thread_awaiter(std::in_place_t, G&& f, Given&&... args)
-        : ready_item(&arrived), call_(std::in_place, std::forward<G>(f), std::forward<Given>(args)...) {}
+    explicit to_thread_awaiter(counted_ptr<pool_core> core, G&& f, Given&&... args)
+        : ready_item(&arrived), call_(std::in_place, std::forward<G>(f), std::forward<Given>(args)...),
+          core_(std::move(core)) {}
     to_thread_awaiter(to_thread_awaiter&& other)
-        : suspension(), pool_job(), ready_item(&arrived), call_(std::move(other.call_)) {}
+        : suspension(), pool_job(), ready_item(&arrived), call_(std::move(other.call_)), core_(std::move(other.core_)) {}
     to_thread_awaiter& operator=(to_thread_awaiter&&) = delete;
     ~to_thread_awaiter() override {
         if (state_ == state::given) wait_outside();
@@ -52,22 +54,29 @@ public:
 
     static bool await_ready() noexcept { return false; }
 
+    /// What the pool refuses is told by await_resume, where nothrow looks.
     template<class Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting,
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
         auto& loop = get_running_loop();
-        core_ = default_pool::of(loop).core();
-        box_ = loop.ref();
-        context_ = inherited_context();
-        core_->submit(*this);
+        try {
+            if (!core_) core_ = default_pool::of(loop).core();
+            box_ = loop.ref();
+            context_ = inherited_context();
+            core_->submit(*this);
+        } catch (...) {
+            outcome_.set_error(std::current_exception(), false);
+            return false;
+        }
         state_ = state::given;
         loop.expect_post();
         park(awaiting, where);
+        return true;
     }
 
     result await_resume() {
         if (cancelled_) throw cancelled_error(std::move(message_));
-        resumed();
+        if (state_ != state::idle) resumed();
         return std::move(outcome_).value();
     }
 
@@ -147,12 +156,22 @@ private:
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`
 /// See also: run_in_executor, set_default_pool.
 template<class F, class... Args>
-    requires(!std::is_same_v<std::decay_t<F>, abandon_on_cancel_t>)
+    requires(!std::is_same_v<std::decay_t<F>, abandon_on_cancel_t> && !std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
 auto to_thread(F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "to_thread");
     return detail::to_thread_awaiter<std::decay_t<detail::kept_t<F>>, std::decay_t<detail::kept_t<Args>>...>(
-        std::in_place, detail::keep<F>(f), detail::keep<Args>(args)...);
+        detail::counted_ptr<detail::pool_core>(), detail::keep<F>(f), detail::keep<Args>(args)...);
+}
+
+/// Calls `f(args...)` in a thread of `pool` and returns its result, with all the rules of to_thread in the default pool.
+/// @throws queue_full when `pool` may queue no more, std::logic_error when it was closed.
+template<class F, class... Args>
+auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
+    detail::check_awaited_arguments<F, Args...>();
+    detail::require_callable(f, "to_thread");
+    return detail::to_thread_awaiter<std::decay_t<detail::kept_t<F>>, std::decay_t<detail::kept_t<Args>>...>(
+        pool.core(), detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
 /// The same for callables that own all they touch: cancelled, it returns at once, and a running job, which has stop

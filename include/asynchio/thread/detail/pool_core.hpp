@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The threads of a pool and the jobs that wait for them.
+
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/detail/fork_count.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// Work for a thread. Lives in whoever waits for it; the pool only links it while it is queued.
+class pool_job : public list_link {
+public:
+    pool_job() noexcept : list_link() {}
+    pool_job(const pool_job&) = delete;
+    pool_job& operator=(const pool_job&) = delete;
+
+    /// Called once, on a worker. Nothing of the job is touched afterwards.
+    virtual void run() noexcept = 0;
+
+    process_mark given_in; // the process in which it was given to a pool
+
+protected:
+    virtual ~pool_job() = default;
+};
+
+/// Waits for the end of a pool's threads.
+class pool_watcher : public list_link {
+public:
+    pool_watcher() noexcept : list_link() {}
+    pool_watcher(const pool_watcher&) = delete;
+    pool_watcher& operator=(const pool_watcher&) = delete;
+
+    /// Called once, on the last worker or by close(), and not touched afterwards.
+    virtual void ended() noexcept = 0;
+
+protected:
+    virtual ~pool_watcher() = default;
+};
+
+/// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
+///
+/// In a child process it starts anew: without threads, and without the jobs that the parent's have or were to get.
+class pool_core : public counted_object<pool_core> {
+public:
+    static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
+
+    pool_core(std::size_t most, nanoseconds_count spin, std::size_t max_queued = unbounded) noexcept
+        : most_(most), max_queued_(max_queued), spin_(spin) {
+        watch_forks();
+    }
+
+    /// @throws std::logic_error after close(), queue_full when all threads work and as many jobs wait as may,
+    /// std::system_error when not even one thread can be started.
+    void submit(pool_job& job) {
+        const counted_ptr<pool_core> self = share(); // the job may end, and who gave it, before the thread is woken
+        bool wake = false;
+        notice_fork();
+        job.given_in.renew();
+        {
+            const std::unique_lock lock(mutex_);
+            if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
+            if (max_queued_ != unbounded && is_full()) throw queue_full();
+            if (idle_ <= queued_.load(std::memory_order_relaxed) && running_ < most_ + lent_) add_thread(self);
+            jobs_.push_back(job);
+            queued_.fetch_add(1, std::memory_order_release);
+            wake = sleeping_ > 0;
+        }
+        if (wake) work_.notify_one(); // under the lock the thread would wake only to wait for it
+    }
+
+    /// Takes `job` back if no thread has begun it. @return whether it will never run.
+    bool withdraw(pool_job& job) noexcept {
+        if (!job.given_in.is_here()) return true;
+        const std::unique_lock lock(mutex_);
+        if (job.next == nullptr) return false;
+        jobs_.remove(job);
+        queued_.fetch_sub(1, std::memory_order_relaxed);
+        return true;
+    }
+
+    /// One of the threads is in a call that nobody waits for any more: another one may work beside it, until take_back().
+    void lend() noexcept {
+        const counted_ptr<pool_core> self = share();
+        const std::unique_lock lock(mutex_);
+        ++lent_;
+        if (closing_ || jobs_.empty()) return;
+        try {
+            if (sleeping_ == 0) add_thread(self);
+        } catch (const std::bad_alloc&) { // the next job, or the next thread that has time, sees to it
+        }
+        work_.notify_one();
+    }
+    /// At the end of that call, in its thread.
+    void take_back() noexcept {
+        const std::unique_lock lock(mutex_);
+        --lent_;
+    }
+
+    /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
+    void close(pool_watcher* watcher = nullptr) noexcept {
+        notice_fork();
+        {
+            const std::unique_lock lock(mutex_);
+            closing_ = true;
+            work_.notify_all();
+            if (watcher == nullptr) return;
+            if (running_ != 0) return watchers_.push_back(*watcher);
+        }
+        watcher->ended();
+    }
+    bool has_ended() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        return running_ == 0;
+    }
+
+    /// Waits for the threads; after close().
+    void join() noexcept {
+        for (native_thread& each : threads_) each.join();
+        threads_.clear();
+    }
+    /// Gives up on threads that are in a call that does not end.
+    void abandon() noexcept {
+        for (native_thread& each : threads_) each.detach();
+        threads_.clear();
+    }
+
+    std::size_t most() const noexcept { return most_; }
+    std::size_t started() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        return threads_.size(); // whose places are used again
+    }
+
+    /// Whether a thread is in a job.
+    bool busy() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        return idle_ != running_;
+    }
+
+    /// For whoever waits outside of a loop until a job has ended.
+    std::mutex& mutex() noexcept { return mutex_; }
+    std::condition_variable& job_ended() noexcept { return job_ended_; }
+
+private:
+    bool is_full() const noexcept {
+        const std::size_t working = running_ - idle_;
+        const std::size_t free = most_ + lent_ > working ? most_ + lent_ - working : 0;
+        return queued_.load(std::memory_order_relaxed) >= free + max_queued_;
+    }
+    void notice_fork() noexcept {
+        if (!process_.is_here()) [[unlikely]]
+            begin_anew();
+    }
+    /// Another thread of the parent may have held the mutex, and been in the middle of anything that it guards.
+    [[gnu::noinline]] void begin_anew() noexcept {
+        process_.renew();
+        workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
+        new (&mutex_) std::mutex;
+        new (&work_) std::condition_variable;
+        new (&job_ended_) std::condition_variable;
+        new (&jobs_) intrusive_list<pool_job>;
+        new (&watchers_) intrusive_list<pool_watcher>;
+        new (&threads_) trivial_vector<native_thread>;
+        queued_ = idle_ = sleeping_ = running_ = 0;
+    }
+
+    /// What a thread is started with: it keeps the core alive.
+    struct start {
+        counted_ptr<pool_core> core;
+        std::size_t index;
+    };
+    static void* run(void* what) noexcept {
+        const owner<start> self(static_cast<start*>(what));
+        self->core->work(self->index);
+        return nullptr;
+    }
+    void add_thread(const counted_ptr<pool_core>& self) {
+        try {
+            std::size_t place = 0;
+            while (place < threads_.size() && threads_[place].started()) ++place;
+            auto what = make_owner<start>(start{self, place});
+            if (place == threads_.size()) threads_.push_back(native_thread());
+            threads_[place] = native_thread(&run, what.get());
+            static_cast<void>(what.release());
+            ++running_;
+            ++idle_;
+            workers_alive.fetch_add(1, std::memory_order_relaxed);
+        } catch (const std::system_error&) {
+            if (running_ == 0) throw;
+        }
+    }
+    /// How many are in a job that somebody may wait for, all others being lent, is kept at most_.
+    bool may_work() const noexcept { return running_ - idle_ < most_ + lent_; }
+
+    void work(std::size_t index) noexcept {
+        count_worker_until_its_end();
+        name_this_thread("asynchio", index);
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            if (pool_job* job = may_work() ? jobs_.pop_front() : nullptr) {
+                queued_.fetch_sub(1, std::memory_order_relaxed);
+                --idle_;
+                lock.unlock();
+                job->run();
+                lock.lock();
+                ++idle_;
+                continue;
+            }
+            if (closing_) break;
+            if (running_ > most_ + lent_) { // it has taken the place of one that is back
+                threads_[index].detach();
+                break;
+            }
+            if (spin_ > 0 && spin(lock)) continue;
+            ++sleeping_;
+            work_.wait(lock);
+            --sleeping_;
+        }
+        --idle_;
+        const bool last = --running_ == 0;
+        intrusive_list<pool_watcher> told;
+        if (last) std::swap(told, watchers_);
+        lock.unlock();
+        while (pool_watcher* each = told.pop_front()) each->ended();
+    }
+
+    /// Looks for work without sleeping. @return whether there may be some.
+    bool spin(std::unique_lock<std::mutex>& lock) noexcept {
+        lock.unlock();
+        const nanoseconds_count end = later(steady_now(), spin_);
+        bool found = false;
+        do {
+            for (int i = 0; i < 64 && !found; ++i) found = queued_.load(std::memory_order_acquire) != 0;
+        } while (!found && steady_now() < end);
+        lock.lock();
+        return !jobs_.empty() || closing_;
+    }
+
+    process_mark process_;
+    std::mutex mutex_;
+    std::condition_variable work_;
+    std::condition_variable job_ended_;
+    intrusive_list<pool_job> jobs_;
+    std::atomic<std::size_t> queued_ = 0; // changed under the mutex
+    std::size_t idle_ = 0;                // threads that run no job
+    std::size_t sleeping_ = 0;
+    std::size_t running_ = 0; // threads that have not ended
+    std::size_t lent_ = 0;    // threads beyond the most, in place of those in a call that nobody waits for
+    const std::size_t most_;
+    const std::size_t max_queued_; // jobs that wait for a thread
+    const nanoseconds_count spin_;
+    bool closing_ = false;
+    intrusive_list<pool_watcher> watchers_;
+    trivial_vector<native_thread> threads_;
+};
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop
