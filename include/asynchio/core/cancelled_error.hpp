@@ -13,19 +13,26 @@
 
 namespace asynchio {
 
-/// Thrown at a suspension point of a task that was asked to stop, and by whoever awaits something cancelled.
+/// The exception that is thrown at a suspension point of a task that was asked to stop, and by `co_await` of a task or
+/// future that was cancelled.
 ///
-/// It is not a std::exception, so `catch (const std::exception&)` does not swallow a cancellation, as Python's
-/// CancelledError is not an Exception. A handler that catches it ends with `throw;` unless it means to go on.
+/// Behaviour: it is not a std::exception, so `catch (const std::exception&)` does not swallow a cancellation, as
+/// Python's CancelledError is not an Exception. A handler that catches it ends with `throw;` unless the task is meant
+/// to go on.
+/// Threads: it may be copied and destroyed on any thread.
+/// Cost: a message is shared by all copies.
+/// See also: task_handle::cancel, uncancel.
 class cancelled_error final {
 public:
     cancelled_error() noexcept = default;
-    /// @throws std::bad_alloc for a message that is not empty.
+    /// Makes an exception with a message. @param message what message() returns.
+    /// @throws std::bad_alloc without memory for a message that is not empty.
     explicit cancelled_error(std::string_view message) : message_(message) {}
     explicit cancelled_error(detail::shared_text message) noexcept : message_(std::move(message)) {}
 
+    /// Returns "cancelled".
     const char* what() const noexcept { return "cancelled"; }
-    /// What was given to `cancel(message)`, else empty.
+    /// Returns the text that was passed to `cancel(message)`; empty if there was none.
     std::string_view message() const noexcept { return message_.view(); }
 
 private:
@@ -34,7 +41,7 @@ private:
 
 namespace detail {
 
-/// A template, so that it may ask what this standard library's exception_ptr can do.
+/// Whether `error` holds a cancelled_error. A template can ask what this standard library's exception_ptr can do.
 template<class ExceptionPtr>
 bool holds_cancellation(const ExceptionPtr& error) noexcept {
 #if defined(__cpp_rtti) // not with -fno-rtti
@@ -50,8 +57,8 @@ bool holds_cancellation(const ExceptionPtr& error) noexcept {
     }
 }
 
-/// Whether `error` holds a cancelled_error. Costs a rethrow where the standard library or the compiler cannot tell the
-/// type.
+/// Whether `error` is not null and holds a cancelled_error. It costs a rethrow if the standard library or the compiler
+/// cannot tell the type.
 inline bool is_cancellation(const std::exception_ptr& error) noexcept { return error && holds_cancellation(error); }
 
 } // namespace detail

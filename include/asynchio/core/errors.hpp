@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The exceptions of the library that report a state rather than an operating system error.
+// The exceptions of the library that report a state rather than an error of the operating system.
 
 #include <asynchio/core/cancelled_error.hpp>
 
@@ -11,48 +11,57 @@
 
 namespace asynchio {
 
-/// A result that is not there yet, was moved out, or is set a second time. Misuse, hence a std::logic_error.
+/// The exception for a result that is not there yet, was moved out, or is set a second time. It is a std::logic_error,
+/// since that is misuse.
+/// Threads: as std::logic_error.
 class invalid_state_error : public std::logic_error {
 public:
     using std::logic_error::logic_error;
 };
 
-/// A deadline passed: thrown by wait_for, by the block of a timeout, and by as_completed.
+/// The exception for a deadline that has passed: wait_for, the block of a timeout, and as_completed throw it, and
+/// open_connection with a timeout.
+/// Threads: as std::runtime_error.
 class timeout_error : public std::runtime_error {
 public:
     timeout_error() : std::runtime_error("timed out") {}
     using std::runtime_error::runtime_error;
 };
 
-/// get_nowait of a queue that has nothing.
+/// The exception of get_nowait() of a queue without an item.
+/// Threads: as std::runtime_error.
 class queue_empty : public std::runtime_error {
 public:
     queue_empty() : std::runtime_error("the queue is empty") {}
     using std::runtime_error::runtime_error;
 };
 
-/// put_nowait to a queue that has no room.
+/// The exception of put_nowait() to a queue without room.
+/// Threads: as std::runtime_error.
 class queue_full : public std::runtime_error {
 public:
     queue_full() : std::runtime_error("the queue is full") {}
     using std::runtime_error::runtime_error;
 };
 
-/// A queue was shut down: nothing goes in any more, and nothing is left to come out.
+/// The exception of a queue that was shut down: nothing goes in any more, and nothing is left to come out.
+/// Threads: as std::runtime_error.
 class queue_shut_down : public std::runtime_error {
 public:
     queue_shut_down() : std::runtime_error("the queue was shut down") {}
     using std::runtime_error::runtime_error;
 };
 
-/// A barrier was aborted, or reset while a task waited in it.
+/// The exception of a barrier that was aborted, or reset while a task waited in it.
+/// Threads: as std::runtime_error.
 class broken_barrier_error : public std::runtime_error {
 public:
     broken_barrier_error() : std::runtime_error("the barrier was aborted or reset") {}
     using std::runtime_error::runtime_error;
 };
 
-/// Thrown by run when Ctrl-C ended it (see run_options::handle_sigint).
+/// The exception that run() throws when Ctrl-C has ended it (see run_options::handle_sigint).
+/// Threads: as std::runtime_error.
 class keyboard_interrupt : public std::runtime_error {
 public:
     keyboard_interrupt() : std::runtime_error("interrupted (SIGINT)") {}

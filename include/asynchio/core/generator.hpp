@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A coroutine that gives values one by one, to a plain loop. Built on the standard library alone.
+// A coroutine that yields values one by one to a plain loop. Built on the standard library alone.
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
@@ -26,7 +26,7 @@ class generator;
 
 namespace detail {
 
-/// How `co_yield` of a `U` becomes an item of type `T`, which is an object or an lvalue reference.
+/// Whether `co_yield` of a `U` makes an item of type `T`, which is an object or an lvalue reference, without a copy.
 template<class T, class U>
 consteval bool yields_in_place() {
     using given = std::remove_reference_t<U>;
@@ -53,11 +53,15 @@ constexpr void check_yielded() {
 
 } // namespace detail
 
-/// `co_yield elements_of(inner())` yields everything that another generator of the same type gives, at the cost of one
-/// loop however deep they nest.
+/// The operand of a `co_yield` that yields everything that another generator of the same type yields:
+/// `co_yield elements_of(inner())`.
+///
+/// Threads: as generator. Lifetime: it owns the inner generator.
+/// Cost: an item costs one resumption, however deep generators nest.
 template<class T>
 class elements_of {
 public:
+    /// Takes over a generator whose iteration has not begun; else the `co_yield` throws std::logic_error.
     explicit elements_of(generator<T>&& inner) noexcept : inner_(std::move(inner)) {}
 
 private:
@@ -65,15 +69,15 @@ private:
     generator<T> inner_;
 };
 
-/// Values from a coroutine, for a range-based for: `generator<int> count() { for (int i = 0;; ++i) co_yield i; }`.
+/// A coroutine that yields values to a range-based for: `generator<int> count() { for (int i = 0;; ++i) co_yield i; }`.
 ///
-/// Behaviour: the body runs from one `co_yield` to the next, inside begin() and `++`, and starts with begin(). Dereferenced,
-/// an iterator gives `T&&`, or `T` if that is a reference; a yielded lvalue is copied, anything else is not. An exception
-/// of the body leaves begin() or `++` and ends the generator. An input range: it can be gone through once. A body that
-/// advances its own iterator gets std::logic_error, as Python's gets ValueError.
-/// Threads: none of its own; no loop is needed.
-/// Lifetime: owns the body; dropped early, the body's locals are destroyed where it stands. Arguments taken by reference
-/// must live as long.
+/// Behaviour: the body runs from one `co_yield` to the next, inside begin() and `++`, and starts with begin(). An
+/// iterator refers to the item as `T&&`, or as `T` if that is a reference; a yielded lvalue is copied, anything else is
+/// not. An exception of the body leaves begin() or `++` and ends the generator. It is an input range: it can be
+/// iterated once. A body that advances its own iterator gets std::logic_error, as Python's gets ValueError.
+/// Threads: one at a time; no loop is needed.
+/// Lifetime: the generator owns the body. If it is destroyed early, the locals of the body are destroyed where it
+/// stands. Arguments that are passed by reference must live as long.
 /// Cost: one allocation; an item costs a resumption. Recursion through elements_of, of any depth, uses no stack.
 /// Differs from Python: `yield from` is `co_yield elements_of(...)`; there is no send() or throw().
 /// Example: `for (int n : primes() | std::views::take(10)) print(n);`
@@ -97,11 +101,12 @@ public:
     }
     ~generator();
 
-    /// Runs to the first item. @throws what the body throws; std::logic_error the second time, or when it is empty.
+    /// Starts the body and runs it to the first item. @return an iterator at that item, or at the end.
+    /// @throws the exception of the body; std::logic_error for a second call, or if the generator is empty.
     iterator begin();
     static std::default_sentinel_t end() noexcept { return {}; }
 
-    /// Whether it has a body: false once it was moved from.
+    /// Whether the generator has a body: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return body_ != nullptr; }
 
 private:
@@ -116,7 +121,7 @@ class generator<T>::promise_type {
     using handle = std::coroutine_handle<promise_type>;
     static constexpr std::align_val_t alignment{64}; // frames do not align their locals beyond what this gives
 
-    /// Keeps what had to be copied or converted.
+    /// Keeps an item that had to be copied or converted.
     template<class U>
     class holder {
     public:
@@ -129,7 +134,7 @@ class generator<T>::promise_type {
         object value_;
     };
 
-    /// Runs in place of the body that yields it.
+    /// Has an inner generator run in place of the body that yields it.
     class nested {
     public:
         explicit nested(generator inner) : inner_(std::move(inner)) {
@@ -149,7 +154,7 @@ class generator<T>::promise_type {
         void await_resume() const {
             if (inner_.body_->error_) std::rethrow_exception(inner_.body_->error_);
         }
-        /// Its body was destroyed already.
+        /// Records that the inner body was destroyed already.
         void gone() noexcept { inner_.body_ = nullptr; }
 
     private:
@@ -189,7 +194,7 @@ private:
 
     handle body() noexcept { return handle::from_promise(*this); }
 
-    /// Of the outermost one: runs to the next item. @throws what the body throws; std::logic_error inside of the body.
+    /// Runs the outermost generator to its next item. @throws the exception of the body; std::logic_error inside of it.
     void advance() {
         if (executing_) [[unlikely]]
             throw std::logic_error("generator: its body advances it, but it is already executing");
@@ -208,7 +213,7 @@ private:
         } while (item_ == nullptr);
     }
 
-    /// The innermost first, without recursion.
+    /// Destroys the bodies, the innermost first, without recursion.
     void destroy() noexcept {
         while (leaf_ != this) {
             promise_type& dead = *leaf_;
@@ -219,17 +224,19 @@ private:
         body().destroy();
     }
 
-    std::remove_reference_t<T>* item_ = nullptr; // of the outermost: what it stands at
+    std::remove_reference_t<T>* item_ = nullptr; // the item at which the outermost generator stands
     promise_type* root_ = this;
-    promise_type* leaf_ = this; // of the outermost: which body runs next
+    promise_type* leaf_ = this; // the body that runs next; used in the outermost
     promise_type* outer_ = nullptr;
     nested* place_ = nullptr;
     std::exception_ptr error_;
     bool begun_ = false;
-    bool executing_ = false; // of the outermost: a body runs
+    bool executing_ = false; // whether a body runs; used in the outermost
 };
 
-/// An input iterator. Its end is std::default_sentinel.
+/// The input iterator of a generator. Its end is std::default_sentinel.
+///
+/// Threads: as generator. Lifetime: the generator must outlive it.
 template<class T>
 class generator<T>::iterator {
 public:
@@ -239,8 +246,9 @@ public:
 
     iterator() noexcept = default;
 
+    /// Returns the current item, which may be moved from.
     reference operator*() const noexcept { return static_cast<reference>(*body_->item_); }
-    /// @throws what the body throws; std::logic_error in the body itself.
+    /// Runs the body to the next item. @throws the exception of the body; std::logic_error in the body itself.
     iterator& operator++() {
         body_->advance();
         return *this;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How what is passed to a call that goes on later is kept. See take.
+// How a call that goes on later keeps its arguments. See take.
 
 #include <type_traits>
 #include <utility>
@@ -10,13 +10,20 @@
 
 namespace asynchio {
 
-/// What take() gives: its value goes where it is passed.
+/// The result of take(): a value that is moved into the call that it is passed to.
+///
+/// Threads: as `T`. Lifetime: it owns the value.
+/// See also: take.
 template<class T>
 class taken {
 public:
+    /// Takes over a value.
     explicit taken(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_(std::move(value)) {}
+    /// Moves the value out.
     T release() && { return std::move(value_); }
+    /// Returns the value, which stays.
     const T& value() const noexcept { return value_; }
+    /// Returns the value as an rvalue.
     T&& pass_on() noexcept { return std::move(value_); }
 
 private:
@@ -39,7 +46,8 @@ struct kept<taken<T>> {
     using type = T;
 };
 
-/// How a combinator keeps an argument forwarded as `T&&`: an lvalue by reference, a taken or temporary one by value.
+/// The type in which a combinator keeps an argument forwarded as `T&&`: an lvalue by reference, a taken or temporary
+/// one by value.
 template<class T>
 using kept_t = typename kept<T>::type;
 
@@ -51,11 +59,11 @@ kept_t<T> keep(std::remove_reference_t<T>& given) {
         return static_cast<T&&>(given);
 }
 
-/// How a call that copies its arguments keeps one: a taken one as what was taken.
+/// The type in which a call that copies its arguments keeps one: a taken argument as the value that was taken.
 template<class T>
 using copied_t = std::decay_t<kept_t<T>>;
 
-/// The argument itself, for such a call: what was taken as an rvalue.
+/// Returns the argument itself for such a call: a taken value as an rvalue.
 template<class T>
 decltype(auto) pass_on(std::remove_reference_t<T>& given) noexcept {
     if constexpr (is_taken<T>)

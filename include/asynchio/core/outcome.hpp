@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How something ended: with a value, with an exception, cancelled, or not yet. One type for results of any kind,
-// void and references included; the states of tasks and futures are built on the same template.
+// An outcome: how something ended, with a value, with an exception, cancelled, or not yet. One type serves results of
+// any kind, void and references included; the states of tasks and futures are built on the same template.
 
 #include <asynchio/core/awaitable.hpp>
 
@@ -26,7 +26,7 @@ namespace detail {
 
 enum class outcome_state : unsigned char { nothing, value, error, cancelled };
 
-/// Keeps one `Stored` inside a frame. Frames promise 16 bytes of alignment, so a stricter type gets slack.
+/// The place of one `Stored` inside a frame. Frames promise 16 bytes of alignment, so a stricter type gets slack.
 template<class Stored>
 class slot {
 public:
@@ -35,7 +35,7 @@ public:
         if constexpr (slack != 0) address = (address + alignof(Stored) - 1) & ~(alignof(Stored) - 1);
         return std::launder(reinterpret_cast<Stored*>(address));
     }
-    /// Where to make it.
+    /// Returns the address at which the value is made.
     void* place() noexcept { return static_cast<void*>(get()); }
 
 private:
@@ -47,7 +47,7 @@ private:
 template<>
 class slot<void> {};
 
-/// How a result type is stored and given back; the one place that knows void, const and references.
+/// The way in which a result type is stored and returned; the one place that knows void, const and references.
 template<class T>
 struct result_traits {
     using stored = std::remove_cv_t<T>;
@@ -69,7 +69,8 @@ struct result_traits<T&> {
     static T& take(slot<stored>& from) noexcept { return **from.get(); }
 };
 
-/// Whether a `U` is or refers to the object that a reference of type `T` shall be bound to, so that no temporary is made.
+/// Whether a `U` is or refers to the object that a reference of type `T` shall be bound to, so that no temporary is
+/// made.
 template<class T, class U>
 consteval bool binds_directly() {
     using referred = std::remove_reference_t<T>;
@@ -91,16 +92,20 @@ struct result_traits<void> {
 
 } // namespace detail
 
-/// The part of an outcome that does not depend on the result's type.
+/// The part of an outcome that does not depend on the type of the result.
+///
+/// Threads: as a plain value: threads that change it need a lock.
 class outcome_base {
 public:
+    /// Whether there is a value (for void, whether it ended without an exception).
     bool has_value() const noexcept { return state_ == detail::outcome_state::value; }
+    /// Whether there is a value, as has_value().
     explicit operator bool() const noexcept { return has_value(); }
-    /// Whether what was awaited ended cancelled.
+    /// Whether what was awaited was cancelled.
     bool cancelled() const noexcept { return state_ == detail::outcome_state::cancelled; }
-    /// The exception, a cancelled_error if cancelled(), or null.
+    /// Returns the exception, which is a cancelled_error if cancelled(); null if there is none.
     const std::exception_ptr& error() const noexcept { return error_; }
-    /// Throws the exception again; does nothing if there is none.
+    /// Throws the exception; does nothing if there is none.
     [[gnu::always_inline]] void rethrow() const {
         if (error_) std::rethrow_exception(error_);
     }
@@ -159,7 +164,8 @@ public:
     }
     ~basic_outcome() { reset(); }
 
-    /// The result. @throws what the awaited threw, or cancelled_error; undefined while there is nothing.
+    /// Returns the result. @throws the exception of what was awaited, or cancelled_error. While there is neither value
+    /// nor exception, the call is undefined.
     typename traits::reference value() & {
         this->rethrow();
         return traits::get(value_);
@@ -168,7 +174,7 @@ public:
         this->rethrow();
         return traits::get(value_);
     }
-    /// Moves the result out. @throws as above.
+    /// Moves the result out. @throws the exception of what was awaited, or cancelled_error.
     T value() && {
         this->rethrow();
         return traits::take(value_);
@@ -205,7 +211,7 @@ public:
         this->state_ = outcome_state::value;
     }
 
-    /// Also when there is a value: a coroutine may still fail after its co_return.
+    /// Sets the exception. A value is destroyed: a coroutine may still fail after its co_return.
     void set_error(std::exception_ptr error, bool is_cancellation) noexcept {
         reset();
         this->fail(std::move(error), is_cancellation ? outcome_state::cancelled : outcome_state::error);
@@ -234,10 +240,15 @@ private:
 
 } // namespace detail
 
-/// A result as a value: what `co_await nothrow(x)` and `gather(return_exceptions, ...)` give.
+/// A result as a value: `co_await nothrow(x)` and `gather(return_exceptions, ...)` return outcomes.
 ///
-/// Lifetime: owns the value or shares the exception; a reference result is kept as a reference.
+/// Behaviour: it holds a value, an exception, or a cancellation, which has_value(), error() and cancelled() tell apart;
+/// value() returns the value or throws. It converts to std::expected where the standard library has that.
+/// Threads: as a plain value.
+/// Lifetime: it owns the value or shares the exception; a reference result is kept as a reference.
 /// Differs from Python: asyncio returns exceptions in place of results; here the type says which it is.
+/// Example: `aio::outcome<int> n = co_await aio::nothrow(count()); if (n) use(n.value());`
+/// See also: nothrow, gather.
 template<class T>
 using outcome = detail::basic_outcome<T, outcome_base>;
 

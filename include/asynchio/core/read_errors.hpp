@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What a read throws that ends without what it was asked for.
+// The exceptions of reads that end without what they were asked for.
 
 #include <cstddef>
 #include <optional>
@@ -13,17 +13,21 @@
 
 namespace asynchio {
 
-/// The end came before what was asked for: read_exactly, read_until.
+/// The exception of read_exactly() and read_until() if the stream ends too early.
+///
+/// Threads: as std::runtime_error.
 class incomplete_read_error : public std::runtime_error {
 public:
+    /// Makes an exception. @param partial the bytes that came. @param expected how many were asked for, if that is
+    /// known.
     incomplete_read_error(std::string partial, std::optional<std::size_t> expected)
         : std::runtime_error(std::to_string(partial.size()) + " bytes read on a total of " +
                              (expected ? std::to_string(*expected) : "undefined") + " expected bytes"),
           partial_(std::move(partial)), expected_(expected) {}
 
-    /// What was there before the end; it is no longer in the stream.
+    /// Returns the bytes that came before the end; they are no longer in the stream.
     const std::string& partial() const noexcept { return partial_; }
-    /// How many bytes were asked for; nothing if a delimiter was.
+    /// Returns how many bytes were asked for; nothing if a delimiter was.
     std::optional<std::size_t> expected() const noexcept { return expected_; }
 
 private:
@@ -31,12 +35,16 @@ private:
     std::optional<std::size_t> expected_;
 };
 
-/// There is more than the limit before the delimiter or the end: read_until, read_line, read_all.
+/// The exception of read_until(), read_line() and read_all() if more bytes than the limit come before the delimiter or
+/// the end.
+///
+/// Threads: as std::runtime_error.
 class limit_overrun_error : public std::runtime_error {
 public:
+    /// Makes an exception. @param what its text. @param consumed what consumed() returns.
     limit_overrun_error(const char* what, std::size_t consumed) : std::runtime_error(what), consumed_(consumed) {}
 
-    /// How many bytes come before the delimiter, or are known not to hold it.
+    /// Returns how many bytes come before the delimiter, or are known not to hold it.
     std::size_t consumed() const noexcept { return consumed_; }
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Every task, what it waits for, and where: in release builds too.
+// Printing every task, what it waits for, and where; in release builds, too.
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/debug/function_name.hpp>
@@ -56,17 +56,22 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
 
 } // namespace detail
 
-/// Prints every task of `loop` that is not done: its name, what it waits for, the line that created it, and its chain
+/// Prints every task of a loop that is not done: its name, what it waits for, the line that created it, and its chain
 /// of coroutines, the outermost first, as `function file:line`.
 ///
-/// Threads: the loop's; between its iterations, from a task, or when it has stopped.
+/// @param out where it prints. @param loop the loop.
+/// Threads: the thread of the loop; between its iterations, from a task, or when it has stopped.
 /// Cost: nothing until it is called.
+/// Differs from Python: it stands for print_call_graph() and its relatives.
+/// Example: `aio::dump_tasks(std::cerr);`
+/// See also: event_loop::set_debug.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
     for (asynchio::detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each))
         detail::print_task(out, *each, loop.runs(*each));
 }
 
-/// Of the running loop. @throws std::logic_error when there is none.
+/// Prints every task of the running loop that is not done.
+/// @param out where it prints. @throws std::logic_error without a running loop.
 inline void dump_tasks(std::ostream& out) {
     dump_tasks(out, get_running_loop());
 }

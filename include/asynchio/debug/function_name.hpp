@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The readable name of a coroutine from a source_location.
+// The readable name of a coroutine, from a std::source_location.
 
 #include <cstddef>
 #include <source_location>
@@ -14,7 +14,7 @@ namespace asynchio::debug {
 
 namespace detail {
 
-/// Where the parenthesis opens that closes at `end`; npos if there is none.
+/// Returns where the parenthesis opens that closes at `end`; npos if there is none.
 inline std::size_t opening(std::string_view text, std::size_t end) {
     int depth = 0;
     for (std::size_t i = end + 1; i-- > 0;) {
@@ -24,7 +24,7 @@ inline std::size_t opening(std::string_view text, std::size_t end) {
     return std::string_view::npos;
 }
 
-/// g++ gives the resumed part of a coroutine a parameter of its own: "void f(f(int)::_Z1fi.Frame*)".
+/// Removes the parameter that g++ adds to the resumed part of a coroutine: "void f(f(int)::_Z1fi.Frame*)".
 inline void without_frames(std::string& text) {
     constexpr std::string_view mark = ".Frame*)";
     for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark)) {
@@ -37,8 +37,11 @@ inline void without_frames(std::string& text) {
 
 } // namespace detail
 
-/// "main()::<lambda()>" or "fetch", from what compilers say of a function or of the coroutine it became: without
-/// result type, parameters, qualifiers and template arguments' list.
+/// Shortens the name that a compiler has for a function, or for the coroutine that it became, to "main()::<lambda()>"
+/// or "fetch".
+/// @param full the text of std::source_location::function_name().
+/// @return the name without result type, parameters, qualifiers and the list of template arguments.
+/// Threads: any.
 inline std::string function_name(std::string_view full) {
     std::string text(full);
     if (const auto at = text.rfind(" [with "); at != std::string::npos) text.resize(at);
@@ -74,6 +77,9 @@ inline std::string function_name(std::string_view full) {
     return std::string(name);
 }
 
+/// Returns the readable name of the function at a place in the source.
+/// @param where the place. @return the name, as above.
+/// Threads: any.
 inline std::string function_name(const std::source_location& where) {
     return function_name(std::string_view(where.function_name()));
 }

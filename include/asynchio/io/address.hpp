@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where a socket is: an IPv4 or IPv6 address and port, or the path of a Unix-domain socket.
+// The address of a socket: an IPv4 or IPv6 address and port, or the path of a Unix-domain socket.
 
 #include <asynchio/io/system_calls.hpp>
 
@@ -23,15 +23,22 @@
 
 namespace asynchio {
 
-/// The address of a socket, as a value; empty when default-constructed.
+/// The address of a socket, as a value; a default-constructed address is empty.
 ///
-/// Text: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%eth0]:80`, `unix:/run/x.sock`, `unix:@name` for Linux's abstract names.
+/// Behaviour: to_string() writes `127.0.0.1:80`, `[::1]:80`, `[fe80::1%eth0]:80`, `unix:/run/x.sock`, and `unix:@name`
+/// for an abstract name of Linux. Two addresses are equal if they name the same place: host, port and interface, or
+/// path.
+/// Threads: as an int: any thread may use an address that no other thread changes meanwhile.
+/// Cost: no allocation.
+/// Example: `aio::address where = aio::address::ip("::1", 8080);`
 /// See also: resolve, which finds the addresses of a host by its name.
 class address {
 public:
     address() noexcept : size_(0) { storage_.any.sa_family = AF_UNSPEC; }
 
-    /// What the system gave. @throws std::invalid_argument for more bytes than an address has.
+    /// Copies an address that a system call has filled in.
+    /// @param from the first byte of the address. @param size its length in bytes, as the system reported it.
+    /// @throws std::invalid_argument if `size` exceeds the largest address that this class can hold.
     address(const sockaddr* from, std::size_t size) : address() {
         if (size > sizeof storage_)
             throw std::invalid_argument("address: " + std::to_string(size) + " bytes are too many");
@@ -39,31 +46,42 @@ public:
         size_ = static_cast<unsigned char>(size);
     }
 
-    /// @param host a numeric address such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; names are for resolve().
-    /// @param port 0 to 65535. @throws std::invalid_argument for anything else.
+    /// Returns the IPv4 or IPv6 address that a text names.
+    /// @param host a numeric address such as "127.0.0.1", "::1", "fe80::1%eth0" or "fe80::1%2"; names are for
+    /// resolve().
+    /// @param port 0 to 65535.
+    /// @throws std::invalid_argument if `host` is not numeric or names no network interface, or for another port.
+    /// @throws std::system_error if the system cannot look for the network interface.
     static address ip(std::string_view host, int port);
 
+    /// Returns the address of a Unix-domain socket.
     /// @param path up to 107 bytes; a first `@` stands for the zero byte of an abstract name.
-    /// @throws std::invalid_argument for an empty path, one that is too long, and one with a zero byte that is no
-    /// abstract name.
+    /// @throws std::invalid_argument if the path is empty or too long, or has a zero byte and is not an abstract name.
     static address unix_path(std::string_view path);
 
+    /// Whether there is an address, which may be one of another family than this class can print.
     explicit operator bool() const noexcept { return size_ != 0; }
-    /// AF_INET, AF_INET6, AF_UNIX, or AF_UNSPEC when empty.
+    /// Returns AF_INET, AF_INET6, AF_UNIX, another family that the system reported, or AF_UNSPEC if the address is
+    /// empty.
     int family() const noexcept { return size_ >= sizeof(sa_family_t) ? storage_.any.sa_family : AF_UNSPEC; }
+    /// Whether this is an IPv4 or IPv6 address.
     bool is_ip() const noexcept { return family() == AF_INET || family() == AF_INET6; }
-    /// The numeric address without the port; empty if it is none of IP.
+    /// Returns the numeric address without the port; an empty string for an address that is not IP.
     std::string host() const;
-    /// 0 if it is none of IP.
+    /// Returns the port; 0 for an address that is not IP.
     int port() const noexcept {
         if (family() == AF_INET) return ntohs(storage_.v4.sin_port);
         return family() == AF_INET6 ? ntohs(storage_.v6.sin6_port) : 0;
     }
-    /// Of a Unix-domain socket; empty if it is none or has no name.
+    /// Returns the path of a Unix-domain socket, with `@` for the first byte of an abstract name; an empty string for a
+    /// socket without a name and for an address that is not a Unix-domain socket's.
     std::string path() const;
+    /// Returns the address as text, as the class comment shows it; "no address" if there is none to print.
     std::string to_string() const;
 
+    /// Returns the address as bind(2) and connect(2) take it; valid while this object lives.
     const sockaddr* data() const noexcept { return &storage_.any; }
+    /// Returns the length of what data() points to, in bytes; 0 if the address is empty.
     socklen_t size() const noexcept { return size_; }
 
     friend bool operator==(const address& a, const address& b) noexcept {
@@ -90,14 +108,15 @@ private:
 
 namespace detail {
 
-/// @throws std::invalid_argument for a port that is none.
+/// Accepts 0 to 65535. @throws std::invalid_argument for any other number.
 inline void require_port(int port, const char* what) {
     if (port < 0 || port > 65535)
         throw std::invalid_argument(std::string(what) + ": " + std::to_string(port) + " is not a port (0 to 65535)");
 }
 
-/// A host, path or argument goes to the system as a text that ends with a zero byte: one with a zero byte inside would be
-/// another one than whoever looked at it saw. @throws std::invalid_argument that names it, up to there.
+/// Refuses a text with a zero byte. The system reads a host, path or argument up to its first zero byte, so it would
+/// use another text than the one that the program has checked. @throws std::invalid_argument with the text up to that
+/// byte.
 inline void require_no_zero(std::string_view text, const char* what) {
     const std::size_t zero = text.find('\0');
     if (zero != std::string_view::npos)
@@ -105,8 +124,8 @@ inline void require_no_zero(std::string_view text, const char* what) {
                                     "...' has a zero byte");
 }
 
-/// The interface of a name, or of a number as getaddrinfo(3) takes it, at most 32 bits. @return whether there is one.
-/// @throws std::system_error when that cannot be found out.
+/// Finds the network interface of a name, or of a number as getaddrinfo(3) takes it, with at most 32 bits.
+/// @return whether there is one. @throws std::system_error when that cannot be found out.
 inline bool find_scope(const std::string& zone, std::uint32_t& scope) {
     scope = calls.if_nametoindex(zone.c_str());
     if (scope != 0) return true;
@@ -123,7 +142,7 @@ inline bool find_scope(const std::string& zone, std::uint32_t& scope) {
     return !zone.empty();
 }
 
-/// "host:port", with brackets where the host has colons.
+/// Returns "host:port", with brackets around a host that has colons.
 inline std::string host_and_port(std::string_view host, std::string_view port) {
     std::string text;
     if (host.find(':') != std::string_view::npos)

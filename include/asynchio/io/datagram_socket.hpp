@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Messages that arrive whole or not at all: UDP, and datagrams of Unix-domain sockets.
+// Sockets whose messages arrive whole or not at all: UDP, and datagrams of Unix-domain sockets.
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/io/address.hpp>
@@ -25,16 +25,21 @@
 
 namespace asynchio {
 
-/// What receive_from gives.
+/// The result of datagram_socket::receive_from().
+///
+/// Threads: a plain value.
 struct datagram {
-    std::size_t size = 0;   // bytes in the caller's memory
-    address from;           // empty for a Unix-domain socket without a name
-    bool truncated = false; // it was larger than that memory; the rest is gone
+    /// How many bytes were put into the caller's memory.
+    std::size_t size = 0;
+    /// The sender; empty for a Unix-domain socket without a name.
+    address from;
+    /// Whether the datagram was larger than the caller's memory. The rest of it is lost.
+    bool truncated = false;
 };
 
 namespace detail {
 
-/// A datagram socket as something to wait for. The file of a Unix-domain socket goes with it.
+/// A datagram socket that tasks can wait for. It owns the file of a Unix-domain socket.
 class datagram_channel final : public watched_descriptor<readiness> {
 public:
     using watched_descriptor<readiness>::watched_descriptor;
@@ -47,7 +52,7 @@ public:
     }
     address local() const { return local_address_of(handle()); }
 
-    address peer; // that it is connected to
+    address peer; // the address that it is connected to
     socket_file file;
 };
 
@@ -82,7 +87,7 @@ protected:
     bool truncated_ = false;
 
 private:
-    /// "send to PEER", "receive at HERE from PEER".
+    /// Returns the end of a message: " to PEER", or " at HERE from PEER".
     std::string places() const {
         const address& target = other_ ? other_ : channel_->peer;
         if (direction_ == direction::write && target) return " to " + target.to_string();
@@ -148,17 +153,22 @@ public:
 
 /// A socket for datagrams.
 ///
-/// Behaviour: one task may send while another one receives; each datagram is taken by one call. An error is of the call
-/// that it was given to (an earlier datagram that nobody took, for instance): the socket can be used on.
-/// Cancellation: a cancelled send has sent nothing; a cancelled receive leaves the datagram for the next one.
-/// Threads: those of the loop in which it is used first. Lifetime: the destructor closes it.
-/// Cost: one allocation. Differs from Python: no protocol class; calls are awaited.
+/// Behaviour: one task may send while another one receives; a second task in one direction gets std::logic_error. One
+/// call takes one datagram. An error belongs to the call that reports it (the system may report there that an earlier
+/// datagram reached nobody); the socket remains usable.
+/// Cancellation: a cancelled send has sent nothing; a cancelled receive leaves the datagram for the next call.
+/// Threads: the thread of the loop in which a call waits first.
+/// Lifetime: the destructor closes the socket.
+/// Cost: one allocation.
+/// Differs from Python: there is no protocol class; calls are awaited.
 /// Example: `aio::datagram_socket s = aio::datagram_socket::bound(aio::address::ip("127.0.0.1", 0));`
 /// See also: stream.
 class datagram_socket {
 public:
-    /// Receives what is sent to `where`; port 0 picks one, see local_address(). The file of a Unix-domain socket is removed
-    /// at close, and first if it was left by one that is gone. @throws std::system_error naming it.
+    /// Returns a socket that receives what is sent to `where`. The file of a Unix-domain socket is removed at close; a
+    /// file that a closed socket has left behind is removed first.
+    /// @param where an address of this machine; port 0 picks a free one, see local_address().
+    /// @throws std::system_error with `where` in its text if the socket cannot be made or bound.
     static datagram_socket bound(const address& where) {
         datagram_socket made(make(where.family()));
         detail::socket_file::remove_stale(where);
@@ -169,7 +179,8 @@ public:
         made.open().file = std::move(file);
         return made;
     }
-    /// Sends to `peer` and receives from there only. @throws std::system_error naming it.
+    /// Returns a socket that sends to `peer` and receives from there only.
+    /// @throws std::system_error with `peer` in its text if the socket cannot be made or connected.
     static datagram_socket connected(const address& peer) {
         datagram_socket made(make(peer.family()));
         made.connect(peer);
@@ -180,7 +191,8 @@ public:
     datagram_socket& operator=(datagram_socket&&) noexcept = default;
     ~datagram_socket() = default;
 
-    /// From now on as if made by connected().
+    /// Connects the socket to `peer`: from now on it sends to `peer` and receives from there only. Does not wait.
+    /// @throws std::system_error with `peer` in its text.
     void connect(const address& peer) {
         const int fd = open().handle();
         if (detail::uninterrupted([&] { return detail::calls.connect(fd, peer.data(), peer.size()); }) != 0)
@@ -188,18 +200,28 @@ public:
         open().peer = peer;
     }
 
-    /// Sends one datagram to `to`, waiting until the system takes it. @throws std::system_error naming `to`.
+    /// Sends one datagram to `to`, and waits until the system takes it.
+    /// @param data the datagram, which must stay in place until the call is over.
+    /// @throws std::system_error with `to` in its text, std::logic_error if the socket is closed or another task sends.
+    /// Cancellation: nothing was sent.
     detail::send_operation send_to(byte_view data, const address& to) { return {open(), data, to}; }
-    /// The same to where it is connected to.
+    /// Sends one datagram to the address that the socket is connected to, and waits until the system takes it.
+    /// @throws std::system_error with that address in its text, std::logic_error as send_to() does.
+    /// Cancellation: nothing was sent.
     detail::send_operation send(byte_view data) { return {open(), data, address()}; }
-    /// Waits for a datagram, and puts it into `into`.
-    /// @return its size, sender, and whether it was cut off. @throws std::system_error when that fails.
+    /// Waits for a datagram, and puts it into `into`; what does not fit is lost, and the result says so.
+    /// @return its size, its sender, and whether it was cut off.
+    /// @throws std::system_error if receiving fails, std::logic_error if the socket is closed or another task receives.
+    /// Cancellation: the datagram stays for the next call.
     detail::receive_operation receive_from(mutable_byte_view into) { return {open(), into}; }
 
-    /// Closes it; who waits gets std::logic_error.
+    /// Closes the socket. Tasks that wait for it get std::logic_error. A second call does nothing.
     void close() { open().close(); }
+    /// Whether the socket was closed or moved from.
     bool is_closed() const noexcept { return channel_ == nullptr || channel_->closed(); }
+    /// Returns the address that the socket is bound to; empty if it has none.
     address local_address() const { return open().local(); }
+    /// Returns the descriptor, for setsockopt(2) and the like; -1 once it is closed. The socket keeps it.
     int native_handle() const { return open().handle(); }
 
 private:

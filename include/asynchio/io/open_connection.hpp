@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A stream to a server, by TCP or by a Unix-domain socket.
+// Opening a stream to a server, by TCP or by a Unix-domain socket.
 
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
@@ -25,19 +25,23 @@
 
 namespace asynchio {
 
-/// How open_connection goes about it.
+/// The options of open_connection() and open_unix_connection().
+///
+/// Threads: a plain value.
 struct connect_options {
-    /// For all of it, the resolving too; without one the system's, which is minutes.
+    /// The maximum duration of the whole call, the resolution of the name included. Without a timeout, the system gives
+    /// up after minutes.
     std::optional<duration> timeout = std::nullopt;
-    /// How long an address is tried alone before the next one is tried beside it; RFC 8305's recommendation.
+    /// How long one address is tried alone before the next one is tried beside it. The default is what RFC 8305
+    /// recommends.
     duration happy_eyeballs_delay = std::chrono::milliseconds(250);
-    /// AF_INET or AF_INET6 for one kind only.
+    /// AF_INET or AF_INET6 restricts the attempts to addresses of that family.
     int family = AF_UNSPEC;
 };
 
 namespace detail {
 
-/// RFC 8305, section 4: the families by turns, the system's first choice in front.
+/// Orders addresses as RFC 8305, section 4, wants them: the families by turns, the system's first choice in front.
 inline std::vector<address> interleaved(std::vector<address> all) {
     if (all.empty()) return all;
     const int first = all.front().family();
@@ -50,7 +54,7 @@ inline std::vector<address> interleaved(std::vector<address> all) {
     return mixed;
 }
 
-/// "connect to localhost:80 (127.0.0.1:80)": the errors one by one where they differ.
+/// Throws "connect to localhost:80 (127.0.0.1:80)", with the errors one by one if they differ.
 [[noreturn]] inline void fail_to_connect(const std::string& target, const trivial_vector<failed_attempt>& failures) {
     if (failures.empty()) fail(EADDRNOTAVAIL, "connect to " + target + " (a name without an address)");
     const int error = failures.front().error;
@@ -99,7 +103,8 @@ task<stream> open_connection(std::string host, int port, connect_options options
                                   deadline);
 }
 
-/// A Unix-domain socket whose server has a full backlog refuses at once, and does not say when there is room.
+/// Connects to a Unix-domain socket. One whose server has a full backlog refuses at once and does not report when there
+/// is room again, so the attempt is repeated after a pause.
 template<class = void>
 task<stream> open_unix_connection(address peer, connect_options options) {
     const nanoseconds_count begin = get_running_loop().now();
@@ -119,13 +124,18 @@ task<stream> open_unix_connection(address peer, connect_options options) {
 
 } // namespace detail
 
-/// Connects by TCP: resolves `host`, tries its addresses by turns of IPv6 and IPv4 (Happy Eyeballs, RFC 8305), and gives
-/// the first connection; TCP_NODELAY is set.
+/// Connects by TCP: resolves `host`, tries its addresses by turns of IPv6 and IPv4 (Happy Eyeballs, RFC 8305), and
+/// returns a stream over the first connection. TCP_NODELAY is set.
 ///
-/// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535.
-/// @throws std::system_error naming host and addresses ("connect to [::1]:5432: Connection refused"), or of
-/// resolve_category(); timeout_error; std::invalid_argument for a port that is none.
-/// Cancellation: closes the sockets of all attempts.
+/// @param host a name or a numeric address; an empty string stands for this machine. @param port 0 to 65535.
+/// @param options the timeout, the delay between two attempts, and the family of the addresses.
+/// @return the connected stream.
+/// @throws std::system_error with host and addresses in its text ("connect to [::1]:5432: Connection refused"); its
+/// category is resolve_category() if the name could not be resolved.
+/// @throws timeout_error when the timeout has passed.
+/// @throws std::invalid_argument for a port outside of that range, and for a host with a zero byte.
+/// Cancellation: the sockets of all attempts are closed.
+/// Cost: a numeric address needs no thread; a name is resolved as resolve() does it.
 /// Example: `aio::stream s = co_await aio::open_connection("localhost", 80);`
 /// See also: start_server.
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
@@ -133,8 +143,15 @@ task<stream> open_connection(std::string host, int port, connect_options options
     return detail::open_connection(std::move(host), port, options);
 }
 
-/// Connects to the Unix-domain socket at `path`; a first `@` stands for the zero byte of an abstract name.
-/// @throws std::system_error, timeout_error, std::invalid_argument for a path that cannot be one.
+/// Connects to a Unix-domain socket. While the server's backlog is full, the attempt is repeated every 1 to 50 ms.
+///
+/// @param path up to 107 bytes; a first `@` stands for the zero byte of an abstract name.
+/// @param options of which the timeout counts.
+/// @return the connected stream.
+/// @throws std::system_error with the path in its text; timeout_error when the timeout has passed.
+/// @throws std::invalid_argument if the path is empty or too long, or has a zero byte; it is thrown by the call itself.
+/// Cancellation: the socket is closed.
+/// See also: start_unix_server.
 template<class = void>
 task<stream> open_unix_connection(std::string path, connect_options options = {}) {
     return detail::open_unix_connection(address::unix_path(path), options);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Other programs, with streams to them.
+// Subprocesses: other programs, with streams to them.
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -32,19 +32,25 @@
 
 namespace asynchio {
 
-/// What a subprocess has written; empty for a stream that is no pipe.
+/// The result of process::communicate(): what the subprocess has written.
+///
+/// Threads: a plain value.
 struct process_output {
+    /// What it wrote to its standard output; empty if that is not a pipe.
     std::string out;
+    /// What it wrote to its standard error; empty if that is not a pipe.
     std::string err;
 };
 
-/// A subprocess.
+/// A subprocess: a program that runs as a child of this one.
 ///
-/// Behaviour: its end is noticed by a descriptor of the process (Linux 5.3), else by a thread that waits for it; other
-/// children of this program are not touched.
-/// Cancellation: of wait() and communicate() ends the waiting; the process lives on, and nothing that it wrote is lost.
-/// Threads: its loop's.
-/// Lifetime: destroyed while the process runs, it kills and reaps it. None is left when the loop has ended.
+/// Behaviour: the loop notices its end through a descriptor of the process (Linux 5.3), or else through a thread that
+/// waits for it. Other children of this program are not touched.
+/// Cancellation: a cancelled wait() or communicate() stops waiting. The process lives on, and nothing that it wrote is
+/// lost.
+/// Threads: the thread of the loop that started it.
+/// Lifetime: destroying this object while the process runs kills and reaps the process. When the loop has ended, no
+/// process is left; the object can still be asked for pid and return code.
 /// Differs from Python: signals to a process that has ended are ignored silently, as in Python 3.13.
 /// Example: `aio::process_options o; o.out = aio::subprocess::pipe;
 /// aio::process p = co_await aio::create_subprocess("date", o); aio::process_output all = co_await p.communicate();`
@@ -62,42 +68,56 @@ public:
         if (state_ != nullptr) state_->let_go();
     }
 
+    /// Returns the number of the process. The system may reuse it once the process was reaped.
     int pid() const { return state().pid(); }
-    /// Nothing while it runs; the exit status, or minus the number of the signal that ended it; 255 if that is not known,
-    /// since somebody else has reaped it, or SIGCHLD is ignored.
+    /// Returns how the process has ended, without waiting.
+    /// @return nothing while it runs; then its exit status, or minus the number of the signal that killed it; 255 if
+    /// that is unknown because other code has reaped the process, or because SIGCHLD is ignored.
     std::optional<int> returncode() const { return state().returncode(); }
 
-    /// Its standard streams. @throws std::logic_error for one that is no pipe.
+    /// Returns the stream that writes to its standard input.
+    /// @throws std::logic_error if process_options::in was not subprocess::pipe.
     stream& in() const { return pipe(state().in(), "in"); }
+    /// Returns the stream that reads from its standard output.
+    /// @throws std::logic_error if process_options::out was not subprocess::pipe.
     stream& out() const { return pipe(state().out(), "out"); }
+    /// Returns the stream that reads from its standard error.
+    /// @throws std::logic_error if process_options::err was not subprocess::pipe.
     stream& err() const { return pipe(state().err(), "err"); }
 
-    /// Waits until it has ended, and gives the return code; any number of tasks may wait, and again later. A process
+    /// Waits until the process has ended. Any number of tasks may wait, and a later call returns at once. A process
     /// that writes into a pipe which nobody reads never ends: see communicate().
+    /// @return the return code, as returncode() has it.
+    /// Cancellation: the process lives on.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<int> wait() {
         return ended(held(state()));
     }
 
-    /// Writes `input` and closes, reads what the process writes to its end, and waits for its end, all at once. What
-    /// goes wrong with writing because it does not read is ignored.
-    /// @throws std::logic_error if there is input and in is closed, or no pipe; std::invalid_argument for input in a
-    /// further call.
+    /// Writes `input` to the process and closes its standard input, reads everything that the process writes, and waits
+    /// for its end, all at once. An error of writing that means that the process does not read is ignored.
+    /// @param input what is written; only the first call may have one.
+    /// @return what the process wrote to its pipes.
+    /// @throws std::logic_error if there is input and `in` is closed or not a pipe; std::invalid_argument for input in
+    /// a further call.
     /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
     template<class = void>
     task<process_output> communicate(std::string input = {}) {
         return communicating(held(state()), std::move(input));
     }
 
-    /// Nothing happens once it has ended. @throws std::system_error for what is no signal.
+    /// Sends a signal to the process; does nothing once it has ended.
+    /// @param number of the signal, such as SIGTERM. @throws std::system_error for a number that is not a signal's.
     void send_signal(int number) const { state().send_signal(number); }
+    /// Asks the process to end: sends SIGTERM.
     void terminate() const { send_signal(SIGTERM); }
+    /// Kills the process: sends SIGKILL, which it cannot ignore.
     void kill() const { send_signal(SIGKILL); }
 
 private:
     using held = detail::held<detail::process_state>;
 
-    /// Those who read and write; the first error cancels the others.
+    /// The tasks that read and write; the first error cancels the others.
     class conversation final : public detail::crew {
     public:
         using crew::make_room;
@@ -138,7 +158,8 @@ private:
         while (!state->returncode()) co_await state->end();
         co_return *state->returncode();
     }
-    /// What is left of the input. How far it came is kept with the process, so that a further call goes on behind it.
+    /// Writes what is left of the input. The position is kept with the process, so that a further call goes on behind
+    /// it.
     template<class = void>
     static task<> feed(held state) {
         stream& in = *state->in();
@@ -162,12 +183,12 @@ private:
         co_await in.aclose();
         std::string().swap(*state->input);
     }
-    /// Leaves all of it in the stream's buffer: whatever ends the conversation, it stays to be read.
+    /// Reads everything, and leaves it in the stream's buffer: whatever ends the conversation, it stays to be read.
     template<class = void>
     static task<> collect(stream& from) {
         co_await detail::read_operation(detail::channel_of(from), detail::until_end());
     }
-    /// Whether there is still something to be done with it.
+    /// Whether there is a stream that was not moved away.
     static bool usable(const detail::late_value<stream>& s) { return s && *s; }
 
     static void require_input(const held& state, const std::string& input) {
@@ -220,7 +241,7 @@ private:
 
 namespace detail {
 
-/// There is nothing to wait for: a task that is cancelled before it runs starts nothing.
+/// Starts the program. There is nothing to wait for; a task that is cancelled before it runs starts nothing.
 template<class = void>
 task<process> start_process(std::vector<std::string> command, process_options options) {
     child_processes& children = child_processes::of(get_running_loop());
@@ -254,20 +275,31 @@ concept command_argument = std::convertible_to<A, std::string_view> ||
 
 } // namespace detail
 
-/// Starts a program, found in the PATH that it gets unless its name has a slash, without a shell:
-/// `create_subprocess("ls", "-l")`, `create_subprocess(words, options)`.
+/// Starts a program without a shell. A program whose name has no slash is looked up in the PATH of the environment that
+/// it is given.
 ///
 /// @param args the program and its arguments: texts or ranges of texts; process_options may stand at the end.
-/// @throws std::system_error naming the program when it cannot be run, std::invalid_argument for none.
-/// Cancellation: before it starts; there is nothing to wait for.
-/// Cost: blocks until the program is loaded, some 0.5 ms.
+/// @return the running process.
+/// @throws std::system_error with the program in its text when it cannot be run; std::invalid_argument if there is no
+/// program, or for what a program cannot be given, such as an argument with a zero byte.
+/// Cancellation: a task that is cancelled before it runs starts nothing; afterwards there is nothing to wait for.
+/// Cost: blocks the loop until the program is loaded, some 0.5 ms.
+/// Example: `create_subprocess("ls", "-l")`, `create_subprocess(words, options)`.
+/// See also: process, create_subprocess_shell.
 template<detail::command_argument... Args>
 task<process> create_subprocess(Args&&... args) {
     detail::command_line all(std::forward<Args>(args)...);
     return detail::start_process(std::move(all.words), all.options != nullptr ? *all.options : process_options());
 }
 
-/// Has `/bin/sh -c` run a command: never one with parts that come from outside.
+/// Starts `/bin/sh -c` with a command. A command with parts that come from outside of the program is dangerous: the
+/// shell executes whatever stands in them.
+///
+/// @param command the line that the shell interprets. @param options as for create_subprocess().
+/// @return the running shell.
+/// @throws std::system_error when the shell cannot be run, std::invalid_argument for a command with a zero byte.
+/// Cancellation: as that of create_subprocess().
+/// See also: create_subprocess, which needs no shell.
 template<class = void>
 task<process> create_subprocess_shell(std::string command, process_options options = {}) {
     std::vector<std::string> words;

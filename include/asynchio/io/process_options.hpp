@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How a subprocess is started.
+// The options of create_subprocess().
 
 #include <optional>
 #include <string>
@@ -13,16 +13,26 @@ namespace asynchio {
 
 namespace subprocess {
 
-/// Where one of a subprocess's three standard streams goes.
+/// The place that one of a subprocess's three standard streams is connected to.
+///
+/// Threads: a plain value.
+/// See also: the constants inherit, pipe, devnull and to_stdout.
 class stdio {
 public:
+    /// The kinds of places: this process's own stream, a new pipe, /dev/null, the place of the standard output, or a
+    /// descriptor of this process.
     enum class kind : unsigned char { inherit, pipe, devnull, to_stdout, descriptor };
 
-    /// A descriptor of this process, which keeps it; also one of its own three: 1 for `err` is what this process prints to.
+    /// Connects the stream to a descriptor of this process, which keeps it. It may be one of the standard three: 1 for
+    /// `err` is the standard output of this process.
+    /// @param descriptor an open descriptor, 0 or more.
     constexpr stdio(int descriptor) noexcept : kind_(kind::descriptor), descriptor_(descriptor) {}
+    /// Makes a place of a kind that needs no descriptor; the constants below are such places.
     constexpr explicit stdio(kind k) noexcept : kind_(k) {}
 
+    /// Returns the kind of the place.
     constexpr kind what() const noexcept { return kind_; }
+    /// Returns the descriptor; -1 for a place of another kind.
     constexpr int descriptor() const noexcept { return descriptor_; }
 
 private:
@@ -30,34 +40,41 @@ private:
     int descriptor_ = -1;
 };
 
-/// This process's own.
+/// The subprocess shares the stream of this process.
 inline constexpr stdio inherit(stdio::kind::inherit);
-/// A stream of the process object.
+/// A new pipe connects the subprocess with a stream of the process object: process::in(), out() or err().
 inline constexpr stdio pipe(stdio::kind::pipe);
+/// The subprocess reads nothing, or what it writes is dropped: /dev/null.
 inline constexpr stdio devnull(stdio::kind::devnull);
-/// Only for `err`: where `out` goes.
+/// The standard error goes to the place of the standard output; only for `err`.
 inline constexpr stdio to_stdout(stdio::kind::to_stdout);
 
 } // namespace subprocess
 
-/// What create_subprocess is told beside the program and its arguments.
+/// The options of create_subprocess() and create_subprocess_shell().
+///
+/// Threads: a plain value.
+/// Example: `aio::process_options o; o.out = aio::subprocess::pipe; o.cwd = "/tmp";`
 struct process_options {
     process_options() = default; // no aggregate: g++ 12 destroys such temporaries twice inside of co_await
 
+    /// The place of its standard input.
     subprocess::stdio in = subprocess::inherit;
+    /// The place of its standard output.
     subprocess::stdio out = subprocess::inherit;
+    /// The place of its standard error.
     subprocess::stdio err = subprocess::inherit;
-    /// The working directory; empty: this process's.
+    /// The working directory; an empty string stands for that of this process.
     std::string cwd;
-    /// The whole environment as "NAME=value"; nothing: this process's.
+    /// The whole environment, each entry as "NAME=value"; without a value, that of this process.
     std::optional<std::vector<std::string>> env;
-    /// "NAME=value" each: added to that, or in place of what has the same name there.
+    /// Entries "NAME=value" that are added to the environment, or that replace entries with the same name.
     std::vector<std::string> add_env;
-    /// In a session of its own: no terminal, and not reached by its Ctrl-C.
+    /// Whether the subprocess leads a session of its own, without a terminal: the terminal's Ctrl-C does not reach it.
     bool new_session = false;
-    /// In a process group of its own, for a signal to all it starts.
+    /// Whether the subprocess leads a process group of its own, so that a signal can reach it and all that it starts.
     bool new_group = false;
-    /// Descriptors from 3 on are closed, also those without O_CLOEXEC, where the system can do that.
+    /// Whether all descriptors from 3 on are closed in it, also those without O_CLOEXEC, if the system can do that.
     bool close_descriptors = true;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The addresses of a host, asked for without blocking the loop: getaddrinfo(3) in threads of its own.
+// Resolving the name of a host without blocking the loop: getaddrinfo(3) in threads of its own.
 
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/system_calls.hpp>
@@ -21,7 +21,9 @@
 
 namespace asynchio {
 
-/// Of the std::system_error that resolve() throws; its values are getaddrinfo's (EAI_NONAME, ...).
+/// Returns the category of the std::system_error that resolve() throws. Its values are those of getaddrinfo(3), such as
+/// EAI_NONAME.
+/// Threads: any thread may call it.
 inline const std::error_category& resolve_category() noexcept {
     static const class final : public std::error_category {
         const char* name() const noexcept override { return "getaddrinfo"; }
@@ -33,7 +35,7 @@ inline const std::error_category& resolve_category() noexcept {
 namespace detail {
 
 struct name_query {
-    /// @throws std::invalid_argument for texts that the system would see the beginning of only.
+    /// @throws std::invalid_argument for texts with a zero byte.
     name_query(std::string h, std::string s, int f, int hints = 0) // no aggregate: it is made inside of co_await
         : host(std::move(h)), service(std::move(s)), family(f), flags(hints) {
         require_no_zero(host, "resolve: the host");
@@ -46,7 +48,8 @@ struct name_query {
     int flags; // addrinfo's
 };
 
-/// Blocks, but for numbers. @throws std::system_error naming host and service.
+/// Calls getaddrinfo(3), which blocks unless host and service are numbers.
+/// @throws std::system_error with host and service in its text.
 inline std::vector<address> look_up(const name_query& query) {
     addrinfo hints{};
     hints.ai_family = query.family;
@@ -75,7 +78,7 @@ inline std::vector<address> look_up(const name_query& query) {
     return all;
 }
 
-/// Without a thread, if nothing has to be asked for; else nothing.
+/// Returns the address if host and service are numbers, which needs no thread; else nothing.
 inline std::vector<address> look_up_numbers(name_query query) {
     query.flags |= AI_NUMERICHOST | AI_NUMERICSERV;
     try {
@@ -85,7 +88,8 @@ inline std::vector<address> look_up_numbers(name_query query) {
     }
 }
 
-/// A question in a thread. When nobody waits for the answer any more, it does not count: another thread may take its place.
+/// A question in a thread. When no task waits for its answer any more, it does not count: another thread may take its
+/// place.
 class name_job final : public executor_job {
 public:
     name_job(counted_ptr<pool_core> core, name_query query) : core_(std::move(core)), query_(std::move(query)) {}
@@ -115,7 +119,7 @@ private:
     std::atomic<phase> phase_ = phase::asking;
 };
 
-/// A loop's threads for names: few, and not those of to_thread, which may all be busy.
+/// The threads of a loop that resolve names: few, and not those of to_thread, which may all be busy.
 class name_service final : public loop_pool {
 public:
     static constexpr std::size_t threads = 4;
@@ -125,7 +129,7 @@ public:
     name_service& operator=(const name_service&) = delete;
     ~name_service() override { given_up_ = true; }
 
-    /// A question that nobody can take back any more is not waited for.
+    /// A question whose system call runs is not waited for: nothing can end it.
     bool closed() const noexcept override { return core()->busy() || loop_pool::closed(); }
 
     template<class = void>
@@ -148,22 +152,34 @@ task<std::vector<address>> resolve(name_query query) {
 
 } // namespace detail
 
-/// The addresses that `host` has, in the system's order of preference, without doubles.
+/// Finds the addresses of a host.
 ///
-/// @param host a name or a numeric address; empty: this machine. @param port 0 to 65535, and part of each address.
-/// @param family AF_INET or AF_INET6 for one kind only.
-/// @throws std::system_error of resolve_category() naming the host; std::invalid_argument for a port that is none, and a
-/// host or service with a zero byte.
-/// Cancellation: at once; the system call goes on in its thread, its answer dropped.
-/// Cost: a numeric address needs no thread. At most four questions at a time, not counting those that nobody waits for any
-/// more, for which the system takes its time.
+/// @param host a name or a numeric address; an empty string stands for this machine.
+/// @param port 0 to 65535; it becomes part of each address.
+/// @param family AF_INET or AF_INET6 restricts the answer to addresses of that family.
+/// @return the IP addresses in the system's order of preference, without duplicates.
+/// @throws std::system_error of resolve_category() with the host in its text.
+/// @throws std::invalid_argument for a port outside of that range and for a host with a zero byte.
+/// Cancellation: at once. The system call goes on in its thread, and its answer is dropped.
+/// Cost: a numeric address needs no thread. A loop asks at most four questions at a time; those whose task was
+/// cancelled do not count.
+/// Example: `for (const aio::address& each : co_await aio::resolve("localhost", 80)) ...`
+/// See also: open_connection, which resolves by itself.
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
 task<std::vector<address>> resolve(std::string host, int port, int family = AF_UNSPEC) {
     detail::require_port(port, "resolve");
     return detail::resolve(detail::name_query(std::move(host), std::to_string(port), family));
 }
 
-/// The same with the name of a service, such as "http", or a port as text.
+/// Finds the addresses of a host and a service.
+///
+/// @param host a name or a numeric address; an empty string stands for this machine.
+/// @param service a name such as "http", or a port as text; the port becomes part of each address.
+/// @param family AF_INET or AF_INET6 restricts the answer to addresses of that family.
+/// @return the IP addresses in the system's order of preference, without duplicates.
+/// @throws std::system_error of resolve_category() with host and service in its text; std::invalid_argument for a host
+/// or service with a zero byte.
+/// Cancellation: at once. The system call goes on in its thread, and its answer is dropped.
 template<class = void>
 task<std::vector<address>> resolve(std::string host, std::string service, int family = AF_UNSPEC) {
     return detail::resolve(detail::name_query(std::move(host), std::move(service), family));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Accepting connections: a handler task for each. Built on crew and on the loop's readers.
+// Servers: they accept connections and run a handler task for each. Built on crew and on the loop's readers.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -26,26 +26,29 @@
 
 namespace asynchio {
 
-/// How a server listens.
+/// The options of start_server() and start_unix_server().
+///
+/// Threads: a plain value.
 struct server_options {
-    /// How many connections may wait in the system, and how many are accepted in a row.
+    /// How many connections may wait in the system, and how many are accepted in a row; at least 1.
     int backlog = 128;
-    /// Lets several servers, of several loops or processes, share a port: the system deals the connections out.
+    /// Whether several servers, in several loops or processes, share the port. The system distributes the connections.
     bool reuse_port = false;
-    /// Otherwise nobody can connect before start_serving().
+    /// Whether the server listens at once. Otherwise clients cannot connect before start_serving().
     bool start_serving = true;
 };
 
-/// What start_server gives: listens, and runs a task of the handler for each connection.
+/// A server: it listens, and runs a task with the handler for each connection. start_server() makes it.
 ///
 /// Behaviour: an exception of a handler goes to the loop's exception handler, and its connection is closed; a handler
 /// that is cancelled ends quietly. A connection counts until its stream is closed or destroyed. When descriptors or
-/// memory run out, those who connect wait; accepting is tried again every 100 ms.
-/// Lifetime: it owns the handlers' tasks. Destroyed before aclose() has ended, it stops listening and cancels them, and
-/// the loop waits for them at its end.
-/// Threads: its loop's. For more than one core, give each loop its own server with `reuse_port`.
+/// memory run out, new clients wait in the backlog; accepting is tried again every 100 ms.
+/// Cancellation: each call that waits describes its own.
+/// Threads: the thread of its loop. For more than one core, give each loop its own server with `reuse_port`.
+/// Lifetime: it owns the tasks of its handlers. A server that is destroyed before aclose() has ended stops listening
+/// and cancels them, and the loop waits for them at its end.
 /// Differs from Python: aclose(), and the end of a `with`, cancel the handlers and wait for them; several addresses and
-/// port 0 give one port.
+/// port 0 share one port.
 /// Example: `aio::server s = co_await aio::start_server(handle, "localhost", 8080); co_await s.serve_forever();`
 /// See also: open_connection, stream.
 class server {
@@ -64,40 +67,48 @@ public:
         state_->let_go();
     }
 
-    /// The port it listens on, the same at all addresses; 0 once it is closed and for Unix-domain sockets.
+    /// Returns the port that it listens on, which is the same at all addresses; 0 once it is closed and for Unix-domain
+    /// sockets.
     int port() const { return state().listeners().empty() ? 0 : state().listeners().front().socket.where().port(); }
-    /// Where it listens; empty once it is closed.
+    /// Returns the addresses that it listens at; empty once it is closed.
     std::vector<address> addresses() const {
         std::vector<address> all;
         for (const auto& each : state().listeners()) all.push_back(each.socket.where());
         return all;
     }
+    /// Whether it listens: start_serving() was called, and it was not closed since.
     bool is_serving() const { return state().serving(); }
 
-    /// Begins to listen; does nothing if it does. @throws std::system_error, std::logic_error once it is closed.
+    /// Begins to listen; does nothing if it listens already.
+    /// @throws std::system_error if the system refuses, after which it can be tried again; std::logic_error once the
+    /// server is closed.
     void start_serving() { state().start_serving(); }
-    /// Stops listening; connections that there are stay. Does nothing twice.
+    /// Stops listening. Open connections and their handlers stay. A second call does nothing.
     void close() { state().close(); }
-    /// Closes all connections: who reads sees the end, who writes gets EPIPE.
+    /// Closes all connections. In this process, reads see the end of the stream, and writes fail with EPIPE.
     void close_clients() { state().close_clients(); }
-    /// The same at once: the others get a reset, who reads or writes here ECONNABORTED.
+    /// Resets all connections. Reads and writes in this process fail with ECONNABORTED, a read after what has come.
     void abort_clients() { state().abort_clients(); }
 
-    /// Waits until it has been closed and no connection is left. Cancellation: ends the waiting.
+    /// Waits until the server was closed and no connection is left.
+    /// Cancellation: the server goes on.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> wait_closed() {
         return until_closed(held(state()));
     }
 
-    /// Begins to listen, and waits until the server is closed by somebody, or this is cancelled; then as aclose().
-    /// @throws std::logic_error for a second one, or once it is closed.
+    /// Begins to listen, waits until the server is closed, and then cancels the handlers and waits for them, as
+    /// aclose() does.
+    /// @throws std::logic_error if another task is in serve_forever(), or once the server is closed.
+    /// Cancellation: closes the server, cancels the handlers and waits for them; then cancelled_error goes on.
     template<class = void>
     task<> serve_forever() {
         return serving(held(state()));
     }
 
-    /// Closes, cancels the handlers, and waits until they have ended, also when it is cancelled itself meanwhile.
-    /// @throws std::logic_error in a handler of the server, which would wait for itself.
+    /// Closes the server, cancels its handlers, and waits until they have ended.
+    /// @throws std::logic_error in a handler of this server, which would wait for itself.
+    /// Cancellation: cancels the handlers once more and goes on waiting for them; then cancelled_error goes on.
     template<class = void>
     task<> aclose() {
         return closing(held(state()));
@@ -186,13 +197,19 @@ task<server> start_unix_server(Handler handler, address where, server_options op
 
 } // namespace detail
 
-/// Listens by TCP and calls `handler(stream)` for each connection: what it gives is awaited in a task; a plain call is
-/// just made.
+/// Listens by TCP and calls `handler(stream)` for each connection. A handler that is a coroutine runs as a task; a
+/// handler that is a plain function is called.
 ///
-/// @param host a name or a numeric address; empty: all of this machine's. @param port 0 picks a free one, see port().
-/// @throws std::system_error naming the address ("bind to 127.0.0.1:80: Address already in use"),
-/// std::invalid_argument for a port that is none.
+/// @param handler takes a stream, which is the connection.
+/// @param host a name or a numeric address; an empty string stands for all addresses of this machine.
+/// @param port 0 to 65535; 0 picks a free one, see server::port().
+/// @param options the backlog, and whether the port is shared and the server listens at once.
+/// @return the server, which listens.
+/// @throws std::system_error with the address in its text ("bind to 127.0.0.1:80: Address already in use"), or of
+/// resolve_category(); std::invalid_argument for a port outside of that range or a backlog below 1.
+/// Cancellation: ends the resolution of the name; nothing listens then.
 /// Lifetime: the handler is copied in, or moved in by take(), and lives until the last of its tasks has ended.
+/// See also: server, open_connection.
 template<class Handler>
 task<server> start_server(Handler&& handler, std::string host, int port, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
@@ -200,8 +217,17 @@ task<server> start_server(Handler&& handler, std::string host, int port, server_
                                                                        port, options);
 }
 
-/// The same at a Unix-domain socket. A file that a server left which is gone is removed first; it is removed at close.
-/// @param path a first `@` stands for the zero byte of an abstract name.
+/// Listens at a Unix-domain socket and calls `handler(stream)` for each connection. A file that a closed server has
+/// left behind is removed first; the server removes its own file at close.
+///
+/// @param handler takes a stream, which is the connection.
+/// @param path up to 107 bytes; a first `@` stands for the zero byte of an abstract name.
+/// @param options the backlog, and whether the server listens at once.
+/// @return the server, which listens.
+/// @throws std::system_error with the path in its text; std::invalid_argument for a path that cannot be one, or a
+/// backlog below 1.
+/// Cancellation: a task that is cancelled before it runs makes no server; afterwards there is nothing to wait for.
+/// Lifetime: the handler is copied in, or moved in by take(), and lives until the last of its tasks has ended.
 template<class Handler>
 task<server> start_unix_server(Handler&& handler, std::string path, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Unix signals to be awaited.
+// Unix signals that a task awaits.
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
@@ -20,22 +20,25 @@
 
 namespace asynchio {
 
-/// Signals that are taken from their usual action while this lives, and are waited for instead.
+/// A set of signals that tasks wait for. While the set lives, these signals do not have their usual effect.
 ///
-/// Behaviour: those that come while nobody waits are kept, one of each kind; who waits gets one at a time, in the order
-/// in which the loop saw them. Several sets, and a handler of the loop, may have one signal: each gets it. Only the last
-/// resort, handle_sigint's and that of a handler for one arrival, does not meanwhile. When this ends, what was there
-/// before is restored.
-/// Threads: the loop's. Any loop of a process may have signals, but only one loop a signal.
-/// Lifetime: must outlive those who wait. It belongs to the loop that runs when it is made, and ends before that.
+/// Behaviour: signals that come while no task waits are kept, one of each kind. A waiting task gets one at a time, in
+/// the order in which the loop saw them. Several sets, and a handler of the loop, may have the same signal: each gets
+/// it. Only the handlers of last resort (that of handle_sigint, and a handler for one arrival) do not get it meanwhile.
+/// The destructor restores what the signals did before.
+/// Threads: the thread of the loop. Any loop of a process may have signals, but only one loop may have a given signal.
+/// Lifetime: the set belongs to the loop that runs when it is made. It must outlive the tasks that wait for it, and the
+/// loop must outlive it.
 /// Example: `aio::signal_set stop(SIGINT, SIGTERM); int which = co_await stop.wait();`
 /// See also: event_loop::add_signal_handler, run_options::handle_sigint.
 class signal_set {
 public:
     class wait_awaiter;
 
-    /// @throws std::invalid_argument for a number that is no signal, std::system_error for one that cannot be caught,
-    /// std::logic_error without a running loop or when another loop handles it already.
+    /// Takes over the signals with these numbers.
+    /// @param numbers at least one, such as SIGINT and SIGTERM.
+    /// @throws std::invalid_argument for a number that is not a signal's, std::system_error for a signal that cannot be
+    /// caught, std::logic_error without a running loop or when another loop handles the signal already.
     template<std::same_as<int>... Numbers>
     requires(sizeof...(Numbers) > 0) explicit signal_set(Numbers... numbers) : loop_(get_running_loop()) {
         try {
@@ -49,8 +52,9 @@ public:
     signal_set& operator=(const signal_set&) = delete;
     ~signal_set() { leave(); }
 
-    /// Waits for one of them, and gives its number.
-    /// Cancellation: leaves; a signal that had come for this task stays for the next.
+    /// Waits for one of the signals.
+    /// @return its number.
+    /// Cancellation: the task leaves the line; a signal that had come for it stays for the next task.
     wait_awaiter wait() noexcept;
 
 private:
@@ -78,10 +82,13 @@ private:
 
     event_loop& loop_;
     detail::owner_vector<detail::signal_listener> listeners_;
-    detail::trivial_vector<int> arrived_; // in order, that nobody has been given
+    detail::trivial_vector<int> arrived_; // in order; no task was given them yet
     detail::wait_queue line_;
 };
 
+/// The awaiter of signal_set::wait().
+///
+/// Threads: the thread of the loop. Lifetime: the set must outlive it.
 class [[nodiscard("waiting begins only when this is awaited")]] signal_set::wait_awaiter {
 public:
     explicit wait_awaiter(signal_set & set) noexcept : set_(&set) {}
@@ -102,7 +109,8 @@ public:
             });
         const int number = set_->arrived_.front();
         set_->arrived_.pop_front();
-        if (!set_->arrived_.empty()) set_->line_.wake_front(); // who came when there was one for each of the others
+        // Serves a task that came when there was a signal for each of the others.
+        if (!set_->arrived_.empty()) set_->line_.wake_front();
         return number;
     }
 

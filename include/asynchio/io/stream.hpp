@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A connection or a pipe: bytes in order, one way or both. Built on io_operation; see channel for what is behind it.
+// A connection or a pipe: bytes in order, one way or both. Built on io_operation; a channel carries the bytes.
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/range.hpp>
@@ -35,66 +35,83 @@ namespace asynchio {
 
 class stream;
 namespace detail {
-/// What is behind a stream. @throws std::logic_error for an empty one.
+/// Returns the channel of a stream. @throws std::logic_error if the stream is empty.
 channel& channel_of(const stream& s);
 } // namespace detail
 
-/// What open_connection gives, and what a server's handler gets.
+/// A connection or a pipe: bytes in order, to be read, written, or both. open_connection() returns one, and the handler
+/// of a server is called with one.
 ///
-/// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to the others. One task
-/// may read while another one writes. Each direction keeps its first error, which every later call throws; what has come
-/// is read before that, and also after a write has failed. Reading on after aclose() gives the end; writing then is
-/// misuse.
+/// Behaviour: calls that can be done at once do not suspend, but every 128th in a row gives way to other tasks. One
+/// task may read while another one writes; a second reader or writer gets std::logic_error. Each direction keeps its
+/// first error, which every later call throws; what has come is read before that, and also after a write has failed. A
+/// read after aclose() sees the end; a write after aclose() is misuse.
 /// Cancellation: a cancelled read loses no byte: what has come stays to be read. A cancelled write has sent
 /// bytes_written() bytes in all.
-/// Threads: those of the loop in which it is used first.
+/// Threads: the thread of the loop in which a call waits first.
 /// Lifetime: the destructor closes it. What is written must live until the write is over.
 /// Cost: one allocation; memory for what was read ahead only while there is some. Reading and writing allocate nothing
-/// beyond the string that is given back.
+/// beyond the string that is returned.
 /// Differs from Python: one object reads and writes; `write` waits until the system has taken everything, which makes
 /// `drain` unnecessary; reading a line that is too long throws limit_overrun_error.
 /// See also: open_connection, start_server, create_subprocess.
 class stream {
 public:
-    /// The most that read_line and read_until look for a delimiter in, unless told otherwise.
+    /// The maximum number of bytes that read_line and read_until search for a delimiter, unless a limit is given.
     static constexpr std::size_t default_limit = 65'536;
 
-    /// Of nothing: every call is misuse.
+    /// Makes an empty stream. Every call but is_closed() and the conversion to bool throws std::logic_error.
     stream() noexcept = default;
     explicit stream(detail::owner<detail::channel> c) noexcept : channel_(std::move(c)) {}
     stream(stream&&) noexcept = default;
     stream& operator=(stream&&) noexcept = default;
     ~stream() = default;
 
+    /// Whether this is not empty: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return channel_ != nullptr; }
 
-    /// Takes over a descriptor that was made elsewhere: a connected socket, an end of a pipe, a terminal. It is set not
-    /// to block, for everybody who shares it.
-    /// @param name for messages; empty: the socket's peer, or "descriptor 5".
-    /// @throws std::system_error if it is none, std::invalid_argument for one that is always ready, such as a file: the
-    /// descriptor is closed then, too.
+    /// Returns a stream over a descriptor that was made elsewhere, and owns it from then on: a connected socket, an end
+    /// of a pipe, or a terminal. The descriptor becomes non-blocking, for every process that shares it.
+    /// @param fd the descriptor. If the call fails, it is closed, too.
+    /// @param name for messages; an empty string stands for the socket's peer, or for "descriptor 5".
+    /// @throws std::system_error if `fd` is not an open descriptor, std::invalid_argument for a descriptor that is
+    /// always ready, such as a file's.
     static stream from_descriptor(int fd, std::string name = {});
 
     // Reading
 
-    /// Reads what has come into `into`, waiting for at least one byte.
-    /// @return how many bytes; 0 at the end, or if `into` has no room. @throws std::system_error when that fails.
+    /// Reads what has come into `into`, and waits for at least one byte.
+    /// @param into the memory, which must stay in place until the call is over.
+    /// @return how many bytes were read; 0 at the end, or if `into` has no room.
+    /// @throws std::system_error if reading fails.
     auto read_some(mutable_byte_view into) { return detail::read_into(open(), into); }
-    /// The same as a string of 1 to `most` bytes, empty at the end.
+    /// Reads what has come as a string, and waits for at least one byte.
+    /// @param most the maximum number of bytes.
+    /// @return 1 to `most` bytes; an empty string at the end.
+    /// @throws std::system_error if reading fails.
     auto read(std::size_t most) { return reading(detail::some_bytes(most)); }
-    /// @throws incomplete_read_error if the end comes first; what was there is in it.
+    /// Reads a given number of bytes, and waits until they have come.
+    /// @param count the number of bytes.
+    /// @return a string of `count` bytes.
+    /// @throws incomplete_read_error if the end comes first: it has the bytes that came; std::system_error.
     auto read_exactly(std::size_t count) { return reading(detail::exactly(count)); }
-    /// A line with its newline; the rest at the end; then an empty string.
-    /// @param limit bytes before the newline, at least 1. @throws limit_overrun_error for a longer line, which is dropped
-    /// as far as it has come.
+    /// Reads a line.
+    /// @param limit the maximum number of bytes before the newline, at least 1.
+    /// @return the line with its newline; at the end what is left, and then an empty string.
+    /// @throws limit_overrun_error for a longer line, which is dropped as far as it has come; std::system_error.
     auto read_line(std::size_t limit = default_limit) { return reading(detail::line(limit)); }
-    /// Everything up to the delimiter, and the delimiter.
-    /// @param delimiter one, or a range of them: the one that ends first counts.
-    /// @param limit bytes before the delimiter, at least 1.
-    /// @throws limit_overrun_error when there are more: they stay to be read; incomplete_read_error at the end.
+    /// Reads up to a delimiter.
+    /// @param delimiter a text of at least one byte. @param limit the maximum number of bytes before it, at least 1.
+    /// @return everything up to and including the delimiter.
+    /// @throws limit_overrun_error when more bytes come before it: they stay to be read; incomplete_read_error if the
+    /// end comes first; std::system_error.
     auto read_until(std::string_view delimiter, std::size_t limit = default_limit) {
         return reading(detail::up_to(std::vector<std::string>(1, std::string(delimiter)), limit));
     }
+    /// Reads up to one of several delimiters: the one that ends first counts, the shorter one of two that end together.
+    /// @param delimiters a range of texts. @param limit the maximum number of bytes before the delimiter, at least 1.
+    /// @return everything up to and including the delimiter.
+    /// @throws limit_overrun_error, incomplete_read_error, std::system_error as with one delimiter.
     template<detail::range_of<std::string_view> Delimiters>
     requires(!std::convertible_to<Delimiters, std::string_view>) auto read_until(Delimiters&& delimiters,
                                                                                  std::size_t limit = default_limit) {
@@ -102,32 +119,38 @@ public:
         for (auto&& each : delimiters) all.emplace_back(std::string_view(each));
         return reading(detail::up_to(std::move(all), limit));
     }
-    /// Everything until the end.
-    /// @throws limit_overrun_error for more than `limit` bytes: they stay to be read.
+    /// Reads everything until the end.
+    /// @param limit the maximum number of bytes.
+    /// @throws limit_overrun_error when more bytes come: they stay to be read; std::system_error.
     auto read_all(std::size_t limit = std::string::npos) { return reading(detail::everything(limit)); }
     /// Whether the end has come and everything before it was read.
     bool at_eof() const { return open().at_end() && open().buffer().empty(); }
 
     // Writing
 
-    /// Writes all of `data`, waiting until the system has taken it.
-    /// @throws std::system_error, std::logic_error after write_eof() or aclose().
+    /// Writes all of `data`, and waits until the system has taken it.
+    /// @param data the bytes, which must stay in place until the call is over.
+    /// @throws std::system_error if writing fails, std::logic_error after write_eof() or aclose().
     auto write(byte_view data) { return detail::write_operation(open(), detail::one_part(data)); }
-    /// The same with several parts, as few system calls as possible.
+    /// Writes several parts one behind the other, with as few system calls as possible, and waits until the system has
+    /// taken them.
+    /// @param parts a range of texts or bytes. An lvalue must outlive the call; an rvalue is kept.
+    /// @throws std::system_error if writing fails, std::logic_error after write_eof() or aclose().
     template<detail::range_of<byte_view> Parts>
     requires(!std::convertible_to<Parts, byte_view>) auto write(Parts&& parts) {
         return detail::write_operation(open(), detail::several_parts<Parts>(std::forward<Parts>(parts)));
     }
     /// Writes up to `count` bytes of a file from `offset` on, without copying them where the system can do that.
     /// @param file a descriptor that is open for reading; its own position is neither used nor changed.
-    /// @return how many there were: fewer than `count` at the file's end.
-    /// @throws std::system_error, std::logic_error as write does.
+    /// @param offset of the first byte in the file. @param count the maximum number of bytes.
+    /// @return how many bytes were written: fewer than `count` if the file ends before.
+    /// @throws std::system_error, std::logic_error as write() does.
     auto send_file(int file, std::uint64_t offset, std::size_t count = std::string::npos) {
         return detail::send_file_operation(open(), file, offset, count);
     }
-    /// How many bytes the system has taken in all.
+    /// Returns how many bytes the system has taken in all.
     std::uint64_t bytes_written() const { return open().written(); }
-    /// Tells the other side that no more will come; reading goes on. Does not suspend.
+    /// Tells the other side that no more bytes will come; reading goes on. Awaitable that does not suspend.
     /// @throws std::logic_error while another task writes.
     auto write_eof() {
         return detail::plain_operation([c = &open()] { c->write_eof(); });
@@ -135,18 +158,23 @@ public:
 
     // The end
 
-    /// Closes it, once; other tasks that read see the end. Does not suspend and cannot be cancelled.
+    /// Closes the stream; other tasks that read see the end, and those that write get an error. A second call does
+    /// nothing. Awaitable that does not suspend.
+    /// Cancellation: none, since it does not wait.
     auto aclose() {
         return detail::plain_operation([c = &open()] { c->close(); });
     }
-    /// Closes it at once; what the system has not sent yet is dropped, and the other side gets a reset.
+    /// Closes the stream at once: what the system has not sent yet is dropped, and the other side of a TCP connection
+    /// gets a reset.
     void abort() { open().close(true); }
+    /// Whether the stream was closed, or is empty.
     bool is_closed() const noexcept { return channel_ == nullptr || channel_->closed(); }
 
-    /// Empty where there is none, as of a pipe.
+    /// Returns the address of this end; empty if it has none, as that of a pipe.
     address local_address() const { return open().local(); }
+    /// Returns the address of the other end; empty if it has none, as that of a pipe.
     address peer_address() const { return open().peer(); }
-    /// For setsockopt and the like; -1 where there is none. It stays the stream's.
+    /// Returns the descriptor, for setsockopt(2) and the like; -1 if there is none. The stream keeps it.
     int native_handle() const { return open().descriptor(); }
 
 private:
@@ -178,7 +206,7 @@ inline stream stream::from_descriptor(int fd, std::string name) {
     if (!(flags & O_NONBLOCK) && detail::calls.fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
         detail::fail(errno, "stream of " + name);
     if (!S_ISSOCK(what.st_mode)) {
-        const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // which reads a packet at a time
+        const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // O_DIRECT reads one packet at a time
         return stream(detail::make_channel<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
     }
     sockaddr_storage peer{};

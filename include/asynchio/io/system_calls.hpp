@@ -90,17 +90,19 @@ struct system_calls {
     int (*pidfd_open)(pid_t, unsigned) = &detail::pidfd_open;
     int (*pidfd_send_signal)(int, int, siginfo_t*, unsigned) = &detail::pidfd_send_signal;
 #endif
-    /// Whether a read of a TCP socket that gives less than it could has emptied it. Not where a test cuts it short.
+    /// Whether a read of a TCP socket that returns less than it could has emptied it. A test that cuts calls short says
+    /// no.
     bool short_means_empty = true;
 };
 
-/// The table in use. Changed only while no loop is running.
+/// The table in use. It may be changed only while no loop is running.
 inline constinit system_calls calls{};
 
 /// Descriptors that this module holds in the process.
 inline std::atomic<std::ptrdiff_t> descriptors_alive = 0;
 
-/// The two names of one error; where they are one number, a compiler warns of comparing with both.
+/// Whether an error number is EAGAIN or EWOULDBLOCK. The two may be one number; compilers warn of comparing with both
+/// then.
 inline bool would_block(int error) noexcept { return error == EAGAIN || (EWOULDBLOCK != EAGAIN && error == EWOULDBLOCK); }
 
 /// Repeats a call that a signal interrupted.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Waiting for descriptors of other libraries, which do the reading and writing themselves.
+// Waiting for descriptors of other libraries, which read and write themselves.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -59,23 +59,33 @@ private:
 
     int fd_;
     unsigned char direction_;
-    std::uint64_t watching_ = 0; // our registration
+    std::uint64_t watching_ = 0; // the number of our registration; 0: none
 };
 
 } // namespace detail
 
-/// Waits until `fd` can be read without blocking, or its other end is gone. Level-triggered: what is ready already is
-/// noticed in the next iteration. `fd` stays the caller's, and must stay open meanwhile.
+/// Waits until a descriptor can be read without blocking, or its other end is gone. A descriptor that is ready already
+/// is noticed in the next iteration (level-triggered).
 ///
-/// @throws std::system_error for a descriptor that cannot be watched, such as a file's; std::logic_error if somebody
-/// waits for the same already, here or by add_reader; std::invalid_argument for a negative one.
-/// Cancellation: ends the wait.
+/// @param fd the descriptor. The caller keeps it, and it must stay open meanwhile.
+/// @throws std::system_error for a descriptor that cannot be watched, such as a file's; std::logic_error if it is
+/// watched for reading already, here or by event_loop::add_reader; std::invalid_argument for a negative number.
+/// Cancellation: ends the wait; nothing was read.
+/// Threads: the thread of the running loop.
 /// Cost: two system calls and an allocation each time; a stream registers once.
+/// Example: `co_await aio::wait_readable(PQsocket(connection));`
 /// See also: stream::from_descriptor, event_loop::add_reader.
 inline detail::readiness_awaiter wait_readable(int fd) noexcept {
     return detail::readiness_awaiter(fd, detail::fd_watch::readable);
 }
-/// The same for writing.
+/// Waits until a descriptor can be written without blocking, or its other end is gone. A descriptor that is ready
+/// already is noticed in the next iteration (level-triggered).
+///
+/// @param fd the descriptor. The caller keeps it, and it must stay open meanwhile.
+/// @throws std::system_error for a descriptor that cannot be watched, such as a file's; std::logic_error if it is
+/// watched for writing already, here or by event_loop::add_writer; std::invalid_argument for a negative number.
+/// Cancellation: ends the wait; nothing was written.
+/// Threads: the thread of the running loop. Cost: as that of wait_readable().
 inline detail::readiness_awaiter wait_writable(int fd) noexcept {
     return detail::readiness_awaiter(fd, detail::fd_watch::writable);
 }

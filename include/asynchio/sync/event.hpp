@@ -12,13 +12,15 @@
 
 namespace asynchio {
 
-/// A flag; setting it lets everybody go on who waits for it.
+/// A flag. Setting it lets all tasks go on that wait for it.
 ///
-/// Behaviour: `set()` wakes all who wait, in the order in which they came; they run in the next iteration, also if the
-/// flag is cleared before. Waiting for a flag that is set does not suspend.
-/// Threads: the loop's. Lifetime: must outlive those who wait, until it is set: they need it no more then.
-/// Cost: waiting allocates nothing; `set()` is linear in the number of waiters.
-/// Differs from Python: `wait()` gives nothing.
+/// Behaviour: `set()` wakes all waiting tasks, in the order in which they came; they run in the next iteration, also if
+/// the flag is cleared before. Waiting for a flag that is set does not suspend.
+/// Threads: the thread of the loop.
+/// Lifetime: the event must outlive the tasks that wait, until it is set; they do not use it after that.
+/// Cost: waiting allocates nothing; `set()` is linear in the number of waiting tasks.
+/// Differs from Python: `wait()` returns nothing.
+/// Example: `co_await ready.wait();` in one task, `ready.set();` in another.
 /// See also: condition, future.
 class event {
 public:
@@ -26,18 +28,20 @@ public:
 
     event() noexcept = default;
 
+    /// Whether the flag is set.
     bool is_set() const noexcept { return set_; }
 
-    /// Sets the flag and wakes all who wait. Does nothing if it is set.
+    /// Sets the flag and wakes all waiting tasks. Does nothing if the flag is set.
     void set() noexcept {
         if (set_) return;
         set_ = true;
         line_.wake_all();
     }
+    /// Clears the flag. Tasks that set() has woken go on all the same.
     void clear() noexcept { set_ = false; }
 
     /// Waits until the flag is set.
-    /// Cancellation: leaves the line; the others keep their order.
+    /// Cancellation: the task leaves the line; the others keep their order.
     wait_awaiter wait() noexcept;
 
 private:
@@ -45,6 +49,9 @@ private:
     bool set_ = false;
 };
 
+/// The awaiter of event::wait().
+///
+/// Threads: the thread of the loop. Lifetime: the event must outlive it, until it is set.
 class [[nodiscard("waiting begins only when this is awaited")]] event::wait_awaiter {
 public:
     /// @param what the name of the wait in reports.

@@ -17,7 +17,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// The newest item comes out first.
+/// A store from which the newest item comes out first.
 template<class T>
 class lifo_store {
 public:
@@ -37,8 +37,12 @@ private:
 
 } // namespace detail
 
-/// A queue that gives the newest item first; all else is as with queue.
+/// A queue whose newest item comes out first; all else is as with queue.
 ///
+/// Cancellation: as with queue: no item is lost.
+/// Threads: the thread of the loop.
+/// Cost: no allocation but for room, which grows by doubling and is kept.
+/// Example: `aio::lifo_queue<job> jobs(16); co_await jobs.put(job());`
 /// See also: queue.
 template<class T>
 class lifo_queue : public detail::basic_queue<T, detail::lifo_store<T>> {

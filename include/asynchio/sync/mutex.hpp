@@ -18,11 +18,15 @@ namespace asynchio {
 
 class mutex;
 
-/// Holds a mutex while it lives, and releases it unless it is released already. Movable; an empty one holds nothing.
+/// A guard that holds a mutex while it lives, and releases it unless it is released already. It can be moved; an empty
+/// guard holds nothing.
+///
+/// Threads: the thread of the loop. Lifetime: the mutex must outlive it.
+/// See also: mutex::scoped_acquire.
 class [[nodiscard("the mutex is released when the guard goes away: give it a name")]] mutex_guard {
 public:
     mutex_guard() noexcept = default;
-    /// Takes over a mutex that is acquired.
+    /// Takes over a mutex that was acquired.
     explicit mutex_guard(mutex& acquired) noexcept : mutex_(&acquired) {}
     mutex_guard(mutex_guard&& other) noexcept : mutex_(detail::exchange(other.mutex_, nullptr)) {}
     mutex_guard& operator=(mutex_guard other) noexcept {
@@ -31,25 +35,28 @@ public:
     }
     ~mutex_guard() { release(); }
 
+    /// Whether the guard holds a mutex.
     explicit operator bool() const noexcept { return mutex_ != nullptr; }
-    /// Releases the mutex early.
+    /// Releases the mutex before the guard is destroyed. Does nothing if the guard is empty.
     void release() noexcept;
 
 private:
     mutex* mutex_ = nullptr;
 };
 
-/// One task at a time.
+/// A mutex that one task of a loop holds at a time.
 ///
-/// Behaviour: whoever waits gets the mutex in the order of arrival. release() wakes the first, who owns it when it runs,
-/// in the next iteration; nobody can take it in between, although locked() is false then. It is not owned by a
-/// task: any may release it, and acquiring it twice in one task waits for ever.
-/// Threads: the loop's; between threads take a std::mutex and hold it across no co_await.
-/// Lifetime: must outlive those who wait.
-/// Cost: free, a few instructions, no allocation, no switch; else one switch per hand-over.
+/// Behaviour: tasks get the mutex in the order of arrival. release() wakes the first, which owns the mutex when it
+/// runs, in the next iteration; no other task can take it in between, although locked() is false then. The mutex does
+/// not belong to a task: any task may release it, and a task that acquires it twice waits for ever.
+/// Cancellation: a cancelled acquire() leaves the line; if the mutex had already been handed to it, the next waiter
+/// gets it.
+/// Threads: the thread of the loop. Between threads, use a std::mutex and do not hold it across a co_await.
+/// Lifetime: the mutex must outlive the tasks that wait and the guards.
+/// Cost: if it is free, a few instructions, no allocation and no switch; else one switch for each hand-over.
+/// Differs from Python: it is called mutex, since a lock in C++ is an object that holds one. The verbs are asyncio's,
+/// so that std::lock_guard, which would wait for nothing, does not compile.
 /// Example: `auto guard = co_await m.scoped_acquire();`, or `co_await with(m, body)`.
-/// Differs from Python: called mutex, since a lock is what holds one in C++. The verbs are asyncio's, so that
-/// std::lock_guard, which would wait for nothing, does not compile.
 /// See also: semaphore, condition.
 class mutex {
 public:
@@ -58,9 +65,10 @@ public:
 
     mutex() noexcept = default;
 
+    /// Whether the mutex is locked. It is not while it is on its way from one task to the next.
     bool locked() const noexcept { return locked_; }
 
-    /// Acquires it if it is free and nobody waits. @return whether it did.
+    /// Acquires the mutex if it is free and no task waits for it. @return whether it did.
     [[nodiscard]] bool try_acquire() noexcept {
         if (!free()) return false;
         locked_ = true;
@@ -68,12 +76,13 @@ public:
     }
 
     /// Waits for its turn and acquires the mutex.
-    /// Cancellation: leaves the line; who was to have the mutex already passes it on.
+    /// Cancellation: leaves the line; if the mutex had already been handed to the task, the next waiter gets it.
     acquire_awaiter acquire() noexcept;
-    /// As acquire(), and returns a mutex_guard.
+    /// Waits for its turn and acquires the mutex. @return a mutex_guard, which releases it.
+    /// Cancellation: as that of acquire().
     scoped_acquire_awaiter scoped_acquire() noexcept;
 
-    /// Releases the mutex, and wakes the first who waits. @throws std::logic_error if it is not locked.
+    /// Releases the mutex, and wakes the first task that waits. @throws std::logic_error if it is not locked.
     void release() {
         if (!locked_) [[unlikely]]
             refuse_to_release();
@@ -99,6 +108,9 @@ private:
     bool locked_ = false;
 };
 
+/// The awaiter of mutex::acquire().
+///
+/// Threads: the thread of the loop. Lifetime: the mutex must outlive it.
 class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::acquire_awaiter {
 public:
     explicit acquire_awaiter(mutex& m) noexcept : mutex_(&m) {}
@@ -140,6 +152,9 @@ private:
     detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter> waiter_;
 };
 
+/// The awaiter of mutex::scoped_acquire().
+///
+/// Threads: the thread of the loop. Lifetime: the mutex must outlive it.
 class [[nodiscard("the mutex is locked only when this is awaited")]] mutex::scoped_acquire_awaiter final
     : public acquire_awaiter {
 public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A queue between tasks: the smallest first.
+// A queue between tasks: the smallest item first.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -19,8 +19,8 @@ namespace asynchio {
 
 namespace detail {
 
-/// The smallest item comes out first, of equal ones the oldest. A heap that compares before it moves anything: a
-/// comparison that throws changes nothing.
+/// A store from which the smallest item comes out first, and the oldest of equal ones. It is a heap that compares
+/// before it moves anything: a comparison that throws changes nothing.
 template<class T, class Compare>
 class priority_store {
 public:
@@ -63,12 +63,12 @@ private:
     static std::size_t parent(std::size_t child) noexcept { return (child - 1) / 2; }
     const T& item(std::size_t at) const noexcept { return heap_[at].value.get(); }
 
-    /// Whether what stands at `a` comes out before what stands at `b`.
+    /// Whether the item at `a` comes out before the item at `b`.
     bool before(std::size_t a, std::size_t b) {
         return heap_[a].number < heap_[b].number ? !less_(item(b), item(a)) : less_(item(a), item(b));
     }
 
-    /// Where the last one will stand when the front is gone: those above it move up by one.
+    /// Returns the place of the last item when the front is gone: the items above that place move up by one.
     std::size_t place_of_last() {
         const std::size_t last = heap_.size() - 1;
         for (std::size_t place = 0;;) {
@@ -87,11 +87,13 @@ private:
 
 } // namespace detail
 
-/// A queue that gives the smallest item first, and of equal ones the oldest; all else is as with queue.
+/// A queue whose smallest item comes out first, and the oldest of equal ones; all else is as with queue.
 ///
+/// Cancellation: as with queue: no item is lost.
+/// Threads: the thread of the loop.
 /// Cost: put and get are O(log n).
-/// Differs from Python: equal items keep their order. Unlike std::priority_queue it gives the smallest first, and takes
-/// move-only types.
+/// Differs from Python: equal items keep their order. Unlike with std::priority_queue, the smallest item comes out
+/// first, and move-only types are allowed.
 /// Example: `aio::priority_queue<job, by_deadline> jobs;`
 /// See also: queue.
 template<class T, class Compare = std::less<T>>
@@ -99,7 +101,9 @@ class priority_queue : public detail::basic_queue<T, detail::priority_store<T, C
     using base = detail::basic_queue<T, detail::priority_store<T, Compare>>;
 
 public:
-    /// @param less whether its first argument is to come out before its second.
+    /// Makes an empty queue.
+    /// @param maxsize the maximum number of items; 0 stands for no limit.
+    /// @param less returns whether its first argument is to come out before its second.
     explicit priority_queue(std::size_t maxsize = 0, Compare less = Compare())
         : base(maxsize, detail::priority_store<T, Compare>(std::move(less))) {}
 };

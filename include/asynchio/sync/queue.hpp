@@ -17,7 +17,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// The oldest item comes out first.
+/// A store from which the oldest item comes out first.
 template<class T>
 class fifo_store {
 public:
@@ -37,17 +37,20 @@ private:
 
 } // namespace detail
 
-/// Passes items from tasks that put to tasks that get, oldest first.
+/// A queue that passes items from tasks that put to tasks that get, the oldest first.
 ///
-/// Behaviour: `get()` waits while it is empty, `put()` while it has `maxsize` items; else neither suspends. Who waits
-/// is woken in the order of arrival, one for each item or free place, and runs in the next iteration; the item is taken
-/// then, unless somebody who came meanwhile was quicker. After `shutdown()` nothing goes in, and what is in can be
-/// drained. `join()` waits until `task_done()` was called for every item.
-/// Threads: the loop's. Lifetime: must outlive those who wait. `T` may be move-only and needs no default; its destructor
-/// must not use the queue that it is in.
+/// Behaviour: `get()` waits while the queue is empty, `put()` while it has `maxsize` items; else neither suspends.
+/// Waiting tasks are woken in the order of arrival, one for each item or free place, and run in the next iteration; the
+/// item is taken then, unless a task that came meanwhile was quicker. After `shutdown()` nothing goes in, and what is
+/// in the queue can be drained. `join()` waits until `task_done()` was called for every item.
+/// Cancellation: a cancelled put() puts nothing, a cancelled get() or next() takes nothing; the place or item that the
+/// task was woken for goes to the next.
+/// Threads: the thread of the loop.
+/// Lifetime: the queue must outlive the tasks that wait. `T` may be move-only and needs no default constructor; its
+/// destructor must not use the queue that it is in.
 /// Cost: no allocation but for room, which grows by doubling and is kept; an item whose moves may throw is kept in a
 /// block of its own, so that nothing is lost.
-/// Differs from Python: `next()`; the items are `T`.
+/// Differs from Python: there is `next()`; the items have one type, `T`.
 /// Example: `while (auto job = co_await jobs.next()) { co_await work(*job); jobs.task_done(); }`
 /// See also: lifo_queue, priority_queue, semaphore.
 template<class T>

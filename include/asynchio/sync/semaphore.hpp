@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// At most so many at a time.
+// A semaphore: a number of permits, which limits how many tasks do something at a time.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
@@ -20,11 +20,15 @@ namespace asynchio {
 
 class semaphore;
 
-/// Holds one permit while it lives, and gives it back unless all are back already. Movable; an empty one holds nothing.
+/// A guard that holds one permit while it lives, and returns it unless all permits are back already. It can be moved;
+/// an empty guard holds nothing.
+///
+/// Threads: the thread of the loop. Lifetime: the semaphore must outlive it.
+/// See also: semaphore::scoped_acquire.
 class [[nodiscard("the permit goes back when the guard goes away: give it a name")]] semaphore_guard {
 public:
     semaphore_guard() noexcept = default;
-    /// Takes over a permit.
+    /// Takes over a permit that was acquired.
     explicit semaphore_guard(semaphore& acquired) noexcept : semaphore_(&acquired) {}
     semaphore_guard(semaphore_guard&& other) noexcept : semaphore_(detail::exchange(other.semaphore_, nullptr)) {}
     semaphore_guard& operator=(semaphore_guard other) noexcept {
@@ -33,21 +37,25 @@ public:
     }
     ~semaphore_guard() { release(); }
 
+    /// Whether the guard holds a permit.
     explicit operator bool() const noexcept { return semaphore_ != nullptr; }
-    /// Gives the permit back early.
+    /// Returns the permit before the guard is destroyed. Does nothing if the guard is empty.
     void release() noexcept;
 
 private:
     semaphore* semaphore_ = nullptr;
 };
 
-/// A number of permits: who takes one when there is none waits until one comes back.
+/// A number of permits. A task that acquires one while there is none waits until one is released.
 ///
-/// Behaviour: a permit that comes back belongs at once to the first who waits, who runs in the next iteration; a
-/// newcomer cannot overtake. It may be given back more often than it was taken, which adds permits.
-/// Threads: the loop's. Lifetime: must outlive those who wait and the guards.
-/// Cost: with a permit there, a few instructions, no allocation, no switch.
-/// Differs from Python: a guard, `auto permit = co_await s.scoped_acquire();`, beside `async with`, which is with.
+/// Behaviour: a released permit belongs at once to the first task that waits, which runs in the next iteration; a
+/// newcomer cannot overtake it. More permits may be released than were acquired, which adds permits.
+/// Cancellation: a cancelled acquire() leaves the line; a permit that it was given already passes to the next task.
+/// Threads: the thread of the loop.
+/// Lifetime: the semaphore must outlive the tasks that wait and the guards.
+/// Cost: if there is a permit, a few instructions, no allocation and no switch.
+/// Differs from Python: there is a guard, `auto permit = co_await s.scoped_acquire();`, beside with(), which is `async
+/// with`.
 /// Example: `co_await aio::with(s, body)`.
 /// See also: bounded_semaphore, mutex.
 class semaphore {
@@ -55,13 +63,15 @@ public:
     class acquire_awaiter;
     class scoped_acquire_awaiter;
 
-    /// @param permits at least 0. @throws std::invalid_argument for a negative number.
+    /// Makes a semaphore.
+    /// @param permits the number of permits at the beginning, at least 0. @throws std::invalid_argument for a negative
+    /// number.
     explicit semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, std::numeric_limits<std::ptrdiff_t>::max()) {}
 
     /// Whether acquire() would wait.
     bool locked() const noexcept { return permits_ == 0 || line_.contended(); }
 
-    /// Takes a permit if there is one and nobody waits. @return whether it did.
+    /// Takes a permit if there is one and no task waits. @return whether it did.
     [[nodiscard]] bool try_acquire() noexcept {
         if (locked()) return false;
         --permits_;
@@ -69,12 +79,13 @@ public:
     }
 
     /// Waits for its turn and takes a permit.
-    /// Cancellation: leaves the line; a permit it was given already passes to the next.
+    /// Cancellation: leaves the line; a permit that the task was given already passes to the next.
     acquire_awaiter acquire() noexcept;
-    /// The same, and gives a semaphore_guard.
+    /// Waits for its turn and takes a permit. @return a semaphore_guard, which returns the permit.
+    /// Cancellation: as that of acquire().
     scoped_acquire_awaiter scoped_acquire() noexcept;
 
-    /// Gives a permit back, or adds one: to the first who waits.
+    /// Returns a permit, or adds one. The first task that waits gets it.
     /// @throws std::invalid_argument if a bounded_semaphore has all its permits.
     void release() {
         if (permits_ >= bound_) [[unlikely]]
@@ -105,19 +116,26 @@ private:
     }
 
     detail::wait_queue line_;
-    std::ptrdiff_t permits_; // those that nobody holds or was given
+    std::ptrdiff_t permits_; // permits that no task holds or was given
     std::ptrdiff_t bound_;
 };
 
-/// A semaphore that notices when it is released more often than it was acquired.
+/// A semaphore whose release() throws when it would have more permits than at the beginning.
 ///
+/// Cancellation: as that of semaphore.
+/// Threads: the thread of the loop.
 /// See also: semaphore.
 class bounded_semaphore : public semaphore {
 public:
-    /// @param permits at least 0, and the most there will ever be. @throws std::invalid_argument for a negative number.
+    /// Makes a semaphore.
+    /// @param permits the maximum number of permits, all of which are there at the beginning; at least 0.
+    /// @throws std::invalid_argument for a negative number.
     explicit bounded_semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, permits) {}
 };
 
+/// The awaiter of semaphore::acquire().
+///
+/// Threads: the thread of the loop. Lifetime: the semaphore must outlive it.
 class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::acquire_awaiter {
 public:
     explicit acquire_awaiter(semaphore& s) noexcept : semaphore_(&s) {}
@@ -147,7 +165,7 @@ public:
             if (waiter_->woken()) ++semaphore_->permits_;
             semaphore_->hand_out();
         });
-        semaphore_->hand_out(); // to those who came while this one was first, though there was a permit
+        semaphore_->hand_out(); // to tasks that came while this one was first, although there was a permit
     }
 
 protected:
@@ -160,6 +178,9 @@ private:
     detail::late_waiter<detail::wait_queue::waiter, acquire_awaiter> waiter_;
 };
 
+/// The awaiter of semaphore::scoped_acquire().
+///
+/// Threads: the thread of the loop. Lifetime: the semaphore must outlive it.
 class [[nodiscard("a permit is taken only when this is awaited")]] semaphore::scoped_acquire_awaiter final
     : public acquire_awaiter {
 public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Memory that runs out when a test wants it.
+// Making memory run out when a test wants it.
 
 #include <asynchio/loop/detail/frame_pool.hpp>
 
@@ -14,7 +14,7 @@
 
 namespace asynchio::testing {
 
-/// Lets the n-th allocation of a program fail, or all from the n-th on.
+/// Makes the n-th allocation of a program fail, or all from the n-th on.
 ///
 /// A header cannot replace the global operator new, so the test program does, in one of its source files:
 ///
@@ -28,24 +28,25 @@ namespace asynchio::testing {
 ///     void operator delete(void* address, std::align_val_t) noexcept { faults::deallocate(address); }
 ///     void operator delete(void* address, std::size_t, std::align_val_t) noexcept { faults::deallocate(address); }
 ///
-/// The array forms call these. With g++ each of them wants `[[gnu::noinline]]`: it warns of a free() that it sees behind
-/// a new.
+/// The array forms call these. With g++ each of them needs `[[gnu::noinline]]`: g++ warns of a free() that it sees
+/// behind a new.
 ///
-/// Behaviour: what counts is each call of these, on any thread, and between start() and stop() each coroutine frame and
-/// call that the thread that called start() takes from the library's pool, whether the pool has a block or not. What the
-/// language's runtime allocates for an exception that is thrown does not count; nor does what C libraries take.
-/// Threads: any may allocate; start() and stop() belong to one.
+/// Behaviour: each call of these counts, on any thread, and between start() and stop() each coroutine frame and call
+/// that the thread that called start() takes from the library's pool, whether the pool has a block or not. The memory
+/// that the language's runtime allocates for an exception does not count, nor does that of C libraries.
+/// Threads: any thread may allocate; start() and stop() belong to one.
 /// See also: for_each_allocation_failure.
 class allocation_faults {
 public:
     // For the program's operator new and operator delete
 
-    /// Memory of that size. @throws std::bad_alloc: there is none, or it is the one that fails.
+    /// Returns memory of `size` bytes. @throws std::bad_alloc if there is none, or if this allocation is to fail.
     static void* allocate(std::size_t size) {
         void* const address = allocate_or_null(size);
         if (address == nullptr) throw std::bad_alloc();
         return address;
     }
+    /// Returns memory of `size` bytes with an alignment. @throws std::bad_alloc as above.
     static void* allocate(std::size_t size, std::align_val_t alignment) {
         const auto boundary = static_cast<std::size_t>(alignment);
         const std::size_t whole = (size + boundary - 1) / boundary * boundary;
@@ -53,16 +54,18 @@ public:
         if (address == nullptr) throw std::bad_alloc();
         return address;
     }
-    /// The same, with null in place of an exception.
+    /// Returns memory of `size` bytes, or null if there is none or this allocation is to fail.
     static void* allocate_or_null(std::size_t size) noexcept {
         return fails() ? nullptr : std::malloc(size == 0 ? 1 : size);
     }
+    /// Releases memory that one of these functions has returned.
     static void deallocate(void* address) noexcept { std::free(address); }
 
     // For tests
 
-    /// From now on the `nth` allocation fails, counted from 1, and with `all_later` also those behind it.
-    /// 0: none fails, they are only counted.
+    /// Makes an allocation fail from now on.
+    /// @param nth which one, counted from 1; with 0 none fails, and they are only counted.
+    /// @param all_later whether all allocations behind it fail, too.
     static void start(std::size_t nth, bool all_later = false) noexcept {
         made_ = 0;
         met_ = false;
@@ -71,18 +74,20 @@ public:
         active_ = true;
         asynchio::detail::frame_pool::ask_before_each(&ask);
     }
-    /// Nothing fails from now on.
+    /// Ends the faults: nothing fails from now on.
     static void stop() noexcept {
         asynchio::detail::frame_pool::ask_before_each(nullptr);
         active_ = false;
     }
-    /// Whether one has failed since start().
+    /// Whether an allocation has failed since start().
     static bool met() noexcept { return met_; }
-    /// How many allocations there were since start(), up to stop().
+    /// Returns how many allocations there were since start(), up to stop().
     static std::size_t made() noexcept { return made_; }
 
-    /// While it lives, on the thread that called start(), nothing fails and nothing is counted: for a test's own
-    /// business in between. Only between start() and stop().
+    /// A pause for a test's own code: while it lives, nothing fails and nothing is counted. It may be used between
+    /// start() and stop().
+    ///
+    /// Threads: the thread that called start().
     class pause {
     public:
         pause() noexcept { set(false); }
@@ -97,7 +102,7 @@ public:
         }
     };
 
-    /// Whether the program's operator new is made as above.
+    /// Whether the program's operator new is made as shown above.
     static bool installed() {
         const std::size_t before = made_;
         const bool was_active = active_.exchange(true);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What is still alive when nothing should be.
+// An audit: what is still alive when nothing should be.
 
 #include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>
@@ -16,22 +16,31 @@
 
 namespace asynchio::testing {
 
-/// Counts of what the library holds.
+/// The result of audit(): counts of what the library holds.
+///
+/// Threads: a plain value.
 struct audit_report {
-    std::ptrdiff_t frames = 0;      // coroutine frames and calls, of this thread
-    std::size_t tasks = 0;          // of the running loop, without the current one
-    std::size_t timers = 0;         // of the running loop
-    std::ptrdiff_t loops = 0;       // with their descriptors
-    std::ptrdiff_t threads = 0;     // of thread pools
-    std::ptrdiff_t descriptors = 0; // of streams, servers and what else module io holds
-    std::string details;            // where the tasks that are left were created
+    /// Coroutine frames and calls of this thread.
+    std::ptrdiff_t frames = 0;
+    /// Tasks of the running loop, without the current one.
+    std::size_t tasks = 0;
+    /// Timers of the running loop.
+    std::size_t timers = 0;
+    /// Loops, with their descriptors.
+    std::ptrdiff_t loops = 0;
+    /// Threads of thread pools.
+    std::ptrdiff_t threads = 0;
+    /// Descriptors of streams, servers and other objects of module io.
+    std::ptrdiff_t descriptors = 0;
+    /// One line for each task that is left, with the line that created it.
+    std::string details;
 
     audit_report() = default;
     /// Whether nothing is left.
     bool clean() const noexcept {
         return frames == 0 && tasks == 0 && timers == 0 && loops == 0 && threads == 0 && descriptors == 0;
     }
-    /// One line for each kind that is not zero.
+    /// Returns one line for each count that is not zero, and the details.
     std::string to_string() const {
         std::string text;
         const auto line = [&text](const char* what, auto count) {
@@ -47,8 +56,12 @@ struct audit_report {
     }
 };
 
-/// Asked outside of any loop, at the end of a test, it should be clean(). Inside a running loop it counts that loop
-/// and the frames of the task that asks as well.
+/// Counts what the library holds. The report of a test that calls it outside of any loop, at its end, should be
+/// clean(). Inside a running loop it counts that loop and the frames of the calling task as well.
+///
+/// @return the counts.
+/// Threads: any; frames are those of the calling thread.
+/// Example: `REQUIRE(testing::audit().clean());`
 inline audit_report audit() {
     audit_report report;
     report.frames = asynchio::detail::frame_pool::live();

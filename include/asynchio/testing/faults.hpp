@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// System calls of module io that fail, stop short or are interrupted when a test wants it.
+// Making system calls of module io fail, stop short or be interrupted when a test wants it.
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/io/system_calls.hpp>
@@ -24,12 +24,17 @@
 
 namespace asynchio::testing {
 
-/// A call and what it was made to fail with: an error number, or one of getaddrinfo's (which are negative).
+/// A system call and the error that it was made to fail with.
+///
+/// Threads: a plain value.
 struct fault {
+    /// The name of the call, such as "accept4"; empty if nothing failed.
     std::string call;
+    /// An error number, or one of getaddrinfo's, which are negative.
     int error = 0;
 
     fault() = default;
+    /// Makes a fault of a name and an error.
     fault(std::string c, int e) : call(std::move(c)), error(e) {}
     friend bool operator==(const fault&, const fault&) = default;
 };
@@ -39,23 +44,23 @@ namespace detail {
 using asynchio::detail::calls;
 using asynchio::detail::system_calls;
 
-/// What a call is to do.
+/// The decision what a call is to do.
 struct verdict {
-    int error;    // 0: none
-    bool is_made; // for the effect: it fails afterwards
+    int error;    // 0 stands for no error
+    bool is_made; // whether the call is made for its effect, and reported as failed
     bool is_short;
 };
 
-/// What the calls are to do, for all threads.
+/// The rules for all calls of all threads.
 class fault_state {
 public:
     struct known_call {
         std::string_view name;
-        const int* errors; // that its manual page has, but EAGAIN: nobody would say when to try again
+        const int* errors; // those of its manual page except EAGAIN, after which nothing would say when to try again
         std::size_t choices;
         bool interruptible;
         std::size_t count = 0;
-        bool interrupted = false; // the last one
+        bool interrupted = false; // whether the last call was interrupted
     };
     struct rule {
         std::size_t call;
@@ -77,14 +82,14 @@ public:
         if (at != 0 && made == at && choice < call.choices) {
             hit = fault(std::string(call.name), call.errors[choice]);
             v.error = hit.error;
-        } else if (all_later && call.name == hit.call && hit.error != EINTR) { // which would have it repeated for ever
+        } else if (all_later && call.name == hit.call && hit.error != EINTR) { // EINTR would have it repeated for ever
             v.error = hit.error;
         }
         if (v.error == 0 && all_interrupted && call.interruptible) {
             call.interrupted = !call.interrupted;
             if (call.interrupted) v.error = EINTR;
         }
-        // Closing succeeds whatever it says; an interrupted connect goes on.
+        // close() has its effect whatever it returns; an interrupted connect goes on.
         v.is_made = v.error != 0 && (call.name == "close" || (call.name == "connect" && v.error == EINTR));
         return v;
     }
@@ -100,7 +105,7 @@ public:
     asynchio::detail::trivial_vector<rule> rules;
     std::size_t made = 0;
     std::size_t at = 0;     // the call that fails, counted from 1
-    std::size_t choice = 0; // with which of its errors
+    std::size_t choice = 0; // the index of its error
     fault hit;
     bool all_later = false;
     bool all_short = false;
@@ -109,7 +114,7 @@ public:
 
 inline fault_state* active_faults = nullptr;
 
-/// A call that transfers bytes, with one byte. Datagrams are left whole.
+/// Makes a call that transfers bytes with one byte. Datagrams are left whole.
 template<class... A>
 ssize_t transfer_one(ssize_t (*real)(A...), A... a) {
     if constexpr (std::is_same_v<void(A...), void(int, msghdr*, int)>) {
@@ -182,7 +187,7 @@ struct faulty_call<Member> {
     }
 };
 
-/// What a call can fail with.
+/// The errors that a call can fail with.
 template<int... Numbers>
 struct errors {
     static constexpr int numbers[] = {Numbers...};
@@ -269,20 +274,21 @@ void know_all(fault_state& s) {
 
 } // namespace detail
 
-/// While it lives, the system calls of module io go through it. One at a time; made and destroyed while no loop runs.
+/// A set of faults: while it lives, the system calls of module io go through it.
 ///
-/// Behaviour: a call that fails is not made, except where it has its effect all the same: close, and a connect that is
-/// interrupted.
-/// Threads: any may call; ask and change it where the loop runs.
+/// Behaviour: a call that fails is not made, except if it would have its effect all the same: close, and a connect that
+/// is interrupted.
+/// Threads: calls of any thread go through it; the thread of the loop asks and changes it.
+/// Lifetime: there is one at a time; it is made and destroyed while no loop runs.
 /// Example: `testing::faults faulty; faulty.fail("accept4", EMFILE, 3); run(serves_and_recovers());`
 /// See also: for_each_errno.
 class faults {
 public:
-    /// For fail(): from now on, each time.
+    /// The number of times for fail() that has each later call fail.
     static constexpr std::size_t always = std::numeric_limits<std::size_t>::max();
 
-    /// @throws std::logic_error if there is one already.
-    template<class = void> // so that a file that does not use it pays nothing for the table
+    /// Redirects the system calls. @throws std::logic_error if there is another set of faults.
+    template<class = void> // a template: a file that does not use it pays nothing for the table
     faults() {
         if (detail::active_faults != nullptr) throw std::logic_error("faults: there are some already; one at a time");
         state_.real = detail::calls;
@@ -297,29 +303,32 @@ public:
         detail::active_faults = nullptr;
     }
 
-    /// The next `times` calls of that name fail. @param error an error number; for getaddrinfo also EAI_NONAME and the
-    /// like. @throws std::invalid_argument for a name that is none.
+    /// Makes the next calls of a name fail.
+    /// @param call the name, such as "accept4".
+    /// @param error an error number; for getaddrinfo also EAI_NONAME and the like.
+    /// @param times how many calls fail. @throws std::invalid_argument if module io makes no call of that name.
     void fail(std::string_view call, int error, std::size_t times = 1) {
         const std::lock_guard lock(state_.mutex);
         state_.rules.push_back({state_.index(call), error, times});
     }
-    /// Forgets what fail() was told.
+    /// Undoes all calls of fail().
     void clear() {
         const std::lock_guard lock(state_.mutex);
         state_.rules.clear();
     }
-    /// Whether each call transfers a single byte at most.
+    /// Limits each call to a single byte. @param on whether it is limited from now on.
     void one_byte_at_a_time(bool on = true) noexcept { state_.all_short = on; }
-    /// Whether each call that can be is interrupted by a signal once before it goes through.
+    /// Interrupts each call that a signal can interrupt once before it goes through. @param on whether from now on.
     void interrupt_everything(bool on = true) noexcept { state_.all_interrupted = on; }
-    /// How many calls of that name were made so far.
+    /// Returns how many calls of a name were made so far. @throws std::invalid_argument for a name of no call.
     std::size_t count(std::string_view call) {
         const std::lock_guard lock(state_.mutex);
         return state_.known[state_.index(call)].count;
     }
 
-    /// The `nth` call from now on, whatever it is, fails with the one of its errors that has this index; `all_later`: so
-    /// do the later ones of its name.
+    /// Makes a call fail, whatever its name is.
+    /// @param nth which call from now on, counted from 1. @param error_index which of the errors that it can have.
+    /// @param all_later whether later calls of its name fail, too.
     void fail_at(std::size_t nth, std::size_t error_index, bool all_later = false) {
         const std::lock_guard lock(state_.mutex);
         state_.at = state_.made + nth;
@@ -327,12 +336,12 @@ public:
         state_.all_later = all_later;
         state_.hit = fault();
     }
-    /// What fail_at() has brought about; without a name if nothing.
+    /// Returns the fault that fail_at() has caused; its name is empty if there was none.
     fault hit() {
         const std::lock_guard lock(state_.mutex);
         return state_.hit;
     }
-    /// How many calls were made so far.
+    /// Returns how many calls were made so far.
     std::size_t count() {
         const std::lock_guard lock(state_.mutex);
         return state_.made;

@@ -22,20 +22,26 @@
 
 namespace asynchio::testing {
 
-/// What for_each_allocation_failure did.
+/// The result of for_each_allocation_failure().
+///
+/// Threads: a plain value.
 struct allocation_report {
-    std::size_t points = 0; // runs in which an allocation failed
-    /// What the main task ended with in each of these that failed, a cancelled_error where it was cancelled; the
-    /// std::bad_alloc where it could not be started.
+    /// The number of runs in which an allocation failed.
+    std::size_t points = 0;
+    /// The exceptions of the main tasks of those runs: a cancelled_error if the task was cancelled, the std::bad_alloc
+    /// if it could not be started.
     std::vector<std::exception_ptr> errors;
 
     allocation_report() = default;
 };
 
-/// How to fail.
+/// The options of for_each_allocation_failure().
+///
+/// Threads: a plain value.
 struct allocation_plan {
-    /// Not only the one allocation, but also all later ones.
+    /// Whether all allocations behind the one that fails fail, too.
     bool all_later = false;
+    /// The options of the loop of each run.
     run_options options = virtual_clock();
 };
 
@@ -63,7 +69,7 @@ public:
                 if (!allocation_faults::met()) throw;
                 error = std::current_exception();
             }
-        } // what is left ends without memory as well
+        } // what is left is destroyed without memory as well
         allocation_faults::stop();
         if (!allocation_faults::met()) return false;
         ++report_.points;
@@ -74,7 +80,7 @@ public:
     const std::string& point() const noexcept { return point_; }
 
 private:
-    /// @return what the main task ended with, if that is an exception.
+    /// @return the exception of the main task, or null.
     std::exception_ptr run(runner& r) {
         event_loop& loop = r.get_loop();
         {
@@ -100,17 +106,20 @@ private:
 
 } // namespace detail
 
-/// Runs `scenario()`, which makes the same task each time, on a fresh loop under the virtual clock; in the first run all
-/// goes well, in the second the first allocation fails, in the third the second one, and so on, until a run ends without
-/// a fault. With allocation_plan::all_later each run has no memory at all from that point on. The loop is made, and ended,
-/// under the same conditions.
+/// Runs a scenario again and again, and makes another allocation fail each time: none in the first run, the first one
+/// in the second run, and so on, until a run ends without a fault. Each run has a fresh loop under the virtual clock,
+/// which is made and closed under the same conditions.
 ///
 /// After each run the loop must still work, and after its end nothing may be left alive (see audit). Reports to the
-/// loop's exception handler are dropped, unless `scenario` sets one.
-/// The program's operator new must be made as allocation_faults says.
-/// Time passes only when nothing comes from outside for a millisecond: give waits for the other side a time-out.
-/// @throws std::logic_error naming the allocation, when a run hangs or leaves something behind, or when operator new is
-/// not replaced; what the main task throws in a run without a fault. What it ends with in the others is in the report.
+/// loop's exception handler are dropped, unless the scenario sets one. The program's operator new must be made as
+/// allocation_faults says. Time passes only when nothing comes from outside for a millisecond, so a wait for the other
+/// side needs a time-out.
+///
+/// @param scenario a callable that returns the same task each time.
+/// @param plan with all_later, a run has no memory at all from its point on.
+/// @return the number of runs, and the exceptions of their main tasks.
+/// @throws std::logic_error with the allocation in its text when a run hangs or leaves something behind, or if operator
+/// new is not replaced; the exception of the main task in a run without a fault.
 /// Example: `auto met = testing::for_each_allocation_failure([] { return fetches_a_page(); });`
 /// See also: allocation_faults, for_each_errno, for_each_cancellation.
 template<class Scenario>
@@ -119,7 +128,7 @@ allocation_report for_each_allocation_failure(Scenario scenario, allocation_plan
         throw std::logic_error("for_each_allocation_failure: the program's operator new does not call "
                                "allocation_faults::allocate");
     allocation_report report;
-    for (std::size_t at = 0;; ++at) { // 0: all goes well, and what is made once is made
+    for (std::size_t at = 0;; ++at) { // with 0 nothing fails, and what is made once is made
         const audit_report before = audit();
         detail::starved_run<Scenario> run(scenario, plan, at, report);
         const bool met = run.go(at);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Cancelling a program at every point at which it can be.
+// Cancelling a program at every point at which it can be cancelled.
 
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/task/runner.hpp>
@@ -20,19 +20,28 @@
 
 namespace asynchio::testing {
 
-/// What for_each_cancellation did.
+/// The result of for_each_cancellation().
+///
+/// Threads: a plain value.
 struct cancellation_report {
-    std::size_t points = 0;    // after how many steps a run was cancelled
-    std::size_t cancelled = 0; // runs whose main task ended cancelled; the others made something else of it
-    std::size_t failed = 0;    // runs whose main task ended with another exception
+    /// The number of runs that were cancelled, which is the number of steps of the scenario.
+    std::size_t points = 0;
+    /// The number of runs whose main task ended cancelled; the others caught the request.
+    std::size_t cancelled = 0;
+    /// The number of runs whose main task ended with another exception.
+    std::size_t failed = 0;
 
     cancellation_report() = default;
 };
 
-/// How to cancel.
+/// The options of for_each_cancellation().
+///
+/// Threads: a plain value.
 struct cancellation_plan {
-    /// The second request comes this many steps after the first: into the cleanup. 0: there is none.
+    /// How many steps after the first request a second one comes, which meets the cleanup; 0 stands for no second
+    /// request.
     std::size_t second_after = 0;
+    /// The options of the loop of each run.
     run_options options = virtual_clock();
 };
 
@@ -73,7 +82,7 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
     bool hangs = false;
     {
         const event_loop::running_scope scope(loop);
-        // What is ready on a descriptor may be dealt with in several iterations before a task can go on.
+        // The events of a descriptor may take several iterations before a task can go on.
         constexpr int most_idle = 100;
         for (int idle = 0; !main.done() && !hangs; hangs = idle == most_idle) {
             if (!loop.is_stuck())
@@ -87,7 +96,7 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
         std::ostringstream tasks;
         debug::dump_tasks(tasks, loop);
         loop.set_exception_handler([](event_loop&, const exception_context&) {});
-        loop.close(); // the runner would wait for what hangs
+        loop.close(); // the runner would wait for the task that hangs
         throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
     }
     if (hook.hit()) {
@@ -105,21 +114,24 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
         },
         &usable);
     if (!usable) throw std::logic_error(point + "the loop does not run any more");
-    if (!hook.hit()) static_cast<void>(main.result()); // what fails untouched fails
+    if (!hook.hit()) static_cast<void>(main.result()); // throws if the task fails without a cancellation
     return hook.hit();
 }
 
 } // namespace detail
 
-/// Runs `scenario()`, which makes the same task each time, on a fresh loop under the virtual clock, and cancels its
-/// main task after step 1 of the loop, then after step 2, and so on, until a run ends untouched. A step is one entry
-/// of the ready queue, so every suspension point is met, and also the moments just before and after a wake-up in the
-/// same iteration.
+/// Runs a scenario again and again, each time on a fresh loop under the virtual clock, and cancels its main task after
+/// step 1 of the loop, then after step 2, and so on, until a run ends before it is cancelled. A step is one entry of
+/// the ready queue, so every suspension point is met, and also the moments just before and after a wake-up in the same
+/// iteration. After each run the loop must still work, and after its end nothing may be left alive (see audit).
 ///
-/// After each run the loop must still work, and after its end nothing may be left alive (see audit).
-/// @throws std::logic_error naming the step, when a run hangs or leaves something behind; what `scenario` throws before
-/// it gives a task, and what its main task throws in the run that is not cancelled. What the main task ends with is counted.
+/// @param scenario a callable that returns the same task each time. @param plan whether and when a second request
+/// follows.
+/// @return how the runs ended.
+/// @throws std::logic_error with the step in its text when a run hangs or leaves something behind; the exceptions of
+/// calling the scenario, and of its main task in the run that is not cancelled.
 /// Example: `auto met = testing::for_each_cancellation([] { return gather_of_sleeps(); });`
+/// See also: for_each_errno, for_each_allocation_failure.
 template<class Scenario>
 cancellation_report for_each_cancellation(Scenario scenario, cancellation_plan plan = {}) {
     cancellation_report report;

@@ -19,24 +19,35 @@
 
 namespace asynchio::testing {
 
-/// A run that met a fault.
+/// A run in which a system call failed.
+///
+/// Threads: a plain value.
 struct faulty_run {
+    /// The call and its error.
     fault what;
-    std::size_t at = 0;       // which call of the run
-    std::exception_ptr error; // that the main task ended with; null if it made nothing of it
+    /// Which call of the run failed, counted from 1.
+    std::size_t at = 0;
+    /// The exception of the main task; null if it ended without one.
+    std::exception_ptr error;
 
     faulty_run() = default;
+    /// Makes a run of its parts.
     faulty_run(fault f, std::size_t n, std::exception_ptr e) : what(std::move(f)), at(n), error(std::move(e)) {}
 };
 
-/// What for_each_errno did.
+/// The result of for_each_errno().
+///
+/// Threads: a plain value.
 struct errno_report {
-    std::size_t points = 0;       // calls that a run makes
-    std::size_t failed = 0;       // runs whose main task ended with an exception
-    std::vector<faulty_run> runs; // all that met a fault
+    /// The number of calls that were made to fail, each with all its errors.
+    std::size_t points = 0;
+    /// The number of runs whose main task ended with an exception.
+    std::size_t failed = 0;
+    /// All runs in which a call failed.
+    std::vector<faulty_run> runs;
 
     errno_report() = default;
-    /// How many different (call, error) pairs were met.
+    /// Returns the number of different pairs of a call and an error.
     std::size_t pairs() const {
         std::size_t different = 0;
         for (std::size_t i = 0; i < runs.size(); ++i) {
@@ -48,18 +59,21 @@ struct errno_report {
     }
 };
 
-/// How to fail.
+/// The options of for_each_errno().
+///
+/// Threads: a plain value.
 struct errno_plan {
-    /// Not only the one call, but also all later ones of its name.
+    /// Whether all later calls of the same name fail, too.
     bool all_later = false;
-    /// Tells everything that is waited for that it is ready, after each step: what is ready must be found out anew.
+    /// Whether everything that is waited for is reported as ready after each step, although it is not.
     bool false_alarms = false;
+    /// The options of the loop of each run.
     run_options options = virtual_clock();
 };
 
 namespace detail {
 
-/// Says that everything is ready, after each step of a task: those that then find nothing make no step.
+/// Reports that everything is ready, after each step of a task. Operations that find nothing then make no step.
 class alarm final : public asynchio::detail::step_observer {
 public:
     explicit alarm(event_loop& loop) noexcept : loop_(loop) {}
@@ -88,21 +102,23 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
     if (!ended) give_up_on(loop, point);
     run.error = main.cancelled() ? std::make_exception_ptr(cancelled_error()) : main.exception();
     require_usable(r, point);
-    if (run.what.call.empty() && run.error) std::rethrow_exception(run.error); // what fails untouched fails
+    if (run.what.call.empty() && run.error) std::rethrow_exception(run.error); // the task fails without a fault
     return run;
 }
 
 } // namespace detail
 
-/// Runs `scenario()`, which makes the same task each time, on a fresh loop under the virtual clock; the first system
-/// call that module io makes in it fails, in one run with each error that it can have; then the second call, and so on,
+/// Runs a scenario again and again, each time on a fresh loop under the virtual clock, and makes a system call of
+/// module io fail: the first call, with each error that it can have, one in each run; then the second call, and so on,
 /// until a run ends without a fault.
 ///
-/// After each run the loop must still work, and after its end nothing may be left alive or open (see audit).
-/// Time passes only when nothing comes from outside for a millisecond: give waits for the other side a time-out.
-/// @throws std::logic_error naming call and error, when a run hangs or leaves something behind; what `scenario` throws
-/// before it gives a task, and what its main task throws in the run without a fault. What the main task ends with in the
-/// others is in the report.
+/// After each run the loop must still work, and after its end nothing may be left alive or open (see audit). Time
+/// passes only when nothing comes from outside for a millisecond, so a wait for the other side needs a time-out.
+///
+/// @param scenario a callable that returns the same task each time. @param plan which other calls fail.
+/// @return the runs, with the exceptions of their main tasks.
+/// @throws std::logic_error with call and error in its text when a run hangs or leaves something behind; the exceptions
+/// of calling the scenario, and of its main task in the run without a fault.
 /// Example: `auto met = testing::for_each_errno([] { return fetches_a_page(); });`
 /// See also: faults, for_each_cancellation.
 template<class Scenario>
@@ -117,7 +133,7 @@ errno_report for_each_errno(Scenario scenario, errno_plan plan = {}) {
                                      std::to_string(run.what.error) + "): ");
             if (run.what.call.empty()) {
                 if (choice == 0) return report;
-                break; // it has no more errors
+                break; // the call has no more errors
             }
             if (choice == 0) ++report.points;
             if (run.error) ++report.failed;

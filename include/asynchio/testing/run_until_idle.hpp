@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Letting everything run until it waits for something: instead of sleeping in a test.
+// Letting everything run until it waits for something, where a test would otherwise sleep.
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/task.hpp>
@@ -13,8 +13,10 @@
 
 namespace asynchio::testing {
 
-/// Runs `loop`, which is not running, until nothing is ready; time does not pass. @return how many iterations it took.
+/// Runs a loop until nothing is ready; time does not pass.
+/// @param loop a loop that is not running. @return how many iterations it took.
 /// @throws std::logic_error when the loop is running or closed.
+/// Threads: the thread of the loop.
 inline std::size_t run_until_idle(event_loop& loop) {
     const event_loop::running_scope scope(loop);
     std::size_t iterations = 0;
@@ -22,7 +24,10 @@ inline std::size_t run_until_idle(event_loop& loop) {
     return iterations;
 }
 
-/// In a coroutine: lets all other tasks run until each waits for something that is not there yet. Time does not pass.
+/// Awaitable for a coroutine: lets all other tasks run until each waits for something that is not there yet. Time does
+/// not pass.
+/// Cancellation: the wait ends in the next iteration.
+/// Example: `co_await testing::run_until_idle();`
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
 task<> run_until_idle() {
     do co_await yield();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Two connected streams in memory: programs that talk by streams, tested without the system and in virtual time.
+// Two connected streams in memory, which test programs that talk by streams without the system and in virtual time.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -28,7 +28,7 @@ using asynchio::detail::fd_watch;
 using asynchio::detail::io_result;
 using asynchio::detail::scheduler;
 
-/// One way: what was sent and not received yet.
+/// One direction: the bytes that were sent and not received yet.
 class memory_pipe : public asynchio::detail::counted_object<memory_pipe> {
 public:
     explicit memory_pipe(std::size_t capacity) : bytes(capacity, '\0'), size(capacity) {}
@@ -55,7 +55,7 @@ public:
 };
 using pipe_ptr = asynchio::detail::counted_ptr<memory_pipe>;
 
-/// One end. What happens at one is told to the other in the next iteration, as a system would.
+/// One end. The other end is told of its events in the next iteration, as the system would.
 class memory_channel final : public channel, private asynchio::detail::ready_item {
 public:
     memory_channel(pipe_ptr in, pipe_ptr out, const char* name) noexcept
@@ -107,9 +107,10 @@ private:
         scheduler* running = asynchio::detail::this_thread.running;
         if (queued_ && loop_ != running) throw std::logic_error("stream: it belongs to another event loop");
         loop_ = running;
-        if (what_ != 0) tell_soon(); // left from a loop that has ended
+        if (what_ != 0) tell_soon(); // an event is left from a loop that has ended
     }
-    /// An operation that runs now must not be begun anew: those who wait are told in the next iteration.
+    /// Records an event. An operation that runs now must not be begun anew, so waiting operations learn of it in the
+    /// next iteration.
     void happened(unsigned char news) noexcept {
         if (!busy(direction::read) && !busy(direction::write)) return notify(news);
         what_ |= news;
@@ -136,16 +137,18 @@ private:
 
 } // namespace detail
 
-/// Two streams, each of which reads what the other one writes.
+/// Makes two streams, each of which reads what the other one writes.
 ///
-/// Behaviour: as two sockets: who writes more than `capacity` bytes ahead waits; write_eof(), aclose() and the end of
-/// one are seen by the other as the end of what comes, after what was sent before; abort() as a reset, by who writes at
-/// once and by who reads after what was sent before. Writing to an end that is closed fails with EPIPE.
-/// Threads: both belong to one loop.
+/// Behaviour: they behave as two sockets. A write of more than `capacity` bytes ahead waits. write_eof(), aclose() and
+/// the destruction of one stream are the end of the other one, after what was sent before. abort() is a reset: a write
+/// sees it at once, and a read after what was sent before. Writing to an end that is closed fails with EPIPE.
+///
+/// @param capacity how many bytes fit between them, at least 1. @return the two streams.
+/// @throws std::invalid_argument for 0.
+/// Threads: both streams belong to one loop.
 /// Lifetime: each may outlive the other.
 /// Cost: `capacity` bytes for each direction; no system call.
 /// Example: `auto [here, there] = testing::stream_pair(); auto serving = create_task(handle(std::move(there)));`
-/// @param capacity how many bytes fit between them, at least 1. @throws std::invalid_argument for 0.
 inline std::pair<stream, stream> stream_pair(std::size_t capacity = 65'536) {
     if (capacity == 0) throw std::invalid_argument("stream_pair: the capacity must be at least 1 byte");
     const detail::pipe_ptr there(new detail::memory_pipe(capacity));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The result of something that runs on a loop, for threads that are not the loop's.
+// The result of a task, for threads that do not run its loop.
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
@@ -28,7 +28,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// A call that is made when a concurrent_future is done; its state owns it.
+/// A callback that runs when a concurrent_future is done; the future's state owns it.
 class concurrent_callback : public list_link {
 public:
     concurrent_callback() noexcept : list_link() {}
@@ -38,7 +38,7 @@ public:
     virtual void call() = 0;
 };
 
-/// Shared by the futures and by the loop's side. The first of value, exception and cancellation counts.
+/// The state that the futures and the loop's side share. The first of value, exception and cancellation counts.
 template<class T>
 class concurrent_state : public counted_object<concurrent_state<T>>, private ready_item {
 public:
@@ -47,8 +47,8 @@ public:
         while (concurrent_callback* each = callbacks_.pop_front()) delete each;
     }
 
-    /// Any thread; calls the callbacks, and `tell_task` among them, in the order in which they came: the task's turn is
-    /// after those that were there when it began. @return false if it was done already.
+    /// Ends the future, on any thread, and calls the callbacks in the order in which they came. `tell_task` is called
+    /// among them, after those that were there when the task began. @return false if the future was done already.
     template<class Set, class Tell>
     bool settle(Set set, Tell tell_task) noexcept {
         intrusive_list<concurrent_callback> callbacks;
@@ -81,13 +81,13 @@ public:
         return settle(set, [] {});
     }
 
-    /// A future, or a callback that is to be given one, refers to it.
+    /// Counts a future, or a callback that a future is passed to.
     void hold() noexcept {
         const std::unique_lock lock(mutex_);
         ++futures_;
     }
-    /// And no longer does. An exception goes with the last one, on that thread, and not with the loop's side: its own
-    /// count is no ordering that a race detector sees.
+    /// Undoes hold(). The last one destroys the exception, on its own thread, and not the loop's side: a race detector
+    /// does not see the order that the exception's own count establishes.
     void let_go() noexcept {
         std::exception_ptr error;
         const std::unique_lock lock(mutex_);
@@ -96,7 +96,8 @@ public:
         result_.set_error(nullptr, result_.cancelled());
     }
 
-    /// Any thread: cancels it, and has the loop cancel the task. Takes no memory. @return false if it was done already.
+    /// Cancels the future, on any thread, and has the loop cancel the task. Allocates nothing.
+    /// @return false if the future was done already.
     bool cancel() noexcept {
         return settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); },
                       [this] {
@@ -118,7 +119,7 @@ public:
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return done_; });
     }
-    /// Until a point in time of std::chrono::steady_clock.
+    /// Waits until a point in time of std::chrono::steady_clock. @return whether the future is done.
     bool wait_until(nanoseconds_count deadline) const {
         const auto is_done = [this] { return done_; };
         std::unique_lock lock(mutex_);
@@ -127,7 +128,7 @@ public:
         changed_.wait(lock, is_done);
         return true;
     }
-    /// @return false if it is done, and the callback was not taken.
+    /// Adds a callback. @return false if the future is done; the callback remains the caller's then.
     bool add(concurrent_callback& callback) noexcept {
         const std::unique_lock lock(mutex_);
         if (done_) return false;
@@ -135,12 +136,12 @@ public:
         ++futures_;
         return true;
     }
-    /// After done(): does not change any more.
+    /// Returns the outcome, which does not change any more once done() is true.
     outcome<T>& result() noexcept { return result_; }
 
-    // On the loop.
+    // The loop's thread calls these.
 
-    /// `task` is cancelled from now on when the future is.
+    /// From now on, cancelling the future cancels `task`.
     void task_begins(const any_task_handle& task) noexcept {
         task_ = task;
         const std::unique_lock lock(mutex_);
@@ -156,12 +157,12 @@ private:
         if (self->task_) self->task_.cancel();
     }
 
-    /// The loop's exception handler hears of it.
+    /// Passes the exception of a callback to the loop's exception handler.
     void callback_failed() const noexcept {
         const std::exception_ptr error = std::current_exception();
         try {
             loop.call_soon_threadsafe([error] { std::rethrow_exception(error); });
-        } catch (...) { // it is closed
+        } catch (...) { // the loop is closed
             print(error);
         }
     }
@@ -180,15 +181,21 @@ private:
     std::size_t futures_ = 0;
     intrusive_list<concurrent_callback> callbacks_;
     const concurrent_callback* last_before_task_ = nullptr;
-    any_task_handle task_; // the loop's
+    any_task_handle task_; // used by the loop's thread only
 };
 
 } // namespace detail
 
-/// What run_coroutine_threadsafe gives: a result to be waited for by a thread. Copyable; all copies are the same.
+/// The future that run_coroutine_threadsafe() returns: the result of a task, which other threads wait for.
 ///
-/// Threads: any, also several at once; but the loop's own must not block in it.
-/// Lifetime: independent of the loop's: if that closes first, the future is cancelled.
+/// Behaviour: all copies of a future share one result. Every call but the conversion to bool throws std::logic_error if
+/// the future is empty: default-constructed or moved from.
+/// Threads: any thread may use it, also several at once; but the loop's own thread must not block in it.
+/// Lifetime: independent of the loop. If the loop closes first, the future is cancelled.
+/// Cost: a mutex and a condition variable in the shared state.
+/// Differs from Python: `result(timeout)` is wait_for() and get(), and what the program awaits is wrap_future() of it.
+/// Example: `int n = aio::run_coroutine_threadsafe(count(), loop).get();`
+/// See also: wrap_future, which makes a future of the running loop from it.
 template<class T = void>
 class concurrent_future {
 public:
@@ -207,10 +214,12 @@ public:
         if (state_) state_->let_go();
     }
 
+    /// Whether there is a future: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return static_cast<bool>(state_); }
 
-    /// Blocks until it is done and gives the result: a copy, or the value itself if it cannot be copied.
-    /// @throws what the task threw, cancelled_error when cancelled; std::logic_error on the loop's thread.
+    /// Blocks until the future is done.
+    /// @return a copy of the result, or the value itself if it cannot be copied (then only one call can have it).
+    /// @throws the exception of the task, cancelled_error if the future was cancelled, std::logic_error as wait() does.
     T get() const {
         wait("get");
         if constexpr (std::is_void_v<T> || std::is_reference_v<T>) {
@@ -222,11 +231,13 @@ public:
         }
     }
 
-    /// Blocks until it is done. @throws std::logic_error on the loop's own thread while it is not: it would wait for
-    /// itself.
+    /// Blocks until the future is done.
+    /// @throws std::logic_error on the thread of the task's loop while it is not done: the loop would wait for itself.
     void wait() const { wait("wait"); }
 
-    /// Blocks for at most `limit`. @return whether it is done. Cancels nothing. @throws as wait().
+    /// Blocks until the future is done, or the time is up. Cancels nothing.
+    /// @param limit the maximum time to wait, by the steady clock.
+    /// @return whether the future is done. @throws std::logic_error as wait() does.
     template<class Rep, class Period>
     bool wait_for(std::chrono::duration<Rep, Period> limit) const {
         require_other_thread("wait_for");
@@ -234,16 +245,21 @@ public:
         return get_state("wait_for").wait_until(detail::later(detail::steady_now(), wait));
     }
 
+    /// Whether there is a result, an exception or a cancellation.
     bool done() const { return get_state("done").done(); }
+    /// Whether the future is done and was cancelled.
     bool cancelled() const { return get_state("cancelled").cancelled(); }
 
-    /// Cancels it at once, and then, on the loop, the task behind it. @return false if it was done already.
+    /// Cancels the future at once, and then, on the loop, the task behind it.
+    /// @return false if the future was done already; nothing happens then.
     bool cancel() const {
         return get_state("cancel").cancel();
     }
 
-    /// Calls `f(future)` or `f()` when it is done: on the thread that ends it, or here and now if it is done. What it
-    /// throws there goes to the loop's exception handler.
+    /// Has `f(future)` or `f()` called when the future is done: on the thread that completes it, where an exception
+    /// goes to the loop's exception handler; or at once, by this call, if it is done already.
+    /// @param f the callback, which is copied in, or moved in by take().
+    /// @throws the exception of `f` if it is called at once.
     template<class F>
     void add_done_callback(F f) const {
         auto& state = get_state("add_done_callback");
@@ -269,7 +285,8 @@ public:
             waiting->call();
     }
 
-    /// For those who chain: the outcome, once it is done.
+    /// Returns the outcome of a future that is done, for code that passes results on. All copies share it, so threads
+    /// must not change it.
     outcome<T>& result() const { return get_state("result").result(); }
 
 private:

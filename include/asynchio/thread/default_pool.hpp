@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The pool that a loop starts when it is first needed, and ends with itself.
+// The default thread pool of a loop, which is started when it is first needed, and ends with the loop.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -33,10 +33,10 @@ public:
             core_->abandon();
     }
 
-    /// The threads end, and the last one wakes the loop.
+    /// Has the threads end; the last one wakes the loop.
     void close() noexcept override { core_->close(waker_.release()); }
     bool closed() const noexcept override { return heard_of_end_; }
-    /// A thread is in a call that does not end: it is left behind.
+    /// Leaves threads behind that are in a call that does not end.
     void give_up() noexcept override {
         given_up_ = true;
         std::fputs("asynchio: a worker thread did not end in time and is left behind\n", stderr);
@@ -48,8 +48,8 @@ protected:
     bool given_up_ = false;
 
 private:
-    /// Tells the loop that the last thread has ended, and frees itself. A loop takes what was posted before its services
-    /// are destroyed.
+    /// Tells the loop that the last thread has ended, and frees itself. A loop takes what was posted before its
+    /// services are destroyed.
     struct waker final : pool_watcher, ready_item {
         waker(loop_ref l, loop_pool& of) noexcept : ready_item(&arrived), loop(std::move(l)), pool(of) {}
         void ended() noexcept override {
@@ -64,7 +64,7 @@ private:
     };
 
     bool heard_of_end_ = false;
-    owner<waker> waker_; // made with the pool: it ends without memory
+    owner<waker> waker_; // made with the pool, so that ending it needs no memory
     counted_ptr<pool_core> core_;
 };
 
@@ -78,8 +78,15 @@ public:
 
 } // namespace detail
 
-/// Sets the size of the running loop's default pool, before anything has used it.
-/// @throws std::logic_error once it exists, std::invalid_argument for 0.
+/// Sets the size of the running loop's default pool. It must be called before anything uses that pool; without it, the
+/// pool has thread_pool::default_size() threads.
+///
+/// @param most the maximum number of threads, at least 1. @param options how its threads wait for work.
+/// @throws std::logic_error without a running loop, or once the pool exists; std::invalid_argument for 0.
+/// Threads: the thread of the loop.
+/// Cost: starts no thread; the pool does when there is work.
+/// Example: `aio::set_default_pool(4);`
+/// See also: to_thread, run_in_executor.
 inline void set_default_pool(std::size_t most, thread_pool_options options = {}) {
     event_loop& loop = get_running_loop();
     if (most == 0) throw std::invalid_argument("set_default_pool: the number of threads must be at least 1");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// One loop per thread: for programs that one thread is not enough for.
+// A group of loops, each on a thread of its own, for programs that one thread is not enough for.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -29,25 +29,29 @@
 
 namespace asynchio {
 
-/// A number of loops, each on a thread of its own, that share nothing. A task stays on the loop it was given to.
+/// A number of loops, each on a thread of its own, that share nothing. A task stays on the loop that it was given to.
 ///
 /// Behaviour: the loops run from the constructor to close(). Each ends as run() does: the tasks that are left are
-/// cancelled and waited for, its thread pool is joined. All are told to end before the first is waited for. The threads
-/// are named "aio-loop-0", "aio-loop-1", ... and take no signals.
-/// Threads: any may submit; the functions that end it belong to the owner.
-/// Lifetime: the destructor ends it, and blocks until it has. A task that swallows its cancellation and never ends
-/// keeps it from returning. A group must not be ended by one of its own tasks.
-/// Cost: a thread and a loop each; to submit, what run_coroutine_threadsafe costs.
+/// cancelled and waited for, and its thread pool is joined. All loops are told to end before the first is waited for.
+/// The threads are named "aio-loop-0", "aio-loop-1", ... and take no signals.
+/// Threads: any thread may submit; the owner calls the functions that end the group.
+/// Lifetime: the destructor ends the loops, and blocks until they have ended. A task that swallows its cancellation and
+/// never ends keeps it from returning. A task of the group must not end the group.
+/// Cost: a thread and a loop each; to submit costs what run_coroutine_threadsafe() costs.
+/// Differs from Python: asyncio has nothing like it.
 /// Example: `loop_group loops; loops.submit(serve, port).get();`, or inside of a loop `co_await with(loops, body)`.
 /// See also: run_coroutine_threadsafe, wrap_future, threadsafe_queue.
 class loop_group {
 public:
-    /// One for each core.
+    /// Returns the number of cores that are online, at least 1.
     static std::size_t default_size() noexcept { return detail::processors(); }
 
-    /// Starts `number` loops. @param options of each; handle_sigint is the business of who runs the main loop.
-    /// @throws std::invalid_argument for 0; std::system_error when the system has no descriptors or threads left: no
-    /// thread has been left running then.
+    /// Starts the loops.
+    /// @param number of loops, at least 1.
+    /// @param options of each loop; the threads take no signals, so handle_sigint belongs to a loop of the program's
+    /// own.
+    /// @throws std::invalid_argument for 0; std::system_error when the system has no descriptors or threads left. All
+    /// threads that were started have ended then.
     explicit loop_group(std::size_t number = default_size(), const run_options& options = {});
     loop_group(const loop_group&) = delete;
     loop_group& operator=(const loop_group&) = delete;
@@ -56,15 +60,22 @@ public:
         join();
     }
 
+    /// Returns the number of loops.
     std::size_t size() const noexcept { return members_.size(); }
 
-    /// What any thread may hold of loop number `index`. @throws std::out_of_range if there is none.
+    /// Returns a reference to a loop, which any thread may hold.
+    /// @param index of the loop, below size(). @throws std::out_of_range for another index.
     loop_ref loop(std::size_t index) const { return member_at(index).loop; }
 
-    /// Makes a task on loop number `index`: of a task, another awaitable, or `f(args...)`, which is called there with
-    /// arguments that are copied (or moved: see take). @return its future; co_await it through wrap_future.
-    /// @throws std::out_of_range if there is no such loop; std::logic_error when the group is being closed: nothing was
+    /// Makes a task on a given loop.
+    /// @param index of the loop, below size().
+    /// @param x a task, another awaitable, or a callable, which is called on that loop.
+    /// @param args for the callable; they are copied, or moved by take().
+    /// @return a concurrent_future for the result; wrap_future() makes it awaitable.
+    /// @throws std::out_of_range for another index; std::logic_error when the group is being closed. Nothing was
     /// started then.
+    /// Cancellation: cancelling the future cancels the task.
+    /// Threads: any.
     template<class X, class... Args>
     auto submit(std::size_t index, X&& x, Args&&... args) {
         detail::check_awaited_arguments<X, Args...>();
@@ -75,7 +86,10 @@ public:
         return run_coroutine_threadsafe(std::move(work), to.loop);
     }
 
-    /// The same on the loops in turn.
+    /// Makes a task on the next loop: calls without an index take the loops in turn.
+    /// @param x a task, another awaitable, or a callable that is not an integer, as above. @param args for the
+    /// callable.
+    /// @return a concurrent_future for the result. @throws std::logic_error when the group is being closed.
     template<class X, class... Args>
     requires(!std::is_integral_v<std::remove_cvref_t<X>>) auto submit(X&& x, Args&&... args) {
         detail::check_awaited_arguments<X, Args...>();
@@ -83,7 +97,7 @@ public:
         return submit(index, std::forward<X>(x), std::forward<Args>(args)...);
     }
 
-    /// Ends all loops and waits for their threads. Does nothing the second time.
+    /// Ends all loops and blocks until their threads have ended. A second call does nothing.
     /// @throws std::logic_error on a thread that runs a loop, which it would block: co_await aclose() there.
     void close() {
         if (detail::this_thread.running != nullptr)
@@ -93,13 +107,15 @@ public:
         join();
     }
 
-    /// Awaitable: the same without blocking the running loop. A resource for with.
-    /// Cancellation: delivered when the loops have ended. @throws std::logic_error in a task of the group itself.
+    /// Awaitable: ends all loops and waits for their threads without blocking the running loop. It makes the group a
+    /// resource for with().
+    /// @throws std::logic_error in a task of the group itself.
+    /// Cancellation: delivered when the loops have ended.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> aclose();
 
 private:
-    /// A loop, and its thread's program. Made, and destroyed when the thread has ended, by the owner.
+    /// A loop, and the program of its thread. The owner makes it, and destroys it when the thread has ended.
     struct member : detail::ready_item {
         member(const run_options& options, std::size_t i)
             : ready_item(&end), ended_by(options), loop(ended_by.get_loop().ref()), index(i) {}
@@ -107,7 +123,7 @@ private:
         void work() noexcept {
             detail::name_this_thread("aio-loop", index);
             event_loop& mine = ended_by.get_loop();
-            while (!ending) mine.run_forever(); // also when somebody else has stopped it
+            while (!ending) mine.run_forever(); // goes on if a task has stopped the loop
             ended_by.close();
         }
         static void* run(void* what) noexcept {
@@ -123,8 +139,8 @@ private:
         runner ended_by;
         const loop_ref loop;
         const std::size_t index;
-        bool ending = false; // the loop's
-        std::mutex entry;    // what is submitted is posted before the end, or refused
+        bool ending = false; // used by the loop's thread only
+        std::mutex entry;    // a task is posted before the end, or refused
         bool told = false;
         detail::native_thread thread;
     };

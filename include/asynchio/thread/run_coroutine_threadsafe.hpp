@@ -18,8 +18,8 @@ namespace asynchio {
 
 namespace detail {
 
-/// The loop's side of a future. Destroyed with it still open, it cancels it: the loop was closed before the task came to
-/// its end, or began.
+/// The loop's side of a future. If it is destroyed before the future is done, it cancels the future: the loop was
+/// closed before the task had ended, or begun.
 template<class T>
 class settle_at_end {
 public:
@@ -33,9 +33,9 @@ public:
 
     concurrent_state<T>& state() const noexcept { return *state_; }
 
-    /// The task is done. What it ended with is the future's alone when a thread hears of it: an exception's own count is
-    /// no ordering that a race detector sees, so this thread shall not be the one that ends it. That is why the exception
-    /// handler hears of a leftover task now, and not with the others when all have ended.
+    /// Called when the task is done. The future alone has the task's exception when a thread learns of it, so that this
+    /// thread does not destroy it: a race detector does not see the order that the exception's own count establishes.
+    /// That is why the exception handler hears of a leftover task now, and not with the others when all have ended.
     void operator()(const task_handle<T>& handle) {
         shared_state& task = *handle.shared();
         const bool cancelled = task.outcome_base::cancelled();
@@ -71,14 +71,18 @@ private:
 
 } // namespace detail
 
-/// Makes a task of `x` on the loop behind `loop` and gives a future that other threads can wait for.
+/// Makes a task on another thread's loop.
 ///
-/// `x` is a task, another awaitable, or a callable without arguments, which is called on the loop.
+/// @param x a task, another awaitable, or a callable without arguments, which is called on the loop.
+/// @param loop the loop, as event_loop::ref() returns it.
+/// @return a concurrent_future that threads can wait for.
 /// @throws std::logic_error when the loop is closed.
-/// Cancellation: of the future cancels the task; a cancelled task makes the future cancelled.
-/// Threads: any; the task sees the context variables of the thread or task that calls this. What is given is moved to the
-/// loop's thread, and dropped by whoever closes the loop if that is first.
-/// Cost: three allocations and a wake-up if the loop sleeps.
+/// Cancellation: cancelling the future cancels the task; a cancelled task makes the future cancelled.
+/// Threads: any; the task sees the context variables of the thread or task that calls this. `x` is moved to the loop's
+/// thread; if the loop closes first, the thread that closes it drops `x`.
+/// Cost: three allocations, and a wake-up if the loop sleeps.
+/// Example: `int n = aio::run_coroutine_threadsafe(count(), loop).get();`
+/// See also: loop_ref, wrap_future, loop_group::submit.
 template<class X>
 auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
     detail::check_awaited_arguments<X>();
@@ -88,14 +92,14 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
     loop.call_soon_threadsafe(
         [](task<T> coroutine, detail::settle_at_end<T> end) {
             detail::concurrent_state<T>& shared = end.state();
-            if (shared.cancelled()) return; // before it began
+            if (shared.cancelled()) return; // cancelled before the task began
             task_handle<T> handle;
             try {
                 handle = create_task(std::move(coroutine));
                 shared.task_begins(handle);
                 handle.add_done_callback(std::move(end));
             } catch (...) {
-                if (handle) handle.cancel(); // it never enters its body
+                if (handle) handle.cancel(); // the task never enters its body
                 shared.settle([](outcome<T>& result) { result.set_error(std::current_exception(), false); });
                 throw; // the loop's exception handler hears of it too
             }

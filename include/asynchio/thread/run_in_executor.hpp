@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A blocking call in a thread of a given pool, as a future.
+// Blocking calls in a thread of a given pool, as futures.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
@@ -30,14 +30,14 @@ namespace detail {
 
 class executor_jobs;
 
-/// A job that belongs to nobody: it is on its way to a thread, or back. The future is touched on the loop's thread
-/// only. Frees itself, on whichever side sees it last.
+/// A job that no object owns: it is on its way to a thread, or back. The future is touched on the loop's thread only.
+/// The side that sees the job last deletes it.
 class executor_job : public pool_job, private ready_item, private watcher {
 public:
-    /// @throws what the pool throws; the job is the caller's then.
+    /// Passes the job to the pool. @throws the exceptions of the pool; the job remains the caller's then.
     void submit(event_loop& loop, shared_state& result, counted_ptr<pool_core> core);
 
-    /// The loop is gone: the result has nowhere to go.
+    /// Detaches the job from its loop, which ends: the result is dropped.
     void orphan() noexcept {
         drop_future();
         if (withdraw()) return delete this;
@@ -51,7 +51,7 @@ protected:
     virtual void call() noexcept = 0;
     virtual void request_stop() noexcept = 0;
     virtual void deliver(shared_state& result) noexcept = 0;
-    /// Whether a worker is to see it also when nobody wants its result any more.
+    /// Whether a worker must run the job although its future was cancelled.
     virtual bool must_run() const noexcept { return false; }
 
 private:
@@ -79,7 +79,7 @@ private:
         delete &self;
     }
 
-    /// The future was cancelled, or set by somebody else.
+    /// Called when the future was cancelled, or when other code has set it.
     static void settled_early(watcher& who, shared_state&) noexcept {
         auto& self = static_cast<executor_job&>(who);
         if (!self.withdraw()) return self.request_stop(); // a thread has it
@@ -103,7 +103,7 @@ private:
     std::atomic<phase> phase_ = phase::out;
 };
 
-/// The jobs of a loop that are out.
+/// The jobs of a loop that are on their way.
 class executor_jobs final : public service {
 public:
     executor_jobs() = default;
@@ -146,7 +146,7 @@ inline void executor_job::leave_loop() noexcept {
     box_.get()->post_arrived();
 }
 
-/// Ends a future<T> with what a worker found.
+/// Completes a future<T> with the outcome of a worker.
 template<class T>
 void complete_with(shared_state& c, outcome<T>& found) noexcept {
     auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(c));
@@ -173,11 +173,11 @@ public:
     template<class G, class... Given>
     explicit executor_call(G&& f, Given&&... args) : call_(std::forward<G>(f), std::forward<Given>(args)...) {}
 
-    /// The call runs in the worker's context, as in asyncio.
+    /// Starts the call in the worker's context, as asyncio does.
     static future<result> start(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
         return submitted(loop, core, make_owner<executor_call>(std::move(f), std::move(args)...));
     }
-    /// The call runs in a copy of the caller's context.
+    /// Starts the call in a copy of the caller's context.
     static future<result> start_in_context(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
         auto job = make_owner<executor_call>(std::move(f), std::move(args)...);
         job->context_.emplace(inherited_context());
@@ -205,7 +205,7 @@ private:
     late_value<context_slot> context_;
 };
 
-/// to_thread(abandon_on_cancel, ...): given to the pool when it is awaited.
+/// The coroutine of to_thread(abandon_on_cancel, ...): the call goes to the pool when the task is awaited.
 template<class F, class... Args>
 task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args) {
     event_loop& loop = get_running_loop();
@@ -215,15 +215,20 @@ task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args)
 
 } // namespace detail
 
-/// Calls `f(args...)` in a thread of `pool` and gives a future for its result, at once. Callable and arguments are
-/// copied in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+/// Calls `f(args...)` in a thread of `pool`. Callable and arguments are copied in, or moved in by take(), and passed as
+/// rvalues. If `f` takes a leading std::stop_token, it gets one.
 ///
-/// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
-/// result dropped.
-/// Threads: called on the loop's thread; `f` does not see the caller's context variables. The pool must live until its
-/// work is done, which its destructor waits for.
-/// @throws std::logic_error without a running loop, or when the pool was closed.
-/// Cost: two allocations. See also: to_thread.
+/// @param pool the pool, which must live until its work is done; its destructor waits for that.
+/// @param f the callable. @param args its arguments.
+/// @return a future for the result, at once; the call begins although it is not awaited.
+/// @throws std::logic_error without a running loop, or when the pool was closed; std::system_error if not even one
+/// thread can be started.
+/// Cancellation: when the future is cancelled, a queued job never runs. A running job has stop requested and ends by
+/// itself; its result is dropped.
+/// Threads: it is called on the loop's thread; `f` does not see the caller's context variables.
+/// Cost: two allocations.
+/// Differs from Python: it is a function, and not a member of the loop.
+/// See also: to_thread, which is awaited and passes the context on.
 template<class F, class... Args>
 auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
@@ -232,7 +237,12 @@ auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
         get_running_loop(), pool.core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
-/// The same in the loop's default pool.
+/// Calls `f(args...)` in a thread of the loop's default pool; all else is as with a given pool.
+///
+/// @param f the callable. @param args its arguments. @return a future for the result, at once.
+/// @throws std::logic_error without a running loop, or when the pool was closed.
+/// Cancellation: when the future is cancelled, a queued job never runs. A running job has stop requested and ends by
+/// itself; its result is dropped.
 template<class F, class... Args>
     requires(!std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
 auto run_in_executor(F&& f, Args&&... args) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A small pool of threads for blocking calls.
+// A pool of threads for blocking calls.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
@@ -28,16 +28,18 @@
 
 namespace asynchio {
 
-/// How a thread_pool works.
+/// The options of a thread_pool.
+///
+/// Threads: a plain value.
 struct thread_pool_options {
-    /// How long a thread that has run out of work looks for more before it sleeps. Saves waking the thread, which is
-    /// most of the way there where a core is free, and burns that core meanwhile. The loop itself still sleeps.
+    /// How long a thread that has run out of work looks for more before it sleeps. This saves waking the thread, which
+    /// takes most of the time of a short job, and keeps a core busy meanwhile. The loop itself still sleeps.
     duration spin{0};
 };
 
 namespace detail {
 
-/// The end of a pool on its way to the loop that waits for it. Frees itself.
+/// The message that a pool has ended, on its way to the loop that waits for it. It deletes itself.
 class pool_end final : public pool_watcher, private ready_item {
 public:
     pool_end(loop_ref loop, held_future<void>& waiting) noexcept
@@ -138,23 +140,27 @@ task<> close_pool(counted_ptr<pool_core> core) {
 
 } // namespace detail
 
-/// Threads for blocking calls: started when there is work and none is idle, up to a number, and joined at the end.
+/// Threads for blocking calls. A thread is started when there is work and none is idle, up to a maximum; all threads
+/// are joined at the end.
 ///
-/// Behaviour: work starts in the order in which it was given. Threads are named "asynchio-0", "asynchio-1", ... and
+/// Behaviour: work starts in the order in which it was submitted. Threads are named "asynchio-0", "asynchio-1", ... and
 /// take no signals.
-/// Threads: any may give work; the functions that end it belong to the owner.
-/// Lifetime: the destructor waits for the work that has been given. A loop's default pool ends with the loop.
-/// Cost: one lock to give and one to take; nothing is allocated for to_thread.
+/// Threads: any thread may submit work; the owner calls the functions that end the pool.
+/// Lifetime: the destructor blocks until all submitted work is done. A loop's default pool ends with the loop.
+/// Cost: one lock to submit a job and one to take it; to_thread() allocates nothing.
+/// Example: `aio::thread_pool pool(2); int n = co_await aio::run_in_executor(pool, count, path);`
 /// See also: to_thread, run_in_executor.
 class thread_pool {
 public:
-    /// `min(32, cores + 4)`, as in Python.
+    /// Returns `min(32, cores + 4)`, as Python does.
     static std::size_t default_size() noexcept {
         const std::size_t cores = detail::processors();
         return cores < 28 ? cores + 4 : 32;
     }
 
-    /// @throws std::invalid_argument for no threads at all.
+    /// Makes a pool, and starts no thread yet.
+    /// @param most the maximum number of threads, at least 1. @param options how the threads wait for work.
+    /// @throws std::invalid_argument for 0.
     explicit thread_pool(std::size_t most = default_size(), thread_pool_options options = {})
         : core_(make(most, options, detail::pool_core::unbounded)) {}
     /// A pool that refuses work with queue_full when all threads work and `max_queued` jobs wait for one.
@@ -167,8 +173,9 @@ public:
         core_->join();
     }
 
-    /// The largest number of threads, and how many have been started.
+    /// Returns the maximum number of threads.
     std::size_t size() const noexcept { return core_->most(); }
+    /// Returns how many threads have been started, not counting those that took the place of one that had ended.
     std::size_t started() const noexcept { return core_->started(); }
 
     /// Calls `f(args...)` in a thread of the pool and returns a future for its result, for threads that have no loop;
@@ -193,13 +200,15 @@ public:
         return future;
     }
 
-    /// Awaitable: takes no more work, waits without blocking the loop until what was given is done, and ends the
-    /// threads. A resource for with. Cancellation: stops the waiting, not the pool.
+    /// Awaitable: takes no more work, waits without blocking the loop until the submitted work is done, and ends the
+    /// threads. It makes the pool a resource for with().
+    /// Cancellation: stops the waiting; the pool still takes no more work.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> aclose() {
         return detail::close_pool<>(core_);
     }
 
+    /// Returns the shared state, for the functions of this module.
     const detail::counted_ptr<detail::pool_core>& core() const noexcept { return core_; }
 
 private:

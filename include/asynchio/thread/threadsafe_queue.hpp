@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The safe way to pass data from threads to a loop, back, and from loop to loop.
+// A queue that passes data from threads to a loop, back, and from loop to loop.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
@@ -23,23 +23,23 @@
 
 namespace asynchio {
 
-/// A bounded queue between threads and tasks of any number of loops. Who puts faster than others get, waits.
+/// A bounded queue between threads and tasks of any number of loops. A putter waits while the queue is full.
 ///
 /// Behaviour: first in, first out. Tasks and blocked threads wait in one line on each side, first come, first served,
-/// without barging. A task runs in the iteration after it was woken. After shutdown() nothing goes in, those who wait for
-/// room get queue_shut_down, and what is in the queue can still be taken; then getters get queue_shut_down, and next()
-/// and blocking_next() return an empty optional.
+/// without barging. A task runs in the iteration after it was woken. After shutdown() nothing goes in, pending puts get
+/// queue_shut_down, and what is in the queue can still be taken; then get() throws queue_shut_down, and next() and
+/// blocking_next() return an empty optional.
 ///
-/// Cancellation: a put that is cancelled while it waits puts nothing in; if its item was taken in before the request
-/// came, it stays in. A get that is cancelled takes nothing: its turn passes to the next in line.
+/// Cancellation: a put that is cancelled while it waits puts nothing in; if the queue had taken its item before the
+/// request came, the item stays in. A get that is cancelled takes nothing: its turn passes to the next in line.
 /// Threads: any. A `T` is moved under a lock and must not use the queue meanwhile. Calls named blocking_... throw on a
-/// thread that runs a loop: they would block it. In virtual time a task that waits here does not hold the clock; what
-/// does, is a to_thread job that it waits for as well.
-/// Lifetime: the destructor shuts it down; those who wait then are woken. Calls must not begin any more.
-/// Cost: a mutex, which a put or get holds for a few instructions; one allocation when it is made, none for each item
-/// (but those of the buffer, which grows up to the maxsize, and one for each item whose move may throw); a system call
-/// only to wake a thread or loop that sleeps.
-/// Differs from Python: bounded always; asyncio's Queue belongs to one loop, queue.Queue only blocks.
+/// thread that runs a loop: they would block it. In virtual time a task that waits here does not hold the clock; a
+/// to_thread job that it waits for as well does.
+/// Lifetime: the destructor shuts the queue down and wakes all that wait in it. Calls must not begin any more then.
+/// Cost: a mutex, which a put or get holds for a few instructions; one allocation when the queue is made, none for each
+/// item (but those of the buffer, which grows up to the maxsize, and one for each item whose move may throw); a system
+/// call only to wake a thread or loop that sleeps.
+/// Differs from Python: it is always bounded; asyncio's Queue belongs to one loop, queue.Queue only blocks.
 /// Example: `while (auto line = co_await lines.next()) handle(*line);`
 /// See also: to_thread, loop_ref::call_soon_threadsafe.
 template<class T>
@@ -51,7 +51,8 @@ class threadsafe_queue {
 public:
     using value_type = T;
 
-    /// @param maxsize how many items there may be, at least 1. @throws std::invalid_argument for 0.
+    /// Makes an empty queue.
+    /// @param maxsize the maximum number of items, at least 1. @throws std::invalid_argument for 0.
     explicit threadsafe_queue(std::size_t maxsize) : core_(make(maxsize)) {}
     threadsafe_queue(const threadsafe_queue&) = delete;
     threadsafe_queue& operator=(const threadsafe_queue&) = delete;
@@ -59,9 +60,9 @@ public:
 
     // Any thread
 
-    /// The maximum number of items.
+    /// Returns the maximum number of items.
     std::size_t maxsize() const noexcept { return core_->maxsize; }
-    /// How many items there are; other threads may have changed it when it is looked at.
+    /// Returns the number of items. Other threads may have changed it before the caller looks at it.
     std::size_t size() const {
         const std::lock_guard lock(core_->mutex);
         return core_->size();
@@ -83,16 +84,20 @@ public:
         if (immediate) core::drop_unclaimed(core_);
     }
 
-    /// Puts `item` in if there is room. @return false, and `item` is untouched, if there is none.
-    /// @throws queue_shut_down after shutdown(); what moving or copying throws.
+    /// Puts an item in if there is room, without waiting.
+    /// @return whether it was put; if not, `item` is untouched.
+    /// @throws queue_shut_down after shutdown(); exceptions of moving the item.
     bool try_put(T&& item) { return offer(std::move(item)); }
+    /// Puts a copy of an item in if there is room, without waiting.
+    /// @return whether it was put. @throws queue_shut_down after close(); exceptions of copying the item.
     bool try_put(const T& item)
         requires std::is_copy_constructible_v<T>
     {
         return offer(item);
     }
 
-    /// Takes the first item; empty if there is none for a newcomer. @throws queue_shut_down once shut down and drained.
+    /// Takes the first item that was not promised to a waiting getter, without waiting.
+    /// @return the item, or nothing if there is none. @throws queue_shut_down once shut down and drained.
     std::optional<T> try_get() {
         const std::lock_guard lock(core_->mutex);
         if (core_->has_item()) return core_->template take<std::optional<T>>();
@@ -122,8 +127,10 @@ public:
 
     // Tasks
 
-    /// Awaitable: puts `item` (copied, moved or taken in at once) in, when its turn has come and there is room.
-    /// @throws queue_shut_down after shutdown(), also while it waits. Cancellation: see above.
+    /// Awaitable: waits for its turn and for room, and puts an item in.
+    /// @param item it is copied or moved into the awaiter at once.
+    /// @throws queue_shut_down after shutdown(), also while it waits.
+    /// Cancellation: the item is not put, unless the queue had taken it before the request came.
     template<class U = T>
     detail::threadsafe_put<T> put(U&& item) {
         detail::check_awaited_arguments<U>();
@@ -131,24 +138,31 @@ public:
         return detail::threadsafe_put<T>(core_, core::store(detail::keep<U>(item)));
     }
 
-    /// Awaitable: takes the first item when its turn has come and there is one.
-    /// @throws queue_shut_down once shut down and drained. Cancellation: see above.
+    /// Awaitable: waits for its turn and for an item, and takes the first one.
+    /// @return the item. @throws queue_shut_down once shut down and drained.
+    /// Cancellation: takes nothing; the turn passes to the next in line.
     detail::threadsafe_get<T, false> get() noexcept { return detail::threadsafe_get<T, false>(core_); }
 
-    /// Awaitable: the same as an optional, which is empty once shut down and drained.
+    /// Awaitable: waits for its turn and for an item, and takes the first one.
+    /// @return the item, or nothing once the queue is shut down and drained.
+    /// Cancellation: takes nothing; the turn passes to the next in line.
     detail::threadsafe_get<T, true> next() noexcept { return detail::threadsafe_get<T, true>(core_); }
 
     // Threads without a loop; where one runs they throw std::logic_error
 
-    /// Blocks until `item` is in. @throws queue_shut_down after shutdown(), also while it waits.
+    /// Blocks until the item was put in.
+    /// @throws queue_shut_down after shutdown(), also while it waits; std::logic_error on a thread that runs a loop.
     void blocking_put(T item) {
         require_no_loop("blocking_put", "put()");
         auto held = core::store(std::move(item));
         core::put_until(core_, held, detail::far_future);
     }
 
-    /// Blocks for at most `limit`. @return false, and `item` is what it was, when the time is up.
-    /// @throws queue_shut_down after shutdown(), also while it waits: `item` is what it was.
+    /// Blocks until the item was put in, or the time is up.
+    /// @param item if it is not put, it has its value again afterwards. @param limit the maximum time, by the steady
+    /// clock.
+    /// @return whether the item was put.
+    /// @throws queue_shut_down after shutdown(), also while it waits; std::logic_error on a thread that runs a loop.
     template<class Rep, class Period>
     bool blocking_put_for(T&& item, std::chrono::duration<Rep, Period> limit) {
         require_no_loop("blocking_put_for", "wait_for(put(), ...)");
@@ -167,6 +181,9 @@ public:
             return core::put_until(core_, item, deadline(limit));
         }
     }
+    /// Blocks until a copy of the item was put in, or the time is up.
+    /// @param item what is copied. @param limit the maximum time, by the steady clock.
+    /// @return whether the copy was put. @throws queue_shut_down, std::logic_error as above.
     template<class Rep, class Period>
     bool blocking_put_for(const T& item, std::chrono::duration<Rep, Period> limit)
         requires std::is_copy_constructible_v<T>
@@ -176,19 +193,26 @@ public:
         return core::put_until(core_, held, deadline(limit));
     }
 
-    /// Blocks until there is an item. @throws queue_shut_down once shut down and drained.
+    /// Blocks until there is an item, and takes it.
+    /// @return the item.
+    /// @throws queue_shut_down once shut down and drained; std::logic_error on a thread that runs a loop.
     T blocking_get() {
         require_no_loop("blocking_get", "get()");
         return core::template get_until<T, false>(core_, detail::far_future);
     }
 
-    /// Blocks until there is an item; empty once shut down and drained.
+    /// Blocks until there is an item, and takes it.
+    /// @return the item, or nothing once the queue is shut down and drained.
+    /// @throws std::logic_error on a thread that runs a loop.
     std::optional<T> blocking_next() {
         require_no_loop("blocking_next", "next()");
         return core::template get_until<std::optional<T>, true>(core_, detail::far_future);
     }
 
-    /// Blocks for at most `limit`; empty when the time is up. @throws queue_shut_down once shut down and drained.
+    /// Blocks until there is an item, or the time is up, and takes it.
+    /// @param limit the maximum time, by the steady clock.
+    /// @return the item, or nothing when the time is up.
+    /// @throws queue_shut_down once shut down and drained; std::logic_error on a thread that runs a loop.
     template<class Rep, class Period>
     std::optional<T> blocking_get_for(std::chrono::duration<Rep, Period> limit) {
         require_no_loop("blocking_get_for", "wait_for(get(), ...)");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A blocking call in a worker thread, awaited.
+// Awaiting a blocking call that runs in a worker thread.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
@@ -24,15 +24,18 @@
 
 namespace asynchio {
 
-/// Tag for to_thread: a cancelled job that is running is left behind.
+/// The type of abandon_on_cancel.
+///
+/// Threads: a plain value.
 struct abandon_on_cancel_t {
     explicit abandon_on_cancel_t() = default;
 };
+/// The first argument of to_thread() for jobs that own all they touch: a cancelled call leaves a running job behind.
 inline constexpr abandon_on_cancel_t abandon_on_cancel{};
 
 namespace detail {
 
-/// The job lives in the awaiting coroutine; so that waits for the thread whatever happens.
+/// The job is part of the awaiting coroutine, which therefore waits for the thread whatever happens.
 template<class F, class... Args>
 class [[nodiscard("to_thread does nothing until it is awaited")]] to_thread_awaiter final
     : public suspension, private pool_job, private ready_item {
@@ -82,7 +85,7 @@ public:
 
     const char* waiting_for() const noexcept override { return "thread"; }
 
-    /// A job that is queued never starts; a running one is asked to stop and waited for.
+    /// Withdraws a job that is queued. A running job is asked to stop and waited for.
     cancel_reply cancel(const shared_text& message) noexcept override {
         if (state_ != state::given) return cancel_reply::refused;
         if (core_->withdraw(*this)) {
@@ -99,7 +102,7 @@ public:
 private:
     enum class state : unsigned char { idle, given, over };
 
-    /// On the worker.
+    /// Runs on the worker.
     void run() noexcept override {
         {
             const context_scope inside(&context_);
@@ -114,7 +117,7 @@ private:
         core->job_ended().notify_all();
     }
 
-    /// Back on the loop.
+    /// Runs on the loop.
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<to_thread_awaiter&>(item);
         self.state_ = state::over;
@@ -122,7 +125,7 @@ private:
         if (self.parked()) self.wake();
     }
 
-    /// The loop was closed under a running job, which may refer to what is about to be destroyed.
+    /// Waits for a running job whose loop was closed: it may refer to what is about to be destroyed.
     void wait_outside() noexcept {
         if (core_->withdraw(*this)) return;
         call_->request_stop();
@@ -132,7 +135,7 @@ private:
 
     std::optional<call> call_;
     outcome<result> outcome_;
-    context_slot context_; // a copy of the awaiting task's
+    context_slot context_; // a copy of the awaiting task's context
     shared_text message_;
     counted_ptr<pool_core> core_;
     loop_ref box_;
@@ -143,15 +146,18 @@ private:
 
 } // namespace detail
 
-/// Calls `f(args...)` in a thread of the loop's default pool and gives its result. Callable and arguments are copied
-/// in (or moved: see take) and passed as rvalues. If `f` takes a leading std::stop_token, it gets one (where the
-/// standard library has it: libc++ before 20 needs -fexperimental-library).
+/// Awaitable: calls `f(args...)` in a thread of the loop's default pool. Callable and arguments are copied in, or moved
+/// in by take(), and passed as rvalues. If `f` takes a leading std::stop_token, it gets one (where the standard library
+/// has it: libc++ before 20 needs -fexperimental-library).
 ///
+/// @param f a callable that blocks and is not a coroutine. @param args its arguments.
+/// @return the result of the call. @throws the exception of the call; std::system_error if no thread can be started.
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
-/// cancelled_error is thrown, since the job may refer to the awaiting coroutine.
-/// Threads: `f` runs on another thread, in a copy of the caller's context (see context_var); what it shares with others is
-/// its business.
-/// Cost: no allocation, but one for a stop_token; two system calls on each side where both threads sleep.
+/// cancelled_error is thrown. It waits because the job may refer to the awaiting coroutine.
+/// Threads: `f` runs on another thread, in a copy of the caller's context (see context_var). The program must protect
+/// what
+/// `f` shares with other threads.
+/// Cost: no allocation, but one for a stop_token; two system calls on each side if both threads sleep.
 /// Differs from Python: a cancelled call waits for the running job; see abandon_on_cancel.
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`
 /// See also: run_in_executor, set_default_pool.
@@ -174,8 +180,13 @@ auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
         pool.core(), detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
-/// The same for callables that own all they touch: cancelled, it returns at once, and a running job, which has stop
-/// requested, ends by itself, its result dropped. This is asyncio's behaviour.
+/// Awaitable: calls `f(args...)` in a thread of the loop's default pool, for callables that own all they touch. This is
+/// asyncio's behaviour.
+///
+/// @param f a callable that blocks and is not a coroutine. @param args its arguments.
+/// @return the result of the call. @throws the exception of the call.
+/// Cancellation: the call throws cancelled_error at once. A queued job never starts; a running job has stop requested
+/// and ends by itself, and its result is dropped.
 /// Cost: two allocations.
 template<class F, class... Args>
 auto to_thread(abandon_on_cancel_t, F&& f, Args&&... args) {

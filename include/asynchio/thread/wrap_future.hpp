@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Futures that other threads complete, as futures of the running loop.
+// Futures of the running loop for futures that other threads complete.
 
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -25,7 +25,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// A std::future, or what is used as one; without <future>, which who has one has included.
+/// A std::future, or a type that is used as one. <future> is not included: code that has a std::future has included it.
 template<class Source>
 concept blocking_future = requires(Source& source) {
     static_cast<bool>(source.valid());
@@ -33,8 +33,8 @@ concept blocking_future = requires(Source& source) {
     source.wait_for(std::chrono::seconds(0)) == decltype(source.wait_for(std::chrono::seconds(0)))::ready;
 };
 
-/// A worker's wait for one. The source ends on the worker, whatever happens: that of
-/// std::async waits for its thread there.
+/// The wait for such a future, on a worker. The source is destroyed on the worker, whatever happens: the destructor of
+/// a future of std::async waits for its thread.
 template<class Source, class T>
 class blocking_future_wait final : public executor_job {
 public:
@@ -82,15 +82,15 @@ private:
     std::atomic<bool> unwanted_ = false;
 };
 
-/// What a concurrent_future ended with, on its way to a loop. Made beforehand: what is on its way needs no memory.
-/// Frees itself.
+/// The result of a concurrent_future on its way to a loop. It is made beforehand, so that sending needs no memory, and
+/// deletes itself.
 template<class T>
 class followed_result final : private ready_item {
 public:
     followed_result(loop_ref to, concurrent_future<T> source, held_future<T>& held) noexcept
         : ready_item(&arrived), box_(std::move(to)), source_(std::move(source)), held_(held) {}
 
-    /// On the thread that ends it.
+    /// Posts the result; called on the thread that completes the future.
     static void send(owner<followed_result> self) noexcept {
         const loop_ref box = self->box_;
         if (box.post(*self)) static_cast<void>(self.release());
@@ -126,9 +126,16 @@ private:
 
 } // namespace detail
 
-/// A future of the running loop that follows a concurrent_future: its result is copied over, through the loop's
-/// mailbox. Cancelling the one cancels the other. A result that comes when this loop is closed, or the future
-/// cancelled, is dropped. Virtual time does not wait for it.
+/// Makes a future of the running loop that follows a concurrent_future. The result is copied over, through the loop's
+/// mailbox; a result that comes after the loop was closed or the future cancelled is dropped.
+///
+/// @param source the future of another loop's task.
+/// @return a future of the running loop.
+/// @throws std::logic_error without a running loop, or if `source` is empty.
+/// Cancellation: cancelling the one cancels the other.
+/// Threads: the thread of the running loop. Virtual time does not wait for the result.
+/// Example: `int n = co_await aio::wrap_future(loops.submit(count));`
+/// See also: run_coroutine_threadsafe, loop_group::submit.
 template<class T>
 future<T> wrap_future(const concurrent_future<T>& source) {
     event_loop& loop = get_running_loop();
@@ -148,17 +155,21 @@ future<T> wrap_future(const concurrent_future<T>& source) {
     return followed;
 }
 
-/// A future of the running loop for what a std::future will give, or a std::shared_future, whose value is copied, or
-/// another template that is used as they are, by valid(), wait_for() and get(). A thread of the loop's default pool
-/// waits for it, unless it is ready: each one that is pending holds a thread. A deferred one runs there.
+/// Makes a future of the running loop for a std::future. A thread of the loop's default pool waits for the std::future,
+/// unless it is ready already: each pending one holds a thread. A deferred function runs there.
 ///
-/// Cancellation: of the future: at once. The wait itself cannot be interrupted, so the thread stays until the
-/// std::future is ready, and the result is dropped; a wait that was still queued is not begun. To have a cancellation
-/// wait for the result instead: `co_await to_thread(get, std::move(f))` with a function that calls `get()`.
-/// Threads: the loop's. In virtual time the clock stands still until the std::future is ready.
-/// Lifetime: at its end the loop waits for the thread as for every job (run_options::shutdown_timeout).
+/// @param source a std::future; a std::shared_future, whose value is copied; or an object of another template with
+/// valid(), wait_for() and get().
+/// @return a future of the running loop.
 /// @throws std::logic_error without a running loop, or for a std::future that is empty.
-/// Cost: two allocations. See also: to_thread.
+/// Cancellation: the future is cancelled at once. The wait in the thread cannot be interrupted, so the thread stays
+/// until the std::future is ready, and the result is dropped; a wait that was still queued is not begun. To have a
+/// cancellation wait for the result instead: `co_await to_thread(get, std::move(f))` with a function that calls
+/// `get()`.
+/// Threads: the thread of the loop. In virtual time the clock stands still until the std::future is ready.
+/// Lifetime: at its end the loop waits for the thread as for every job (run_options::shutdown_timeout).
+/// Cost: two allocations.
+/// See also: to_thread.
 template<template<class> class Source, class T>
     requires detail::blocking_future<Source<T>>
 future<T> wrap_future(Source<T> source) {

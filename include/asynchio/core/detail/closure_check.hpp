@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// g++ before 13 destroys twice a temporary made by aggregate initialisation (a lambda with captures, a braced
-// aggregate) that stands directly inside a co_await expression. Functions whose result is awaited on the spot
-// use this check to refuse what a type can show of that.
+// A check of argument types. g++ before 13 destroys twice a temporary made by aggregate initialisation (a lambda with
+// captures, a braced aggregate) that stands directly inside a co_await expression. Functions whose result is awaited on
+// the spot use this check to refuse such temporaries, as far as their types show it.
 
 #include <type_traits>
 

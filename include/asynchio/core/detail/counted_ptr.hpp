@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A pointer that shares by counting. The atomic operations are the compiler's own, as in frame_pool: <atomic> would cost
-// every user 0.2 s. Another std::shared_ptr takes g++ 1.1 MB to read (tests/compile_cost counts so), this 0.1.
+// A pointer that shares an object by counting references. The atomic operations are the compiler's own, as in
+// frame_pool; tests/compile_cost/README.md has the reasons.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -13,8 +13,8 @@
 
 namespace asynchio::detail {
 
-/// Counts what it points to, in `references`; the last one calls `destroy()`. Copies may be made and given up on any
-/// thread.
+/// A pointer that counts its copies in the object's `references`; the last one calls the object's `destroy()`. Copies
+/// may be made and destroyed on any thread.
 template<class T>
 class counted_ptr {
 public:
@@ -38,7 +38,7 @@ public:
     T* get() const noexcept { return target_; }
     T* operator->() const noexcept { return target_; }
     T& operator*() const noexcept { return *target_; }
-    /// Gives up the pointer with its count.
+    /// Returns the pointer, whose count the caller owns then.
     T* release() noexcept { return detail::exchange(target_, nullptr); }
     friend bool operator==(const counted_ptr& a, const counted_ptr& b) noexcept { return a.target_ == b.target_; }
 
@@ -46,7 +46,8 @@ private:
     T* target_ = nullptr;
 };
 
-/// Something of class `T` that a counted_ptr<T> may point to, made with new and ended with delete.
+/// The base of a class `T` whose objects a counted_ptr<T> may point to; they are made with new and destroyed with
+/// delete.
 template<class T>
 class counted_object {
 public:
@@ -54,7 +55,7 @@ public:
     counted_object(const counted_object&) = delete;
     counted_object& operator=(const counted_object&) = delete;
 
-    /// Another pointer to this, while there is one.
+    /// Returns another pointer to this object; one must exist.
     counted_ptr<T> share() noexcept {
         __atomic_fetch_add(&references, 1, __ATOMIC_RELAXED);
         return counted_ptr<T>(static_cast<T*>(this));

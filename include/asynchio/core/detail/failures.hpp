@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How the library says that it cannot do something. Texts are put together in here alone: std::string's operators are made
-// anew in every file that uses them.
+// Throwing the library's exceptions with a text. Texts are put together in here alone, since the operators of
+// std::string are compiled anew in every file that uses them.
 
 #include <cstdarg>
 #include <cstdio>
@@ -14,7 +14,7 @@
 
 namespace asynchio::detail {
 
-/// What printf would print.
+/// Returns the text that printf would print.
 [[gnu::format(printf, 1, 2), gnu::noinline, gnu::cold]] inline std::string formatted(const char* format, ...) {
     std::va_list counted, printed;
     va_start(counted, format);
@@ -27,7 +27,7 @@ namespace asynchio::detail {
     return text;
 }
 
-/// @throws Error that says who refuses something, and why.
+/// Reports misuse. @throws Error with the name of the function that refuses something, and the reason.
 template<class Error = std::logic_error>
 [[noreturn, gnu::noinline, gnu::cold]] void refuse(const char* who, const char* why) {
     char text[256];
@@ -35,7 +35,7 @@ template<class Error = std::logic_error>
     throw Error(text);
 }
 
-/// A system_error whose text was put together here.
+/// A std::system_error with a text of its own in front of the system's.
 class system_failure final : public std::system_error {
 public:
     system_failure(int error, const char* what) : std::system_error(error, std::generic_category()) {
@@ -47,7 +47,8 @@ private:
     char text_[256];
 };
 
-/// @throws std::system_error for an errno, with the text that printf would print in front of the system's.
+/// Reports an error of the system. @throws std::system_error for an errno, with the text that printf would print in
+/// front of the system's.
 [[noreturn, gnu::format(printf, 2, 3), gnu::noinline, gnu::cold]] inline void system_refuses(int error,
                                                                                              const char* format, ...) {
     char text[128];

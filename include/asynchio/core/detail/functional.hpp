@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What is needed of <functional>, which brings searchers and hash tables along, 12 MB of what g++ allocates: invoke,
-// here; std::less and std::reference_wrapper, which both standard libraries also have in <memory>.
+// The parts of <functional> that are needed: invoke, which is defined here, and std::less and std::reference_wrapper,
+// which both standard libraries also have in <memory>. tests/compile_cost/README.md has the reasons.
 
 #include <memory>
 #include <tuple>
@@ -12,7 +12,7 @@
 
 namespace asynchio::detail {
 
-/// std::invoke.
+/// Calls `f` with `args`, as std::invoke does.
 template<class F, class... Args>
 constexpr decltype(auto) invoke(F&& f, Args&&... args) {
     return std::apply(std::forward<F>(f), std::forward_as_tuple(std::forward<Args>(args)...));

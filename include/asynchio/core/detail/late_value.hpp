@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A place for a value that comes later and may go earlier. Another std::optional takes g++ 0.9 MB to read (see
-// tests/compile_cost), this 0.1.
+// An optional value: it is made after its owner, or destroyed before it. tests/compile_cost/README.md has the reasons
+// why it is not std::optional.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -13,7 +13,7 @@
 
 namespace asynchio::detail {
 
-/// Members as std::optional's; neither copied nor moved.
+/// An optional value with the members of std::optional. It can be neither copied nor moved.
 template<class T>
 class late_value {
 public:
@@ -22,7 +22,7 @@ public:
     late_value& operator=(const late_value&) = delete;
     ~late_value() { reset(); }
 
-    /// Ends what was there before. @throws what making a `T` throws; it is empty then.
+    /// Destroys the old value, and makes a new one. @throws the exceptions of the constructor; there is no value then.
     template<class... Args>
     T& emplace(Args&&... args) {
         reset();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The owner of one object made with new. Another std::unique_ptr takes g++ 1.8 MB to read (see tests/compile_cost), this
-// 0.1.
+// The owner of one object made with new. tests/compile_cost/README.md has the reasons why it is not std::unique_ptr.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -21,8 +20,8 @@ struct deleter {
     }
 };
 
-/// Members as std::unique_ptr's.
-/// @tparam Deleter its `dispose(T*)` ends the object; never called for null.
+/// The owner of an object, with the members of std::unique_ptr.
+/// @tparam Deleter its `dispose(T*)` destroys the object; it is never called for null.
 template<class T, class Deleter = deleter>
 class owner {
 public:
@@ -59,7 +58,7 @@ owner<T> make_owner(Args&&... args) {
     return owner<T>(new T(std::forward<Args>(args)...));
 }
 
-/// A value that is kept on the heap, whatever operator new its type has, or if none can be called.
+/// A value that is kept on the heap, also if its type has an operator new of its own, or none that can be called.
 template<class T>
 struct heap_value {
     template<class U>

@@ -12,7 +12,8 @@
 
 namespace asynchio::detail {
 
-/// Members as std::vector's, but elements are given as pointers. Ends them in the reverse order.
+/// A vector of owners with the members of std::vector; it returns elements as pointers, and destroys them in reverse
+/// order.
 template<class T, class Deleter = deleter>
 class owner_vector {
 public:
@@ -45,7 +46,7 @@ public:
     void extend(std::size_t count) {
         if (count > size()) objects_.resize(count);
     }
-    /// Ends what was there before.
+    /// Replaces the object at `i`, and destroys the old one.
     void set(std::size_t i, element object) noexcept {
         const element before(objects_[i]);
         objects_[i] = object.release();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Which pointers there were already: an open-addressing hash table with linear probing (Knuth, TAOCP 6.4, algorithm L).
+// A set of pointers: an open-addressing hash table with linear probing (Knuth, TAOCP 6.4, algorithm L).
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 
@@ -12,7 +12,8 @@
 
 namespace asynchio::detail {
 
-/// For as many pointers as it was made for; none is taken out, none is null. Cost: O(1), one allocation.
+/// A set of at most as many pointers as it was made for. No pointer is null, and none is taken out.
+/// Cost: O(1) for each pointer; one allocation.
 class pointer_set {
 public:
     /// @throws std::bad_alloc without memory.
@@ -22,7 +23,7 @@ public:
         places_.resize(places);
     }
 
-    /// @return whether it was not there yet.
+    /// Adds a pointer. @return whether it was not in the set yet.
     bool insert(const void* pointer) noexcept {
         const std::size_t mask = places_.size() - 1;
         std::size_t place = hash(pointer) & mask;
@@ -35,7 +36,7 @@ public:
     }
 
 private:
-    /// By the golden ratio (TAOCP 6.4): the low bits of addresses say little.
+    /// Multiplies with the golden ratio (TAOCP 6.4), since the low bits of addresses differ little.
     static std::size_t hash(const void* pointer) noexcept {
         return static_cast<std::size_t>((reinterpret_cast<std::uintptr_t>(pointer) * 0x9e3779b97f4a7c15U) >> 32);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What a range-for goes through. Without <ranges>, 6 MB of what g++ allocates (see tests/compile_cost).
+// The ranges that a range-based for iterates, without <ranges>; tests/compile_cost/README.md has the reasons.
 
 #include <concepts>
 #include <type_traits>
@@ -26,7 +26,7 @@ concept has_free_begin = requires(R& r) { // found by the argument's namespace a
 template<class R>
 concept range = std::is_bounded_array_v<std::remove_reference_t<R>> || has_member_begin<R> || has_free_begin<R>;
 
-/// Where a range-for begins.
+/// Returns the iterator at which a range-based for begins.
 template<class R>
 constexpr auto begin_of(R& r) {
     if constexpr (std::is_bounded_array_v<R>)
@@ -37,7 +37,7 @@ constexpr auto begin_of(R& r) {
         return begin(r);
 }
 
-/// Where it ends.
+/// Returns the iterator at which it ends.
 template<class R>
 constexpr auto end_of(R& r) {
     if constexpr (std::is_bounded_array_v<R>)
@@ -54,7 +54,7 @@ using range_reference_t = decltype(*detail::begin_of(std::declval<std::remove_re
 template<range R>
 using range_value_t = std::remove_cvref_t<range_reference_t<R>>;
 
-/// Whose elements become a `T`.
+/// A range whose elements convert to `T`.
 template<class R, class T>
 concept range_of = range<R> && std::convertible_to<range_reference_t<R>, T>;
 

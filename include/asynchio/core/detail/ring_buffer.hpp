@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A queue of values in one block that is reused: what stands behind queues, buffers between threads and merged streams.
+// A queue of values in one block of memory that is reused, for queues, buffers between threads and merged streams.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -14,8 +14,8 @@
 
 namespace asynchio::detail {
 
-/// First in, first out. Grows by doubling and never shrinks; once it has grown, nothing is allocated.
-/// Of a type whose moves may throw take a `steady` (core/steady.hpp).
+/// A queue, first in, first out. It grows by doubling and never shrinks; once it has grown, nothing is allocated.
+/// For a type whose moves may throw, its elements are of type `steady` (core/detail/steady.hpp).
 template<class T>
 class ring_buffer {
     static_assert(std::is_nothrow_move_constructible_v<T>,
@@ -40,10 +40,11 @@ public:
     std::size_t size() const noexcept { return end_ - first_; }
     T& front() noexcept { return at(first_); }
     const T& front() const noexcept { return block_[first_ & (capacity_ - 1)]; }
-    /// The element that `index` others stand before.
+    /// Returns the element behind the first `index` ones.
     T& operator[](std::size_t index) noexcept { return at(first_ + index); }
 
-    /// @throws std::bad_alloc, before it looks at the arguments; what making a `T` throws. Nothing has changed then.
+    /// Makes an element at the end. @throws std::bad_alloc, before it looks at the arguments; the exceptions of the
+    /// constructor. Nothing has changed then.
     template<class... Args>
     void emplace_back(Args&&... args) {
         make_room();
@@ -59,7 +60,7 @@ public:
     void push_back(T&& value) { emplace_back(std::move(value)); }
     void push_front(T&& value) { emplace_front(std::move(value)); }
 
-    // Only while not empty.
+    // These need an element.
 
     T pop_front() noexcept {
         T value(std::move(front()));
@@ -75,7 +76,7 @@ public:
     }
     void drop_front() noexcept {
         T& gone = front();
-        ++first_; // before a destructor that looks
+        ++first_; // before the destructor, which may use the buffer
         gone.~T();
     }
 

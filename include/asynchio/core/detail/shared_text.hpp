@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// An immutable text that is cheap to copy and never throws while copying: names of tasks and messages of
-// cancellations travel in it, also inside exceptions and from thread to thread.
+// An immutable text that is cheap to copy and never throws while copying. It carries names of tasks and messages of
+// cancellations, also inside exceptions and from thread to thread.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 
@@ -26,7 +26,7 @@ public:
         std::memcpy(block_.get() + 1, text.data(), text.size());
     }
 
-    /// The same, but without memory there is no text.
+    /// Returns a copy of `text`, or an empty text if there is no memory.
     static shared_text if_possible(std::string_view text) noexcept {
         try {
             return shared_text(text);

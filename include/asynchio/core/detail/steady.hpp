@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Values that can be moved about without a throw: what containers that lose nothing are made of.
+// Values that can be moved without an exception, for containers that must not lose any.
 
 #include <asynchio/core/detail/owner.hpp>
 
@@ -13,17 +13,17 @@
 
 namespace asynchio::detail {
 
-/// A value in a block of its own.
+/// A value in a block of memory of its own.
 template<class T>
 class boxed_value {
 public:
-    /// @throws std::bad_alloc, or what moving a `T` throws.
+    /// @throws std::bad_alloc, or the exceptions of moving a `T`.
     explicit boxed_value(T&& value) : box_(make_owner<box>(std::move(value))) {}
     T& get() noexcept { return box_->value; }
     const T& get() const noexcept { return box_->value; }
 
 private:
-    /// Around it, since `T` may have an operator new of its own, or none that can be called.
+    /// The block, since `T` may have an operator new of its own, or none that can be called.
     struct box {
         explicit box(T&& v) : value(std::move(v)) {}
         T value;
@@ -31,13 +31,13 @@ private:
     owner<box> box_;
 };
 
-/// A value as it is.
+/// A value in place.
 template<class T>
 class in_place_value {
 public:
     explicit in_place_value(T&& value) noexcept : value_(std::move(value)) {}
     in_place_value(in_place_value&&) noexcept = default;
-    in_place_value& operator=(in_place_value&& other) noexcept { // of a type that may have no assignment
+    in_place_value& operator=(in_place_value&& other) noexcept { // `T` may have no assignment
         if (this != &other) {
             std::destroy_at(&value_);
             std::construct_at(&value_, std::move(other.value_));
@@ -53,7 +53,7 @@ private:
     T value_;
 };
 
-/// A `T` that can be moved and assigned without a throw: in place if its own moves do not, else in a box.
+/// A `T` that can be moved and assigned without an exception: in place if its own moves do not throw, else in a box.
 template<class T>
 using steady = std::conditional_t<std::is_nothrow_move_constructible_v<T>, in_place_value<T>, boxed_value<T>>;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A vector of what memcpy can move: pointers, numbers, structures of the system. Another std::vector takes g++ 1.5 MB to
-// read (see tests/compile_cost), this 0.15; the loop needs a dozen.
+// A vector of values that memcpy can move: pointers, numbers, structures of the system. tests/compile_cost/README.md
+// has the reasons why it is not std::vector.
 
 #include <cstddef>
 #include <cstring>
@@ -13,7 +13,7 @@
 
 namespace asynchio::detail {
 
-/// What does not depend on the type.
+/// The part that does not depend on the type.
 class trivial_storage {
 public:
     trivial_storage(const trivial_storage&) = delete;
@@ -23,7 +23,8 @@ protected:
     trivial_storage() noexcept = default;
     ~trivial_storage() { ::operator delete(items_); }
 
-    /// Room for `capacity` items. @throws std::bad_alloc; nothing has changed then.
+    /// Moves the items into a block for `capacity` of them, each of `item` bytes. @throws std::bad_alloc; nothing has
+    /// changed then.
     [[gnu::noinline]] void move_to(std::size_t capacity, std::size_t item) {
         const std::size_t bytes = capacity * item;
         void* larger = ::operator new(bytes);
@@ -38,7 +39,7 @@ protected:
     std::size_t capacity_ = 0;
 };
 
-/// Members as std::vector's. What resize adds is zero.
+/// A vector with the members of std::vector. The items that resize() adds are zero.
 template<class T>
 class trivial_vector : private trivial_storage {
     static_assert(std::is_trivially_copyable_v<T>);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Bytes that were read and not asked for yet.
+// A buffer for bytes that were read and not asked for yet.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -14,7 +14,8 @@
 
 namespace asynchio::detail {
 
-/// Taken from the front, added at the back. Cost: amortised O(1) a byte; without memory while it is empty and released.
+/// Bytes are taken from the front and added at the back.
+/// Cost: amortised O(1) a byte; no memory while it is empty and released.
 class byte_buffer {
 public:
     byte_buffer() noexcept = default;
@@ -31,17 +32,18 @@ public:
         if (begin_ == end_) begin_ = end_ = 0;
     }
 
-    /// Room for at least `count` bytes behind the last one, until the next call. @throws std::bad_alloc without memory.
+    /// Returns room for at least `count` bytes behind the last one, valid until the next call.
+    /// @throws std::bad_alloc without memory.
     char* prepare(std::size_t count) {
         if (capacity_ - end_ < count) make_room(count);
         return data_ + end_;
     }
-    /// How much room there is behind the last byte.
+    /// Returns how many bytes fit behind the last one.
     std::size_t room() const noexcept { return capacity_ - end_; }
-    /// `count` bytes were written into it.
+    /// Adds the `count` bytes that were written into the room that prepare() returned.
     void commit(std::size_t count) noexcept { end_ += count; }
 
-    /// Gives memory back that holds nothing.
+    /// Releases the memory if it holds nothing.
     void release() noexcept {
         if (!empty()) return;
         delete[] detail::exchange(data_, nullptr);

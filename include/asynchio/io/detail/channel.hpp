@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What is behind a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
+// The channel of a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -24,7 +24,7 @@
 
 namespace asynchio::detail {
 
-/// How a call ended: with so many bytes, or with an error (EAGAIN: it would block).
+/// The result of a call: a number of bytes, or an error (EAGAIN: the call would block).
 struct io_result {
     std::size_t count;
     int error;
@@ -37,7 +37,7 @@ struct io_result {
 
 class channel;
 
-/// Who counts channels: told once when one has been closed or ends.
+/// Counts channels: it is told once when one of them was closed or is destroyed.
 class channel_owner {
 public:
     virtual void released(channel& c) noexcept = 0;
@@ -46,9 +46,11 @@ protected:
     ~channel_owner() = default;
 };
 
+/// Bytes in order, both ways. Derived classes carry them; the channel keeps what was read ahead, the first error of
+/// each direction, and how the two ends were closed.
 class channel : public readiness, public list_link {
 public:
-    /// How much a call reads or writes ahead at most, and how much an operation reads in one iteration.
+    /// The maximum that a call reads or writes ahead, and that an operation reads in one iteration, in bytes.
     static constexpr std::size_t first_chunk = 4096;
     static constexpr std::size_t largest_chunk = 65'536;
     static constexpr std::size_t most_in_a_turn = 262'144;
@@ -56,22 +58,22 @@ public:
     channel() noexcept : list_link{nullptr, nullptr} {}
     ~channel() override { release(); }
 
-    // What carries the bytes. None of these blocks.
+    // Derived classes carry the bytes. None of these functions blocks.
 
     virtual io_result receive(void* into, std::size_t size) noexcept = 0;
     virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
-    /// Sends a file's bytes without copying them, none at its end; EINVAL where that cannot be.
+    /// Sends a file's bytes without copying them, and none at the file's end; EINVAL if the system cannot do that.
     virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
     /// @return errno or 0.
     virtual int end_sending() noexcept = 0;
     /// @param abort without sending what the system still holds.
     virtual void shut(bool abort) noexcept = 0;
-    /// Of the other side, for messages.
+    /// Returns the name of the other side, for messages.
     virtual std::string name() const = 0;
     virtual address local() const { return {}; }
     virtual address peer() const { return {}; }
     virtual int descriptor() const noexcept { return -1; }
-    /// Whether a read that gave less than it was asked for has emptied what it read from.
+    /// Whether a read that returned less than it was asked for has emptied what it read from.
     virtual bool short_means_empty() const noexcept { return false; }
 
     // Reading
@@ -79,10 +81,10 @@ public:
     byte_buffer& buffer() noexcept { return buffer_; }
     const byte_buffer& buffer() const noexcept { return buffer_; }
     bool at_end() const noexcept { return eof_ || closed_; }
-    /// No more will come: the end, or an error of reading.
+    /// Whether no more bytes will come: the end, or an error of reading, has been seen.
     bool ended() const noexcept { return at_end() || failed(direction::read); }
 
-    /// One call into the buffer. @return how many bytes came; 0: it would block, or ended().
+    /// Makes one call that reads into the buffer. @return how many bytes came; 0 if it would block, or once ended().
     /// @throws std::bad_alloc without memory.
     std::size_t fill() {
         char* to = buffer_.prepare(chunk_);
@@ -96,13 +98,13 @@ public:
         }
         return got;
     }
-    /// Keeps account of a call that was asked for `size` bytes.
+    /// Records the result of a call that was asked for `size` bytes.
     std::size_t received(io_result t, std::size_t size) noexcept {
         if (t.error == EAGAIN)
             blocked(direction::read);
         else if (t.error != 0)
             fail(direction::read, t.error, "read from");
-        else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told to the writer, and once
+        else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told once, to the writer
             fail(direction::read, error_of(direction::write).number, "read from");
         else if (t.count == 0)
             eof_ = true;
@@ -129,7 +131,7 @@ public:
         if (closed_) throw std::logic_error(std::string(what) + ": the stream is closed");
         if (sent_eof_) throw std::logic_error(std::string(what) + ": write_eof() was called already");
     }
-    /// A write that has begun could not end. @throws std::system_error that says why.
+    /// Reports that a write which has begun cannot end. @throws std::system_error with the reason.
     [[noreturn]] void fail_unfinished_write() const {
         rethrow(direction::write);
         detail::fail(EPIPE, "write to " + name()); // closed here meanwhile
@@ -157,19 +159,19 @@ public:
         release();
         notify(fd_watch::readable | fd_watch::writable);
     }
-    /// Not by whom it belongs to: writing is no misuse then, but fails.
+    /// Closes the channel for another reason than its owner's call: a later write fails then, and is not misuse.
     void hang_up() noexcept {
         hung_up_ = true;
         close();
     }
-    /// Closes at once: whoever reads or writes gets an error, a reader after what has come.
+    /// Closes at once: reads and writes fail, a read after what has come.
     void lose(int error) noexcept {
         if (closed_) return;
         for (const direction each : {direction::read, direction::write}) fail(each, error, "connection to");
         close(true);
     }
 
-    // Errors: each direction keeps its first. What has come is read before its own is told.
+    // Each direction keeps its first error. A reader gets what has come before the error.
 
     bool failed(direction d) const noexcept { return error_of(d).number != 0; }
     /// @throws std::system_error for the first error of that direction.
@@ -194,8 +196,8 @@ private:
         failure& first = d == direction::read ? read_error_ : write_error_;
         if (first.number == 0) first = {error, operation};
     }
-    /// Whether an error of writing says that the other side may have sent more than what has come: the system tells it
-    /// once, and to whoever reads after that it shows a clean end.
+    /// Whether an error of writing means that the other side may have sent more than what has come. The system tells
+    /// such an error once, and a read after that sees a clean end.
     static bool ends_connection(int error) noexcept {
         for (const int each : {ECONNRESET, ETIMEDOUT, ECONNABORTED, EHOSTUNREACH, ENETUNREACH})
             if (error == each) return true;
@@ -218,7 +220,7 @@ private:
     bool hung_up_ = false; // closed by a server
 };
 
-/// A `C`, known by its base from the start.
+/// Makes a `C`, and returns it as its base.
 template<class C, class... Args>
 owner<channel> make_channel(Args&&... args) {
     return owner<channel>(new C(std::forward<Args>(args)...));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Several attempts to connect, of which the first that succeeds counts: RFC 8305, Happy Eyeballs.
+// Several attempts to connect, the first of which to succeed counts: RFC 8305, Happy Eyeballs.
 
 #include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
@@ -27,7 +27,7 @@
 namespace asynchio::detail {
 
 struct connected {
-    descriptor socket; // none: no attempt succeeded
+    descriptor socket; // without one, no attempt has succeeded
     address peer;
 };
 
@@ -36,8 +36,8 @@ struct failed_attempt {
     int error;
 };
 
-/// Begins a new attempt whenever one has failed or `stagger` has passed; all that are under way go on meanwhile.
-/// Gives the first that is connected, or nothing when all have failed or the deadline has come.
+/// Begins a new attempt whenever one has failed or `stagger` has passed; all attempts under way go on meanwhile.
+/// Returns the first connected socket, or none when all attempts have failed or the deadline has come.
 ///
 /// Cancellation: closes all sockets.
 class connect_race final : public suspension {
@@ -123,7 +123,7 @@ private:
         if (next_ == peers_.size() && under_way_ == 0) over_ = true;
     }
 
-    /// @return 0 if it is under way or connected.
+    /// @return 0 if the attempt is under way or connected, else the error.
     int begin(const address& peer) noexcept {
         int error = ENOMEM;
         try {

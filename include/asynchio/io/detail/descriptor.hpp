@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A file descriptor that is closed when its owner ends.
+// A file descriptor that is closed when its owner is destroyed.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/io/system_calls.hpp>
@@ -22,7 +22,7 @@ namespace asynchio::detail {
 class descriptor {
 public:
     descriptor() noexcept = default;
-    /// Takes `fd` over; a negative one is none.
+    /// Takes `fd` over; a negative number stands for no descriptor.
     explicit descriptor(int fd) noexcept : fd_(fd) {
         if (fd >= 0) ++descriptors_alive;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Channels over descriptors: connected sockets, and pipes and what else can be read or written.
+// Channels over descriptors: connected sockets, pipes, and other descriptors that can be read or written.
 
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/socket_address.hpp>
@@ -26,13 +26,13 @@ public:
     int descriptor() const noexcept final { return handle(); }
 };
 
-/// While it lives, SIGPIPE of this thread's own writes is not delivered.
+/// Keeps SIGPIPE of this thread's own writes from being delivered while it lives.
 class without_sigpipe {
 public:
     without_sigpipe() noexcept {
         sigset_t pending;
         ::sigpending(&pending);
-        if (sigismember(&pending, SIGPIPE)) return; // somebody else's, which stays pending
+        if (sigismember(&pending, SIGPIPE)) return; // another write has raised it, and it stays pending
         sigset_t pipe = only_sigpipe();
         sigset_t before;
         ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
@@ -52,7 +52,8 @@ public:
         errno = error;
     }
 
-    /// A call that has written only a part may have raised it as well as one that failed.
+    /// Records the result of a call. A call that has written only a part may have raised the signal, as may one that
+    /// failed.
     void wrote(std::size_t count, std::size_t size) noexcept { complete_ = count == size; }
 
 private:
@@ -106,7 +107,7 @@ public:
     std::string name() const override { return peer_.to_string(); }
     address local() const override { return local_address_of(descriptor()); }
     address peer() const override { return peer_; }
-    /// A Unix-domain socket stops at descriptors that are passed along.
+    /// A read of a Unix-domain socket stops at descriptors that are passed along.
     bool short_means_empty() const noexcept override { return peer_.is_ip() && calls.short_means_empty; }
 
 private:
@@ -116,7 +117,7 @@ private:
 /// A pipe, a terminal, or another descriptor that can be read or written, and watched.
 class pipe_channel final : public descriptor_channel {
 public:
-    /// @param name for messages. @param is_pipe whether a read that gives less than it was asked for has emptied it.
+    /// @param name for messages. @param is_pipe whether a read that returns less than it was asked for has emptied it.
     pipe_channel(detail::descriptor d, std::string name, bool is_pipe) noexcept
         : descriptor_channel(std::move(d)), name_(std::move(name)), is_pipe_(is_pipe) {}
 
@@ -132,7 +133,8 @@ public:
         quiet.wrote(sent.count, size);
         return sent;
     }
-    /// A pipe's only way to say it is to close. What can be read, too, as a terminal, has none, and stays open.
+    /// Tells the end of writing. A pipe can only do so by closing; a descriptor that can be read, too, such as a
+    /// terminal's, has no way, and stays open.
     int end_sending() noexcept override {
         const int flags = calls.fcntl(descriptor(), F_GETFL, 0);
         if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY) shut(false);

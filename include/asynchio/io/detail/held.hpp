@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A share in something that counts who refers to it.
+// A reference to an object that counts its references.
 
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
 
-/// For coroutines, which may outlive the object that they were called on.
+/// Keeps an object alive for a coroutine, which may outlive the handle that it was called on.
 template<class State>
 class held {
 public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Sockets that servers listen on: made, bound, and taken away again.
+// Sockets that servers listen on.
 
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
@@ -18,7 +18,7 @@
 
 namespace asynchio::detail {
 
-/// Bound, not listening yet. The file of a Unix-domain socket goes with it.
+/// A socket that is bound, and listens when it is told to. It owns the file of a Unix-domain socket.
 class listening_socket {
 public:
     listening_socket(const address& where, bool reuse_port) : where_(where) {
@@ -62,10 +62,10 @@ private:
     socket_file file_;
 };
 
-/// One socket for each address that this machine has; port 0 becomes one port for all of them.
-/// @throws std::system_error if there is none, or for an address that is in use.
+/// Returns one socket for each of the addresses that this machine has; port 0 becomes one port for all of them.
+/// @throws std::system_error if this machine has none of them, or for an address that is in use.
 inline std::vector<listening_socket> listen_at(const std::vector<address>& all, bool reuse_port) {
-    constexpr int most_tries = 16; // for a port that is free at all addresses
+    constexpr int most_tries = 16; // to find a port that is free at all addresses
     for (int tries = 0;; ++tries) {
         std::vector<listening_socket> made;
         std::error_code missing;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A child of this process, from its start until it is reaped.
+// The state of a child process, from its start until it is reaped.
 
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -27,7 +27,7 @@ namespace asynchio::detail {
 
 class process_state;
 
-/// The children of a loop: none is left, not even as a zombie, when it ends.
+/// The children of a loop. When the loop ends, no child is left, not even as a zombie.
 class child_processes final : public service {
 public:
     explicit child_processes(event_loop& loop) noexcept : loop_(loop) {}
@@ -50,9 +50,9 @@ private:
     std::size_t running_ = 0;
 };
 
-/// Lives while somebody refers to it or the child runs. Reaps its own child and no other, and sends signals to no other,
-/// also where somebody else reaps all children, or the system does because SIGCHLD is ignored: how the child ended is not
-/// known then.
+/// Lives while it is referred to or the child runs. It reaps its own child and no other, and sends signals to no other,
+/// also if other code reaps all children, or the system does because SIGCHLD is ignored; how the child ended is unknown
+/// then.
 class process_state final : public list_link {
 public:
     process_state(child_processes& children, spawned child, const std::string& name)
@@ -81,28 +81,28 @@ public:
     late_value<stream>& out() noexcept { return out_; }
     late_value<stream>& err() noexcept { return err_; }
 
-    /// Does nothing once it has ended.
+    /// Sends a signal; does nothing once the child has ended.
     void send_signal(int number) const {
         if (returncode_) return;
         const int error = signal(number);
         if (error != 0 && error != ESRCH)
             fail(error, "send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
     }
-    /// What communicate() was given, from its first call on, and how much of that the child's pipe has.
+    /// The input of communicate(), from its first call on, and how many bytes of it the child's pipe has taken.
     std::optional<std::string> input;
     std::size_t fed = 0;
 
     line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
 
     void hold() noexcept { ++holders_; }
-    /// The last one kills the child.
+    /// Drops a reference. The last one to be dropped kills the child.
     void let_go() noexcept {
         if (--holders_ == 0) kill_unneeded();
     }
 
 private:
     friend child_processes;
-    static constexpr int unknown = 255; // reaped by somebody else
+    static constexpr int unknown = 255; // other code has reaped the child
     ~process_state() = default;
 
     struct exit_watch : edge_watch {
@@ -128,12 +128,12 @@ private:
         if (fd) place.emplace(make_channel<pipe_channel>(std::move(fd), std::move(name), true));
     }
 
-    /// By a descriptor of the process, Linux 5.3; else a thread waits.
+    /// Watches for the child's end by a descriptor of the process (Linux 5.3), or else by a thread that waits for it.
     void watch() {
 #if defined(__linux__)
         exit_.pidfd = descriptor(calls.pidfd_open(pid_, 0)); // close-on-exec by itself
         const int error = exit_.pidfd ? 0 : errno;
-        if ((error == 0 || error == ESRCH) && !is_ours()) { // gone already, its number perhaps another one's
+        if ((error == 0 || error == ESRCH) && !is_ours()) { // the child is gone, and its number may be another child's
             exit_.pidfd = descriptor();
             returncode_ = unknown;
             return;
@@ -163,7 +163,7 @@ private:
         else
             exit_.wanted = fd_watch::readable;
     }
-    /// waitid(2) for the child, by its descriptor where there is one: its number may be another child's.
+    /// Calls waitid(2) for the child, by its descriptor if there is one: its number may be another child's.
     int wait(siginfo_t& info, int flags) const noexcept {
 #if defined(__linux__)
         constexpr auto by_descriptor = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
@@ -175,7 +175,7 @@ private:
 #endif
         return uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(pid_), &info, flags); });
     }
-    /// Whether it runs or waits to be reaped.
+    /// Whether the child runs or waits to be reaped.
     bool is_ours() const noexcept {
         siginfo_t info{};
         return wait(info, WEXITED | WNOHANG | WNOWAIT) == 0;
@@ -191,7 +191,7 @@ private:
         if (!is_ours()) return ESRCH;
         return calls.kill(pid_, number) == 0 ? 0 : errno;
     }
-    /// Takes the child's end from the system; nothing: it still runs.
+    /// Reaps the child. @return how it ended, or nothing while it runs.
     std::optional<int> exit_code(int flags) const noexcept {
         siginfo_t info{};
         if (wait(info, WEXITED | flags) != 0) return unknown;
@@ -212,17 +212,17 @@ private:
         if (returncode_)
             delete this;
         else
-            signal(SIGKILL); // and is reaped when it has ended
+            signal(SIGKILL); // the child is reaped when it has ended
     }
-    /// Kills it and waits: a killed process does not take long.
+    /// Kills the child and waits for its end, which does not take long.
     void end_now() noexcept {
         signal(SIGKILL);
-        waiter_.join(); // before it is reaped: then its number may be another child's
+        waiter_.join(); // once the child is reaped, its number may be another child's
         returncode_ = exit_code(0);
         children_->loop().outside().descriptors.detach(exit_);
         exit_.pidfd = descriptor();
     }
-    /// The loop is gone; who still refers to it may ask it.
+    /// Detaches the state from its loop, which ends. It stays readable for remaining owners.
     void loop_ended() noexcept {
         end_now();
         children_->all_.remove(*this);
@@ -239,7 +239,7 @@ private:
     exit_watch exit_;
     unsigned holders_ = 0;
     exit_note exit_note_{*this};
-    native_thread waiter_; // where there is no pidfd: it ends with the child
+    native_thread waiter_; // without a pidfd; it ends with the child
 };
 
 inline child_processes::~child_processes() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// When a read is over, and what it takes from the buffer then.
+// The goals of reads: when a read is over, and what it takes from the buffer then.
 
 #include <asynchio/core/read_errors.hpp>
 #include <asynchio/io/detail/channel.hpp>
@@ -22,14 +22,14 @@ inline void require_limit(std::size_t limit, const char* what) {
     if (limit == 0) throw std::invalid_argument(std::string(what) + ": the limit must be at least 1 byte");
 }
 
-/// Up to `most` bytes from the front.
+/// Takes up to `most` bytes from the front.
 inline std::string take(channel& from, std::size_t most) {
     std::string taken(from.buffer().view().substr(0, most));
     from.buffer().consume(taken.size());
     return taken;
 }
 
-/// What has come, at least one byte, at most `most`.
+/// Takes what has come: at least one byte, and at most `most`.
 class some_bytes {
 public:
     static constexpr const char* name = "read";
@@ -80,9 +80,10 @@ public:
     static void take(const channel&) noexcept {}
 };
 
-/// Up to the delimiter that ends first, the shorter one of two that end at once.
+/// Takes everything up to the delimiter that ends first, the shorter one of two that end at once.
 ///
-/// Cost: each byte is looked at once, but for as many as the longest delimiter has, at each read.
+/// Cost: each byte is examined once; at each read, the last bytes are examined again, as many as the longest delimiter
+/// has.
 class up_to {
 public:
     static constexpr const char* name = "read_until";
@@ -90,13 +91,13 @@ public:
     up_to(std::vector<std::string> delimiters, std::size_t limit) : delimiters_(std::move(delimiters)), limit_(limit) {
         require_limit(limit, name);
         if (delimiters_.empty()) throw std::invalid_argument("read_until: there is no delimiter");
-        for (std::size_t i = 1; i < delimiters_.size(); ++i) // the shortest first; they are few
+        for (std::size_t i = 1; i < delimiters_.size(); ++i) // sorts by length; there are few
             for (std::size_t j = i; j > 0 && delimiters_[j].size() < delimiters_[j - 1].size(); --j)
                 delimiters_[j].swap(delimiters_[j - 1]);
         if (delimiters_.front().empty()) throw std::invalid_argument("read_until: a delimiter is empty");
     }
 
-    /// Found, or known to be beyond the limit.
+    /// Whether a delimiter was found, or is known to be beyond the limit.
     bool reached(const channel& c) {
         const std::string_view all = c.buffer().view();
         for (const std::string& each : delimiters_) {
@@ -123,12 +124,12 @@ public:
 private:
     std::vector<std::string> delimiters_;
     std::size_t limit_;
-    std::size_t searched_ = 0; // no delimiter starts before it
-    std::size_t start_ = 0;    // of the one that was found
+    std::size_t searched_ = 0; // no delimiter starts before this position
+    std::size_t start_ = 0;    // where the delimiter that was found starts
     std::size_t end_ = 0;
 };
 
-/// A line with its newline; the rest at the end. A line over the limit is dropped.
+/// Takes a line with its newline, or what is left at the end. A line over the limit is dropped.
 class line {
 public:
     static constexpr const char* name = "read_line";

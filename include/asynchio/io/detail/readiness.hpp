@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The one operation under this module: try the call, else wait for readiness, then try again.
+// The operation that this module is built on: try the call; if it would block, wait for readiness and try again.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/ready_queue.hpp>
@@ -24,10 +24,10 @@ enum class direction : unsigned char { read, write };
 
 class io_operation;
 
-/// What is known of something that can be read or written without blocking, and who waits for that.
+/// Whether something can be read or written without blocking, and the operations that wait until it can.
 ///
-/// A direction is open until a call says that it would block; from then on nobody tries before notify() opens it.
-/// Threads: the loop's that runs when somebody waits first, from then on.
+/// A direction is open until a call says that it would block; from then on no call is made before notify() opens it.
+/// Threads: the thread of the loop that runs when an operation waits first.
 class readiness {
 public:
     readiness() noexcept = default;
@@ -36,17 +36,18 @@ public:
 
     /// Whether a call has a chance.
     bool open(direction d) const noexcept { return lane_of(d).open; }
-    /// The call would block.
+    /// Records that the call would block.
     void blocked(direction d) noexcept { lane_of(d).open = false; }
-    /// It read less than it could have: what it read from is empty, as far as that can be told.
+    /// Records that a call read less than it could have: what it read from is empty, as far as that can be told.
     void drained() noexcept { lane_of(direction::read).open = uneven_; }
-    /// Something may have changed: fd_watch's bits. Those who wait try again in their turn.
+    /// Records that something may have changed (fd_watch's bits). Waiting operations try again in their turn.
     void notify(unsigned char ready) noexcept;
     bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
 
 protected:
     virtual inline ~readiness();
-    /// Sees to it that notify() is called. @throws std::system_error when it cannot; not while somebody waits already.
+    /// Sees to it that notify() is called. @throws std::system_error if it cannot; not while an operation waits
+    /// already.
     virtual void arm(direction d) = 0;
 
 private:
@@ -66,12 +67,12 @@ private:
     bool uneven_ = false; // fd_watch's
 };
 
-/// An awaiter of this module: derives from it, and says in attempt() what is to be done.
+/// The base of the awaiters of this module, which say in attempt() what is to be done.
 ///
-/// Behaviour: operations that are ready do not suspend, but for every 128th in a row, which gives way to the others
-/// before it does anything. One that waits does nothing before its task's turn has come, and then the task goes on at
-/// once: what was taken cannot be lost in between.
-/// Cancellation: leaves; what attempt() has done stays done, and what would end it was not done.
+/// Behaviour: operations that are ready do not suspend, but for every 128th in a row, which gives way to other tasks
+/// before it does anything. An operation that waits does nothing before its task's turn has come, and then the task
+/// goes on at once: what was taken cannot be lost in between.
+/// Cancellation: the operation stops waiting. What attempt() has done stays done, and what would end it was not done.
 class io_operation : public suspension, private ready_item {
 public:
     const char* waiting_for() const noexcept override { return what_; }
@@ -88,13 +89,13 @@ protected:
         : ready_item(&retry), on_(&on), what_(name), direction_(d) {}
     ~io_operation() override { leave(); }
 
-    /// Makes calls while the direction is open, until the operation is over or others should have a turn. @return whether
-    /// it is over, be it by an error.
+    /// Makes calls while the direction is open, until the operation is over or other tasks should have a turn.
+    /// @return whether it is over, be it by an error.
     virtual bool attempt() noexcept = 0;
 
-    /// For await_ready. @param may_give_way whether it may be the turn of others although this one is ready; else it is
-    /// tried whatever is known of it, since nobody will wait for what the system has to say.
-    /// @throws std::logic_error if another task does the same already.
+    /// The body of await_ready. @param may_give_way whether other tasks may have a turn although this operation is
+    /// ready; otherwise the call is made whatever is known of the direction, since the operation will not wait.
+    /// @throws std::logic_error if another task uses this direction already.
     bool begin(bool may_give_way) {
         if (on_->busy(direction_)) [[unlikely]]
             refuse();
@@ -117,16 +118,17 @@ protected:
         lane.streak = 0;
         known_ = true;
         park(awaiting, where);
-        if (lane.open && parked()) try_later(); // it stopped for the sake of the others
+        if (lane.open && parked()) try_later(); // it stopped to give other tasks a turn
     }
-    /// First in await_resume. @throws cancelled_error, std::logic_error if what it waited for is gone, and what failed.
+    /// Comes first in await_resume. @throws cancelled_error, the error of the operation, and std::logic_error if what
+    /// it waited for was destroyed.
     void finish() {
         leave();
         resumed();
         if (on_ == nullptr || failure_) [[unlikely]]
             tell_failure();
     }
-    /// Something in the library itself failed, without memory, for instance: the operation is over.
+    /// Ends the operation because the library itself has failed, for instance for want of memory.
     void failed() noexcept { failure_ = std::current_exception(); }
 
 private:
@@ -175,7 +177,7 @@ private:
         if (self.on_ == nullptr || self.interrupted() || self.try_now()) self.run_now();
     }
 
-    readiness* on_; // null once that has ended, or the task has left
+    readiness* on_; // null once that was destroyed, or the task has left
     const char* what_;
     std::exception_ptr failure_;
     direction direction_;

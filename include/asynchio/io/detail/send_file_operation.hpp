@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A file's bytes on their way into a stream.
+// The awaiter of stream::send_file().
 
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/stream_operations.hpp>
@@ -17,7 +17,7 @@
 
 namespace asynchio::detail {
 
-/// sendfile(2), or reading and writing where that cannot be used.
+/// Uses sendfile(2), or reads and writes where that cannot be used.
 class [[nodiscard("writing begins only when this is awaited")]] send_file_operation final : public stream_operation {
 public:
     send_file_operation(channel & c, int file, std::uint64_t offset, std::size_t count) noexcept
@@ -57,7 +57,7 @@ private:
     std::size_t send() noexcept {
         const io_result r = channel_->send_file(file_, offset_, left_ < chunk ? left_ : chunk);
         if (is_of_the_file(r.error)) {
-            copies_ = true; // which works, or tells what is wrong with the file
+            copies_ = true; // copying works, or tells what is wrong with the file
             return 0;
         }
         at_end_ = r.error == 0 && r.count == 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What a server consists of: listening sockets, connections, and the tasks of their handlers.
+// The state of a server: listening sockets, connections, and the tasks of their handlers.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -37,7 +37,8 @@ namespace asynchio::detail {
 
 class server_state;
 
-/// The servers of a loop that still have something: they end with it at the latest.
+/// The servers of a loop that are still referred to, or have handlers or connections. They end with the loop at the
+/// latest.
 class open_servers final : public service {
 public:
     open_servers() = default;
@@ -51,7 +52,7 @@ public:
     intrusive_list<server_state> all;
 };
 
-/// Lives while somebody refers to it, a handler runs, or a connection is open.
+/// Lives while it is referred to, a handler runs, or a connection is open.
 class server_state : public crew, public channel_owner, public list_link {
 public:
     server_state(const server_state&) = delete;
@@ -89,17 +90,18 @@ public:
         while (channel* each = connections_.front()) each->lose(ECONNABORTED);
     }
     void cancel_handlers() noexcept { cancel_all(); }
-    /// Until an iteration after the last one was closed: who reads there has seen the end by then, and gone on.
+    /// Whether there is a connection, or the last one was closed in this iteration: tasks that read from it have seen
+    /// the end, and gone on, before this becomes false.
     bool connected() const noexcept { return !connections_.empty() || leaving_; }
     event_loop& loop() const noexcept { return *loop_; }
 
-    /// Until something has ended: listening, the last connection, the last handler.
+    /// Waits until something has ended: listening, the last connection, or the last handler.
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
 
-    /// Whether somebody is in serve_forever.
+    /// Whether a task is in serve_forever().
     bool serves_forever = false;
 
-    // Who refers to it
+    // References
 
     void hold() noexcept { ++holders_; }
     void let_go() noexcept {
@@ -125,8 +127,8 @@ private:
     struct listener {
         explicit listener(listening_socket s) noexcept : socket(std::move(s)) {}
         listening_socket socket;
-        bool failing = false; // it has been told that nothing can be accepted
-        bool paused = false;  // until the next attempt
+        bool failing = false; // whether it was reported that nothing can be accepted
+        bool paused = false;  // whether accepting waits for the next attempt
     };
     struct retry_timer : timer {
         explicit retry_timer(server_state& s) noexcept
@@ -142,7 +144,7 @@ private:
         explicit reaper(server_state& s) noexcept
             : detail::ready_item([](detail::ready_item& item) noexcept {
                   server_state& ended = static_cast<reaper&>(item).state;
-                  if (!ended.loop().closing()) delete &ended; // else the service does
+                  if (!ended.loop().closing()) delete &ended; // else the service deletes it
               }),
               state(s) {}
         server_state& state;
@@ -165,7 +167,7 @@ private:
         while (channel* each = connections_.pop_front()) each->disown();
         detail::exchange(servers_, nullptr)->all.remove(*this);
     }
-    /// Who still refers to it may ask it.
+    /// Detaches the state from its loop, which ends. It stays readable for remaining owners.
     void loop_ended() noexcept {
         leave_loop();
         if (holders_ == 0) delete this;
@@ -194,18 +196,18 @@ private:
                 take(std::move(made), address(reinterpret_cast<const sockaddr*>(&peer), size));
             } else if (would_block(errno)) {
                 return;
-            } else if (!is_of_one_connection(errno) || ++failures == backlog_) { // all of them: it will not pass
+            } else if (!is_of_one_connection(errno) || ++failures == backlog_) { // the whole backlog: it will not pass
                 return wait_and_retry(l, errno);
             }
         }
     }
 
-    /// accept(2): errors of a connection that is gone already, not of the listening socket.
+    /// Whether an error of accept(2) belongs to a connection that is gone already, and not to the listening socket.
     static bool is_of_one_connection(int error) noexcept {
         switch (error) {
         case ECONNABORTED:
         case EPROTO:
-        case EPERM: // by a firewall
+        case EPERM: // a firewall refused the connection
         case ENETDOWN:
         case ENOPROTOOPT:
         case EHOSTDOWN:
@@ -216,7 +218,8 @@ private:
         }
     }
 
-    /// No descriptors or no memory: those who connect wait in the backlog meanwhile. Told once until it is over.
+    /// Handles a lack of descriptors or memory: new clients wait in the backlog meanwhile. It is reported once until it
+    /// is over.
     void wait_and_retry(listener& l, int error) {
         retry_later(); // if that fails, the next attempt is at once
         loop().remove_reader(l.socket.get());
@@ -227,7 +230,7 @@ private:
                    std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
     }
 
-    /// One timer for all, so that several listening sockets do not wake the loop more often.
+    /// Uses one timer for all listening sockets, so that several of them do not wake the loop more often.
     void retry_later() {
         if (!retry_.pending) loop().add_timer(retry_, later(loop().now(), pause));
     }
@@ -285,7 +288,7 @@ private:
     }
     void free_if_idle() noexcept {
         if (holders_ != 0 || running() != 0 || connected() || detail::exchange(doomed_, true)) return;
-        loop().schedule(reaper_); // not here: it may be in use further up
+        loop().schedule(reaper_); // not destroyed here: a function further up may use it
     }
 
     std::vector<listener> listeners_;
@@ -300,7 +303,7 @@ private:
     unsigned holders_ = 0;
     bool serving_ = false;
     bool closed_ = false;
-    bool leaving_ = false; // its last connection was closed in this iteration
+    bool leaving_ = false; // whether the last connection was closed in this iteration
     bool doomed_ = false;
 };
 

@@ -12,7 +12,7 @@
 
 namespace asynchio::detail {
 
-/// Empty if it has none.
+/// Returns the address that a socket is bound to; empty if it has none.
 inline address local_address_of(int socket) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;

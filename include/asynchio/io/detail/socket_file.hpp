@@ -18,11 +18,12 @@
 
 namespace asynchio::detail {
 
-/// Removes the file at its end, wherever the process's working directory is by then, unless it is another one by then.
+/// Removes the file in its destructor, whatever the working directory is by then, unless another file has taken its
+/// place.
 class socket_file {
 public:
     socket_file() noexcept = default;
-    /// Belongs to a socket that is about to be bound to `where`; an abstract name, or none, has no file.
+    /// @param where the address that a socket is about to be bound to; an abstract name, or no name, has no file.
     explicit socket_file(const address& where) {
         if (has_file(where)) path_ = absolute(where.path());
     }
@@ -40,15 +41,16 @@ public:
             calls.unlink(path_.c_str());
     }
 
-    /// The socket was bound: the file is ours.
+    /// Records that the socket was bound: the file is ours.
     void bound() noexcept {
         status made{};
         if (!path_.empty() && calls.stat(path_.c_str(), &made) == 0) file_ = id_of(made);
     }
 
-    /// Before a socket is bound to `where`: removes what one left that has ended without closing. One that is alive is not
-    /// robbed, also if it does not listen yet: whatever its kind, it is found by a datagram socket, without a connection.
-    /// @throws std::system_error when that cannot be found out.
+    /// Prepares binding a socket to `where`: removes the file that a socket which is gone has left behind.
+    /// The file of a live socket is left alone, also if the socket does not listen yet: connecting a datagram socket
+    /// tells whether it lives, whatever its kind, and makes no connection.
+    /// @throws std::system_error if that cannot be found out.
     static void remove_stale(const address& where) {
         status file{};
         if (!has_file(where) || calls.stat(where.path().c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return;
@@ -77,7 +79,7 @@ private:
     }
 
     std::string path_;
-    id file_; // that is ours
+    id file_; // our file
 };
 
 } // namespace asynchio::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A program started, with pipes to it: posix_spawn(3), which tells when the program cannot be run.
+// Starting a program, with pipes to it, by posix_spawn(3), which tells when the program cannot be run.
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
@@ -19,13 +19,13 @@
 #include <utility>
 #include <vector>
 
-extern char** environ; // not every unistd.h has it
+extern char** environ; // not every unistd.h declares it
 
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
 
-/// A child, and this process's ends of its pipes.
+/// A child process, and this process's ends of its pipes.
 struct spawned {
     pid_t pid;
     descriptor in;
@@ -33,7 +33,7 @@ struct spawned {
     descriptor err;
 };
 
-/// posix_spawn's two arguments, released at the end.
+/// The two arguments of posix_spawn(3), which the destructor releases.
 class spawn_plan {
 public:
     spawn_plan() {
@@ -50,7 +50,7 @@ public:
         ::posix_spawnattr_destroy(&attributes_);
     }
 
-    /// @return this process's end of the pipe, if there is one.
+    /// Connects a standard stream. @return this process's end of the pipe, if there is one.
     descriptor connect(int standard, const subprocess::stdio& to) {
         using kind = subprocess::stdio::kind;
         switch (to.what()) {
@@ -69,7 +69,7 @@ public:
         if (calls.pipe2(ends, O_CLOEXEC) != 0) fail(errno, "create_subprocess: pipe");
         descriptor ours(ends[standard == STDIN_FILENO ? 1 : 0]);
         descriptor theirs(ends[standard == STDIN_FILENO ? 0 : 1]);
-        // This process may have closed its own: nothing that it prints shall go into the pipe.
+        // This process may have closed its own stream: nothing that it prints shall go into the pipe.
         if (ours.get() <= STDERR_FILENO) ours = own_copy(ours.get());
         if (theirs.get() <= STDERR_FILENO) theirs = own_copy(theirs.get());
         if (calls.fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) fail(errno, "create_subprocess: pipe");
@@ -81,7 +81,7 @@ public:
         short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
         sigset_t none, standard;
         sigemptyset(&none);
-        sigemptyset(&standard); // what Python's restore_signals restores; handlers end with exec anyway
+        sigemptyset(&standard); // what Python's restore_signals restores; exec resets handlers anyway
         sigaddset(&standard, SIGPIPE);
         sigaddset(&standard, SIGXFSZ);
         require_done(calls.spawnattr_setsigmask(&attributes_, &none));
@@ -104,7 +104,7 @@ public:
 #endif
     }
 
-    /// @throws std::system_error naming the program.
+    /// Starts the program. @throws std::system_error with the program in its text.
     pid_t start(const std::vector<std::string>& command, const process_options& options) {
         trivial_vector<char*> arguments;
         point_to(command, arguments);
@@ -129,7 +129,7 @@ private:
     static void require_done(int error) {
         if (error != 0) fail(error, "create_subprocess");
     }
-    /// Above the standard streams, so that giving one to the child does not overwrite another one.
+    /// Moves a descriptor above the standard streams, so that passing it to the child does not overwrite another one.
     static descriptor own_copy(int fd) {
         descriptor copy(calls.fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
         if (!copy) fail(errno, "create_subprocess: descriptor " + std::to_string(fd));
@@ -144,17 +144,18 @@ private:
         all.push_back(nullptr);
     }
 
-    /// The first PATH of an environment; without one, where the system looks.
+    /// Returns the first PATH of an environment; without one, the path where the system looks.
     static std::string_view path_of(const std::vector<std::string>& variables) noexcept {
         constexpr std::string_view name = "PATH=";
         for (const std::string_view each : variables)
             if (each.starts_with(name)) return each.substr(name.size());
         return "/bin:/usr/bin";
     }
-    /// Searches as execvp(3) does, but in the PATH that the program gets, not in this process's. @return an error number or 0.
+    /// Searches as execvp(3) does, but in the PATH that the program is given, not in this process's.
+    /// @return an error number or 0.
     template<class Try>
     static int try_each(const std::string& name, std::string_view path, Try try_at) {
-        int found = ENOENT; // and what it was that could not be run
+        int found = ENOENT; // or the error of a file that could not be run
         for (bool more = true; more;) {
             const std::size_t end = path.find(':');
             more = end != std::string_view::npos;
@@ -170,7 +171,7 @@ private:
         return found;
     }
 
-    /// What is added replaces what has the same name; of two that are added, the later one.
+    /// Adds variables. An added variable replaces one of the same name, also one that was added before.
     static std::vector<std::string> environment_of(const process_options& options) {
         const std::vector<std::string>& added = options.add_env;
         std::vector<std::string> all;
@@ -190,10 +191,10 @@ private:
 
     posix_spawn_file_actions_t actions_;
     posix_spawnattr_t attributes_;
-    descriptor theirs_[3]; // the child's ends, open until it has them
+    descriptor theirs_[3]; // the child's ends, open until the child has them
 };
 
-/// @throws std::invalid_argument for what a program cannot be given.
+/// Checks command and options. @throws std::invalid_argument for what a program cannot be given.
 inline void require_valid(const std::vector<std::string>& command, const process_options& options) {
     if (command.empty() || command[0].empty()) throw std::invalid_argument("create_subprocess: there is no program");
     const std::string program = command[0].substr(0, command[0].find('\0'));
@@ -205,7 +206,7 @@ inline void require_valid(const std::vector<std::string>& command, const process
     const auto require_variables = [](const std::vector<std::string>& all) {
         for (const std::string& each : all) {
             const std::string name = each.substr(0, each.find('='));
-            if (each.find('\0') != std::string::npos) // which would end the message, too
+            if (each.find('\0') != std::string::npos) // the byte would end the message, too
                 throw std::invalid_argument("create_subprocess: variable '" + name.substr(0, name.find('\0')) +
                                             "' has a zero byte");
             if (name.empty() || name.size() == each.size())
@@ -216,7 +217,7 @@ inline void require_valid(const std::vector<std::string>& command, const process
     require_variables(options.add_env);
 }
 
-/// Starts what is valid. @throws std::system_error naming the program.
+/// Starts a valid command. @throws std::system_error with the program in its text.
 inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
     spawn_plan plan;
     spawned child{};

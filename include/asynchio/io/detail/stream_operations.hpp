@@ -22,7 +22,7 @@
 
 namespace asynchio::detail {
 
-/// The parts of io_operation that are the same for all of a stream's.
+/// The base of a stream's operations.
 class stream_operation : public io_operation {
 public:
     template<class Promise>
@@ -68,7 +68,7 @@ private:
     bool reached_ = false;
 };
 
-/// Reads into memory of the caller, without a copy where nothing was read ahead.
+/// Reads into the caller's memory, without a copy if nothing was read ahead.
 class [[nodiscard("reading begins only when this is awaited")]] read_into final : public stream_operation {
 public:
     read_into(channel & c, mutable_byte_view into) noexcept
@@ -103,7 +103,7 @@ private:
     std::size_t count_ = 0;
 };
 
-/// Parts to be written, filled into system calls one after the other.
+/// Parts to be written, which it passes to system calls one after the other.
 class one_part {
 public:
     static constexpr std::size_t most = 1;
@@ -158,8 +158,8 @@ public:
 
 private:
     Parts parts_;
-    std::size_t done_ = 0;   // parts
-    std::size_t offset_ = 0; // bytes of the part behind them
+    std::size_t done_ = 0;   // parts that were written
+    std::size_t offset_ = 0; // bytes that were written of the next part
 };
 
 template<class Parts>
@@ -192,7 +192,7 @@ private:
             parts_.advance(taken);
             sent += taken;
         }
-    } catch (...) { // of the range
+    } catch (...) { // an exception of the range
         failed();
         return true;
     }
@@ -201,7 +201,7 @@ private:
     bool all_ = false;
 };
 
-/// Something done at once that is awaited for the sake of form.
+/// The awaiter of a call that is done at once and never suspends.
 template<class F>
 class [[nodiscard("nothing happens before this is awaited")]] plain_operation {
 public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A descriptor as something to wait for.
+// A descriptor that tasks can wait for.
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
@@ -14,8 +14,8 @@
 
 namespace asynchio::detail {
 
-/// `Base`, which is a readiness, over a descriptor: registered with its loop when a call would block for the first time,
-/// and once.
+/// A `Base`, which is a readiness, over a descriptor. The descriptor is registered with its loop once, when a call
+/// would block for the first time.
 template<class Base>
 class watched_descriptor : public Base, protected edge_watch {
 public:
@@ -27,7 +27,7 @@ public:
     }
     ~watched_descriptor() override { forget(); }
 
-    /// -1 once it is closed.
+    /// Returns the descriptor; -1 once it is closed.
     int handle() const noexcept { return descriptor_.get(); }
 
 protected:

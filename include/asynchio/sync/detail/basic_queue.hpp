@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What queue, lifo_queue and priority_queue share: everything but the order in which items come out.
+// The base of queue, lifo_queue and priority_queue: everything but the order in which items come out.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
@@ -22,12 +22,12 @@
 
 namespace asynchio::detail {
 
-/// Items that wait for takers, and takers that wait for items. The `Store` keeps the items: it has `size()`,
+/// Items that wait for getters, and getters that wait for items. The `Store` keeps the items: it has `size()`,
 /// `push(T&&)`, which leaves the value alone when it throws, `pop<R>()`, which makes an `R` of the next item and keeps
 /// it when that throws, and `take_all()`.
 ///
 /// As in asyncio, a put only wakes a getter: the item is chosen, and taken, when the getter runs. If another task was
-/// quicker, the getter waits again, behind the others. The same for putters and free places.
+/// quicker, the getter waits again, behind the others. Putters and free places are treated alike.
 template<class T, class Store>
 class basic_queue {
     static_assert(std::is_object_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
@@ -39,26 +39,31 @@ public:
     template<class Result>
     class take_awaiter;
 
-    /// @param maxsize how many items it holds at most; 0: any number.
+    /// Makes an empty queue.
+    /// @param maxsize the maximum number of items; 0 stands for no limit.
     explicit basic_queue(std::size_t maxsize = 0) : basic_queue(maxsize, Store()) {}
     basic_queue(const basic_queue&) = delete;
     basic_queue& operator=(const basic_queue&) = delete;
 
-    // Queries: of items; those who wait do not count.
+    // Queries
 
+    /// Returns the number of items. Items of tasks that wait to put do not count.
     std::size_t size() const noexcept { return items_.size(); }
-    /// As given to the constructor; 0: any number.
+    /// Returns the maximum number of items; 0 stands for no limit.
     std::size_t maxsize() const noexcept { return maxsize_; }
+    /// Whether there is no item.
     bool empty() const noexcept { return items_.size() == 0; }
-    /// Whether put() would wait; never without a maxsize.
+    /// Whether there are `maxsize` items; never true without a limit.
     bool full() const noexcept { return maxsize_ != 0 && items_.size() >= maxsize_; }
 
     // Putting and getting
 
-    /// Puts `value` in, which is moved or copied into the awaiter first; waits while the queue is full.
-    /// @throws queue_shut_down, also when that happens while it waits; what moving, or comparing, the item throws: it
-    /// is not in the queue then.
-    /// Cancellation: the item is not put, and ends with the awaiter; the place it may have had goes to the next.
+    /// Puts an item in; waits while the queue is full.
+    /// @param value the item, which is moved or copied into the awaiter at once.
+    /// @throws queue_shut_down, also when that happens while it waits; exceptions of moving or comparing the item,
+    /// which is not in the queue then.
+    /// Cancellation: the item is not put, and is destroyed with the awaiter; the place it may have had goes to the
+    /// next.
     template<class U = T>
     put_awaiter put(U&& value) {
         check_awaited_arguments<U>();
@@ -70,16 +75,19 @@ public:
         }
     }
 
-    /// Takes the next item out; waits while there is none.
-    /// @throws queue_shut_down when there is none and the queue is shut down, also while it waits; what moving the item
-    /// throws: it stays in the queue then, and another getter is woken.
-    /// Cancellation: loses no item; the one it may have been woken for goes to the next.
+    /// Takes the next item out; waits while there is none. @return the item.
+    /// @throws queue_shut_down when there is none and the queue is shut down, also while it waits; exceptions of moving
+    /// the item, which stays in the queue then, and another getter is woken.
+    /// Cancellation: no item is lost; one that the task may have been woken for goes to the next.
     take_awaiter<T> get() noexcept { return take_awaiter<T>(*this); }
 
-    /// The same, but gives nothing once the queue is shut down and drained: `while (auto item = co_await q.next())`.
+    /// Takes the next item out; waits while there is none. Example: `while (auto item = co_await q.next())`.
+    /// @return the item, or nothing once the queue is shut down and drained.
+    /// Cancellation: no item is lost; one that the task may have been woken for goes to the next.
     take_awaiter<std::optional<T>> next() noexcept { return take_awaiter<std::optional<T>>(*this); }
 
-    /// @throws queue_full, queue_shut_down: `value` is as it was then; else as put().
+    /// Puts an item in without waiting.
+    /// @throws queue_full, queue_shut_down: `value` is as it was then; exceptions of moving or comparing the item.
     template<class U = T>
     void put_nowait(U&& value) {
         static_assert(std::is_constructible_v<T, U>, "put_nowait: the queue's items cannot be made of this");
@@ -91,8 +99,8 @@ public:
             add(T(std::forward<U>(value)));
     }
 
-    /// Puts `value` in if there is room. @return false, and `value` is as it was, if the queue is full.
-    /// @throws queue_shut_down after shutdown(): `value` is as it was; else as put().
+    /// Puts an item in if there is room, without waiting. @return whether it was put; if not, `value` is untouched.
+    /// @throws queue_shut_down after shutdown(): `value` is untouched; exceptions of making or comparing the item.
     template<class U = T>
     bool try_put(U&& value) {
         if (full() && !shut_down_) return false;
@@ -100,15 +108,16 @@ public:
         return true;
     }
 
-    /// Takes the next item out. @return nothing if there is none now.
-    /// @throws queue_shut_down if none will come any more; else as get().
+    /// Takes the next item out if there is one, without waiting. @return the item, or nothing.
+    /// @throws queue_shut_down if none will come any more; exceptions of moving the item.
     std::optional<T> try_get() {
         if (!empty()) return take<std::optional<T>>();
         if (shut_down_) throw_empty();
         return std::nullopt;
     }
 
-    /// @throws queue_empty, or queue_shut_down if none will come any more; else as get().
+    /// Takes the next item out without waiting. @return the item.
+    /// @throws queue_empty, or queue_shut_down if none will come any more; exceptions of moving the item.
     T get_nowait() {
         if (empty()) throw_empty();
         return take<T>();
@@ -116,23 +125,24 @@ public:
 
     // Counting work that is done
 
-    /// Says that the work on an item that was taken is done. @throws std::invalid_argument if all were done already.
+    /// Reports that the work on an item that was taken is done, for join().
+    /// @throws std::invalid_argument if it was called for every item already.
     void task_done() {
         if (unfinished_ == 0) throw std::invalid_argument("task_done: called more often than items were put");
         if (--unfinished_ == 0) finished_.set();
     }
 
     /// Waits until task_done() was called for every item that was put.
-    /// Cancellation: leaves the line; the others keep their order.
+    /// Cancellation: the task leaves the line; the others keep their order.
     event::wait_awaiter join() noexcept { return event::wait_awaiter(finished_, "queue, join"); }
 
-    /// Ends it: nothing goes in any more, who waits to put gets queue_shut_down; what is in can still be taken, then
-    /// who wants more gets queue_shut_down too. Does nothing twice.
-    /// @param immediate what is in is dropped and counts as done, also after an earlier shutdown.
+    /// Shuts the queue down: nothing goes in any more, and pending puts get queue_shut_down. Items that are in the
+    /// queue can still be taken; then get() throws queue_shut_down, too. A second call changes nothing.
+    /// @param immediate whether the items are dropped and count as done, also after an earlier shutdown.
     void shutdown(bool immediate = false) {
         shut_down_ = true;
         limit_ = 0;
-        decltype(items_.take_all()) dropped; // whose end may be that of the queue: they go last
+        decltype(items_.take_all()) dropped; // destroyed last: an item's destructor may destroy the queue
         if (immediate) {
             dropped = items_.take_all();
             unfinished_ -= dropped.size() < unfinished_ ? dropped.size() : unfinished_;
@@ -184,7 +194,7 @@ private:
     wait_queue putters_;
 };
 
-/// A place in one of the two lines: whoever waits in it goes on when the queue lets it, see `Ready`.
+/// A place in one of the two lines. The task that waits in it goes on when `Ready` says so.
 template<class T, class Store>
 template<bool (basic_queue<T, Store>::*Ready)() const noexcept>
 class basic_queue<T, Store>::place final : public wait_queue::retrying_waiter {

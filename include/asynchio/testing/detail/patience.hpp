@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How tests that break things find out that a program hangs, leaves something, or has broken its loop.
+// Finding out, in tests that break things, that a program hangs, leaves something behind, or has broken its loop.
 
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/task/runner.hpp>
@@ -18,7 +18,8 @@
 
 namespace asynchio::testing::detail {
 
-/// @return whether the main task ends. What is under way in the system gets a moment before virtual time goes on.
+/// Runs a loop until its main task is done. Events that are under way in the system get a moment before virtual time
+/// goes on. @return whether the task has ended.
 template<class Handle>
 bool run_patiently(event_loop& loop, const Handle& main) {
     constexpr asynchio::detail::nanoseconds_count moment = 1'000'000;
@@ -39,7 +40,7 @@ bool run_patiently(event_loop& loop, const Handle& main) {
     return main.done();
 }
 
-/// Ends the loop of a scenario that hangs, for which the runner would wait. @throws std::logic_error that says so.
+/// Closes the loop of a scenario that hangs, for which the runner would wait. @throws std::logic_error that says so.
 [[noreturn]] inline void give_up_on(event_loop& loop, const std::string& point) {
     std::ostringstream tasks;
     debug::dump_tasks(tasks, loop);
@@ -60,8 +61,8 @@ inline void require_usable(runner& r, const std::string& point) {
     if (!usable) throw std::logic_error(point + "the loop does not run any more");
 }
 
-/// An audit that finds as much as `before`, if there is one to be had: a thread that has done its work may hold a loop's
-/// mailbox for a moment.
+/// Returns an audit that finds as much as `before`, if there is one within some seconds: a thread that has done its
+/// work may hold a loop's mailbox for a moment.
 inline audit_report audit_after(const audit_report& before) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     for (;;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What belongs to a loop's thread while another thread holds its address, to give it back.
+// An object that belongs to a loop's thread while another thread holds its address, to send it back.
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -15,8 +15,8 @@
 
 namespace asynchio::detail {
 
-/// Base of an object that is made, touched and destroyed on its loop's thread alone: by let_go, in something that the
-/// other thread posts, or else with the loop, when nothing can be posted any more.
+/// The base of an object that is made, touched and destroyed on its loop's thread alone: let_go() destroys it, in a
+/// call that the other thread posts; or else it is destroyed with the loop, when nothing can be posted any more.
 class held_by_loop : public list_link {
 public:
     held_by_loop(const held_by_loop&) = delete;
@@ -57,7 +57,7 @@ private:
     registry* registry_ = nullptr;
 };
 
-/// A future that another thread will have something to say to.
+/// A future that another thread will complete.
 template<class T>
 struct held_future final : held_by_loop {
     explicit held_future(future<T> f) noexcept : target(std::move(f)) {}

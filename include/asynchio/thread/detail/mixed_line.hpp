@@ -18,29 +18,29 @@ namespace asynchio::detail {
 
 enum class standing : unsigned char { outside, waiting, served, refused };
 
-/// Somebody's place. Guarded, like the line, by one mutex of whoever has the line; once it is served or refused, it
-/// belongs to the one who waited.
+/// The place of a task or thread in a line. One mutex of the line's owner guards the line and its places; once a place
+/// is served or refused, it belongs to the task or thread that waited.
 class line_place : public list_link {
 public:
     line_place(const line_place&) = delete;
     line_place& operator=(const line_place&) = delete;
 
-    /// Wakes the one who waits. @return false if nobody will come: its loop is closed.
+    /// Wakes the task or thread that waits. @return false if it will not run because its loop is closed.
     virtual bool wake() noexcept = 0;
 
     detail::standing standing = detail::standing::outside;
-    void* brought = nullptr; // what whoever serves it takes from it
+    void* brought = nullptr; // an item that is taken when the place is served
 
 protected:
     line_place() noexcept : list_link{nullptr, nullptr} {}
     ~line_place() = default;
 };
 
-/// All calls under the mutex.
+/// The line. All calls are made under the mutex.
 ///
-/// No wake-up is lost: who finds nothing enters under the mutex under which it looked, and who brings something looks
-/// into the line under the same mutex. To wake is to notify a condition variable whose thread gives the mutex up only
-/// by sleeping, or to post to a loop, which mailbox.hpp shows to be seen.
+/// No wake-up is lost: a getter that finds nothing enters under the mutex under which it looked, and a putter looks
+/// into the line under the same mutex. Waking notifies a condition variable whose thread gives the mutex up only by
+/// sleeping, or posts to a loop, which mailbox.hpp shows to be seen.
 class mixed_line {
 public:
     bool empty() const noexcept { return line_.empty(); }
@@ -50,14 +50,16 @@ public:
         place.standing = standing::waiting;
         line_.push_back(place);
     }
-    /// @return false if it does not wait any more.
+    /// Leaves the line. @return false if the place does not wait any more.
     bool leave(line_place& place) noexcept {
         if (place.standing != standing::waiting) return false;
         line_.remove(place);
         place.standing = standing::outside;
         return true;
     }
-    /// Takes the first, if any, out of the line and wakes it; it is gone then. @return false if nobody will come.
+    /// Takes the first place, if any, out of the line and wakes its task or thread, after which the place may be
+    /// destroyed.
+    /// @return false if there is none, or its task will not run.
     bool dismiss_first(detail::standing with) noexcept {
         line_place* const first = line_.pop_front();
         if (first == nullptr) return false;
@@ -74,16 +76,16 @@ private:
     intrusive_list<line_place> line_;
 };
 
-/// A blocked thread's place.
+/// The place of a blocked thread.
 class thread_place final : public line_place {
 public:
     thread_place() noexcept = default;
 
     bool wake() noexcept override {
-        woken_.notify_one(); // under the mutex: `*this` is gone as soon as the thread has that
+        woken_.notify_one(); // under the mutex: the thread destroys `*this` as soon as it has that
         return true;
     }
-    /// Blocks until it is dismissed, or until `deadline` of the steady clock.
+    /// Blocks until the place is dismissed, or until `deadline` of the steady clock.
     void wait(std::unique_lock<std::mutex>& lock, nanoseconds_count deadline) {
         const auto dismissed = [this] { return standing != detail::standing::waiting; };
         if (deadline == far_future)
@@ -97,7 +99,7 @@ private:
     std::condition_variable woken_;
 };
 
-/// A task's place; base of the awaiters. The awaiter binds, enters the line, and parks.
+/// The place of a task, and the base of the awaiters. An awaiter binds, enters the line, and parks.
 class task_place : public line_place, public suspension, private ready_item {
 public:
     bool wake() noexcept final {
@@ -118,7 +120,7 @@ protected:
     void bind() { box_ = get_running_loop().ref(); }
 
 private:
-    /// On the loop. A place that was dismissed is not destroyed before, but with the loop.
+    /// Runs on the loop. A place that was dismissed is not destroyed before this, except with the loop.
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<task_place&>(item);
         if (!self.box_.get()->closing()) self.run_now();

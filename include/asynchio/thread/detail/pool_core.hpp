@@ -28,17 +28,17 @@
 
 namespace asynchio::detail {
 
-/// Work for a thread. Lives in whoever waits for it; the pool only links it while it is queued.
+/// Work for a thread. It is part of an object that waits for it; the pool only links it while it is queued.
 class pool_job : public list_link {
 public:
     pool_job() noexcept : list_link() {}
     pool_job(const pool_job&) = delete;
     pool_job& operator=(const pool_job&) = delete;
 
-    /// Called once, on a worker. Nothing of the job is touched afterwards.
+    /// The pool calls it once, on a worker, and does not touch the job afterwards.
     virtual void run() noexcept = 0;
 
-    process_mark given_in; // the process in which it was given to a pool
+    process_mark given_in; // the process in which the job was submitted
 
 protected:
     virtual ~pool_job() = default;
@@ -51,16 +51,16 @@ public:
     pool_watcher(const pool_watcher&) = delete;
     pool_watcher& operator=(const pool_watcher&) = delete;
 
-    /// Called once, on the last worker or by close(), and not touched afterwards.
+    /// The pool calls it once, on the last worker or in close(), and does not touch the watcher afterwards.
     virtual void ended() noexcept = 0;
 
 protected:
     virtual ~pool_watcher() = default;
 };
 
-/// What pool and threads share; a thread that is left behind in a call that does not end keeps it alive.
+/// The state that pool and threads share. A thread that is left behind in a call that does not end keeps it alive.
 ///
-/// In a child process it starts anew: without threads, and without the jobs that the parent's have or were to get.
+/// In a child process it starts anew: without threads, and without the jobs of the parent.
 class pool_core : public counted_object<pool_core> {
 public:
     static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
@@ -70,10 +70,10 @@ public:
         watch_forks();
     }
 
-    /// @throws std::logic_error after close(), queue_full when all threads work and as many jobs wait as may,
-    /// std::system_error when not even one thread can be started.
+    /// Queues a job. @throws std::logic_error after close(), queue_full when all threads work and as many jobs wait as
+    /// may, std::system_error when not even one thread can be started.
     void submit(pool_job& job) {
-        const counted_ptr<pool_core> self = share(); // the job may end, and who gave it, before the thread is woken
+        const counted_ptr<pool_core> self = share(); // job and pool may be destroyed before the thread is woken
         bool wake = false;
         notice_fork();
         job.given_in.renew();
@@ -99,7 +99,8 @@ public:
         return true;
     }
 
-    /// One of the threads is in a call that nobody waits for any more: another one may work beside it, until take_back().
+    /// Lets one more thread work until take_back(), in place of one that is in a call whose result is no longer
+    /// awaited.
     void lend() noexcept {
         const counted_ptr<pool_core> self = share();
         const std::unique_lock lock(mutex_);
@@ -111,13 +112,13 @@ public:
         }
         work_.notify_one();
     }
-    /// At the end of that call, in its thread.
+    /// Undoes lend(); the thread of that call makes it at its end.
     void take_back() noexcept {
         const std::unique_lock lock(mutex_);
         --lent_;
     }
 
-    /// Lets the threads end when the queue is empty, and tells `watcher` when all have.
+    /// Lets the threads end when the queue is empty, and tells `watcher` when all have ended.
     void close(pool_watcher* watcher = nullptr) noexcept {
         notice_fork();
         {
@@ -135,7 +136,7 @@ public:
         return running_ == 0;
     }
 
-    /// Waits for the threads; after close().
+    /// Blocks until the threads have ended; close() comes before.
     void join() noexcept {
         for (native_thread& each : threads_) each.join();
         threads_.clear();
@@ -150,7 +151,7 @@ public:
     std::size_t started() noexcept {
         notice_fork();
         const std::unique_lock lock(mutex_);
-        return threads_.size(); // whose places are used again
+        return threads_.size(); // their places are used again
     }
 
     /// Whether a thread is in a job.
@@ -160,7 +161,7 @@ public:
         return idle_ != running_;
     }
 
-    /// For whoever waits outside of a loop until a job has ended.
+    /// Serves an object that waits, when its loop is gone, until a job has ended.
     std::mutex& mutex() noexcept { return mutex_; }
     std::condition_variable& job_ended() noexcept { return job_ended_; }
 
@@ -174,7 +175,8 @@ private:
         if (!process_.is_here()) [[unlikely]]
             begin_anew();
     }
-    /// Another thread of the parent may have held the mutex, and been in the middle of anything that it guards.
+    /// Makes everything anew in a child process: another thread of the parent may have held the mutex, in the middle of
+    /// a change of what it guards.
     [[gnu::noinline]] void begin_anew() noexcept {
         process_.renew();
         workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
@@ -187,7 +189,7 @@ private:
         queued_ = idle_ = sleeping_ = running_ = 0;
     }
 
-    /// What a thread is started with: it keeps the core alive.
+    /// The argument of a thread; it keeps the core alive.
     struct start {
         counted_ptr<pool_core> core;
         std::size_t index;
@@ -212,7 +214,7 @@ private:
             if (running_ == 0) throw;
         }
     }
-    /// How many are in a job that somebody may wait for, all others being lent, is kept at most_.
+    /// Whether one more thread may run a job: at most `most_` threads run jobs whose results are awaited.
     bool may_work() const noexcept { return running_ - idle_ < most_ + lent_; }
 
     void work(std::size_t index) noexcept {
@@ -230,7 +232,7 @@ private:
                 continue;
             }
             if (closing_) break;
-            if (running_ > most_ + lent_) { // it has taken the place of one that is back
+            if (running_ > most_ + lent_) { // the thread that it stood in for is back
                 threads_[index].detach();
                 break;
             }
@@ -268,7 +270,7 @@ private:
     std::size_t idle_ = 0;                // threads that run no job
     std::size_t sleeping_ = 0;
     std::size_t running_ = 0; // threads that have not ended
-    std::size_t lent_ = 0;    // threads beyond the most, in place of those in a call that nobody waits for
+    std::size_t lent_ = 0;    // threads beyond the maximum, in place of those in calls that are not awaited
     const std::size_t most_;
     const std::size_t max_queued_; // jobs that wait for a thread
     const nanoseconds_count spin_;

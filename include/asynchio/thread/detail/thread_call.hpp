@@ -29,11 +29,11 @@ struct no_stop_source {
 #if defined(__cpp_lib_jthread)
 using stop_source = std::stop_source;
 #else
-using stop_source = no_stop_source; // libc++ before 20 has it only with -fexperimental-library
+using stop_source = no_stop_source; // libc++ before 20 has a stop_token only with -fexperimental-library
 #endif
 using stop_token = decltype(std::declval<stop_source&>().get_token());
 
-/// A callable with its arguments, and what it gives. Takes a std::stop_token in front if it can.
+/// A callable with its arguments, which returns a result. The callable gets a std::stop_token in front if it takes one.
 template<class F, class... Args>
 class thread_call {
     static constexpr bool stoppable = std::is_invocable_v<F, stop_token, Args...>;
@@ -76,7 +76,7 @@ public:
         }
     }
     void request_stop() noexcept { stop_.request_stop(); }
-    /// What asks the call to stop, and may live longer.
+    /// Returns what asks the call to stop, and may live longer than the call.
     auto stop_source_of_call() const noexcept { return stop_; }
 
 private:

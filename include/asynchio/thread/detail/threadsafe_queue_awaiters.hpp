@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What co_await does with a threadsafe_queue.
+// The awaiters of a threadsafe_queue.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
@@ -115,7 +115,7 @@ public:
         } else if constexpr (!core::boxed) {
             if (item_.has_value()) return std::move(*item_);
         }
-        if (interrupted()) { // a claim passes on before the exception leaves
+        if (interrupted()) { // a claim is passed on before the exception leaves
             detail::exchange(kept_, {})->give_up_get(*this);
             throw_cancelled(*task());
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What a threadsafe_queue shares with those who wait in it.
+// The state that a threadsafe_queue shares with the tasks and threads that wait in it.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/errors.hpp>
@@ -19,12 +19,13 @@
 
 namespace asynchio::detail {
 
-/// Items, and the two lines. All but `mutex` and `maxsize` under the mutex.
+/// The items and the two lines. The mutex guards everything but itself and `maxsize`.
 ///
-/// Who waits for an item is woken with a claim to one, and takes the first that is there when it runs; items that are
-/// claimed are nobody else's. So nothing is in flight that a cancellation could lose: a claim that is given up passes to
-/// the next in line. Who waits for room leaves its item in its place: whoever makes room takes it in, and wakes it.
-/// In between: getters wait only while every item is claimed, and putters only while there is no room.
+/// A waiting getter is woken with a claim to one item, and takes the first item that is there when it runs; no other
+/// getter may take a claimed item. So nothing is in flight that a cancellation could lose: a claim that is given up
+/// passes to the next in line. A waiting putter leaves its item in its place: the call that makes room takes the item
+/// in, and wakes the putter. At any moment, getters wait only if every item is claimed, and putters only if there is no
+/// room.
 template<class T>
 class threadsafe_queue_core : public counted_object<threadsafe_queue_core<T>> {
 public:
@@ -52,7 +53,7 @@ public:
     bool has_item() const noexcept { return items_.size() > claimed_; }
     void claim() noexcept { ++claimed_; }
 
-    /// While there is room. @throws std::bad_alloc: nothing has changed then.
+    /// Adds an item; there must be room. @throws std::bad_alloc without memory: nothing has changed then.
     void insert(stored&& item) {
         items_.push_back(std::move(item));
         serve_getters();
@@ -64,14 +65,15 @@ public:
         else
             insert(store(std::forward<U>(item)));
     }
-    /// While there is an item. `Result` is T or an optional. @throws what moving throws: the item stays.
+    /// Takes the first item; there must be one. `Result` is T or an optional. @throws exceptions of moving: the item
+    /// stays.
     template<class Result>
     Result take() {
         after_taking finished{*this};
         stored item = items_.pop_front();
         if constexpr (boxed) {
             try {
-                return Result(std::move(item->value)); // no local: g++ 12 would move it once more, when the item is gone
+                return Result(std::move(item->value)); // g++ 12 would move a local once more, when the item is gone
             } catch (...) {
                 items_.push_front(std::move(item)); // where it was: there is room
                 finished.nothing_gone = true;
@@ -88,7 +90,7 @@ public:
             try {
                 return take<Result>();
             } catch (...) {
-                serve_getters(); // it may be there for somebody else
+                serve_getters(); // another getter may have the item
                 throw;
             }
         } else {
@@ -125,14 +127,15 @@ public:
             self->insert(std::move(item));
             return true;
         }
-        kept = self; // the queue may end meanwhile
+        kept = self; // the queue may be destroyed meanwhile
         switch (wait_in(kept->putters, &item, lock, deadline)) {
         case standing::served: return true;
         case standing::refused: throw queue_shut_down();
         default: return false;
         }
     }
-    /// The same for an item. At the end, or when the time is up, gives an empty `Result`, or throws.
+    /// Blocks the calling thread until there is an item. Once the queue is drained, or when the time is up, it returns
+    /// an empty `Result`, or throws.
     template<class Result, bool EmptyAtEnd>
     static Result get_until(const counted_ptr<threadsafe_queue_core>& self, nanoseconds_count deadline) {
         counted_ptr<threadsafe_queue_core> kept;
@@ -149,7 +152,7 @@ public:
         throw queue_shut_down();
     }
 
-    /// A task gives up: leaves the line, or passes its claim on. @return whether it was still in the line.
+    /// Leaves the line for a task that gives up, or passes its claim on. @return whether it was still in the line.
     bool give_up_get(line_place& place) noexcept {
         const std::lock_guard lock(mutex);
         if (getters.leave(place)) return true;
@@ -183,7 +186,7 @@ private:
         return line.leave(place) ? standing::waiting : place.standing;
     }
 
-    /// Ends a call that takes an item, when what it gives has been made.
+    /// Ends a call that takes an item, when its result has been made.
     struct after_taking {
         threadsafe_queue_core& queue;
         bool nothing_gone = false;
@@ -192,7 +195,7 @@ private:
         }
     };
 
-    /// An item has gone.
+    /// Serves the lines after an item was taken.
     void taken() noexcept {
         while (has_room() && !putters.empty()) {
             // After the first item there is memory for as many as have been there: this cannot throw.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How many worker threads there are in the process, for audits.
+// The number of worker threads in the process, for audits.
 
 #include <atomic>
 
@@ -11,8 +11,8 @@ namespace asynchio::detail {
 
 inline std::atomic<int> workers_alive = 0;
 
-/// Counts the calling thread, added to workers_alive by whoever started it, until its very end: as the first of its
-/// thread_local objects it goes last, when its frame_pool has given back what it held.
+/// Counts the calling thread until its very end; the code that started it has added it to workers_alive. As the first
+/// of its thread_local objects it is destroyed last, when its frame_pool has released what it held.
 inline void count_worker_until_its_end() noexcept {
     struct counted {
         counted() = default;

@@ -1,0 +1,429 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""The comments of the include tree, counted and checked.
+
+    prose.py ROOT [--count]     prints the figures, then each violation as `path:line: what`, and exits with 1 when there is
+                                one; with --count only the figures
+
+    undocumented   a public class, function, data member, variable, enum, concept or alias without a doc comment (`///`)
+    cancellation   an awaitable without a `Cancellation:` part, in its own doc comment or in that of its class
+    fragments      a sentence of any comment that begins with "The same", "Of" or "Who", or goes on with ": who"
+    share          the doc lines of all public headers are 25 to 35 % of their lines; blank lines, includes, pragmas and what
+                   stands in namespace detail do not count
+
+Not held to `undocumented`: what the language asks for by name (copies, moves, destructors, comparisons, the functions that
+co_await, range-for and coroutines call), constructors that take a type of detail, what is private, protected, a friend or an
+override, and aliases inside of classes.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+import check  # noqa: E402
+
+# The modules that are held to the rules; the others are counted only.
+HELD = {"core", "loop", "task", "combine", "sync", "thread", "io", "debug", "testing"}
+LEAST_SHARE, MOST_SHARE = 0.25, 0.35
+PROTOCOL = re.compile(
+    r"await_\w+|operator co_await|async_enter|async_exit|begin|end|promise_type|get_return_object|initial_suspend|"
+    r"final_suspend|unhandled_exception|return_value|return_void|yield_value|await_transform|get_return_object\w*|"
+    r"operator(?:==|!=|<=>|<|>|<=|>=|=|\+\+|--| delete| new)"
+)
+TOKEN = re.compile(
+    r'//[^\n]*|/\*.*?\*/|^[ \t]*\#(?:\\\n|[^\n])*|R"(?P<d>[^()\s]*)\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+    r"|\w+|\[\[|\]\]|::|->|<=>|==|!=|<=|>=|&&|\|\||\S",
+    re.S | re.M,
+)
+FRAGMENT = re.compile(r"(?:^|[.!?:;]\s+|@(?:param\s+\w+|return|throws\s+[\w:]+)\s+)(The same|Of|Who)\b|[:;]\s(who)\b")
+CLOSER = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
+
+
+class entity:
+    """One declaration at namespace or class scope."""
+
+    def __init__(self, words, line, doc, scope):
+        self.line, self.doc, self.scope, self.shown = line, doc, scope, scope.shown()
+        self.words = without_head(words)
+        self.kind, self.name = self.classify()
+        self.body = ""
+
+    def classify(self):
+        words = self.words
+        first = words[0] if words else ""
+        if first in ("namespace", "class", "struct", "union", "enum"):
+            rest = without_head([w for w in words[1:] if w not in ("class", "struct")])
+            name, depth = [], 0
+            for word in rest:
+                depth += {"<": 1, ">": -1}.get(word, 0)
+                if depth == 0 and (word in (":", "{", ";", "final") or "(" in word):
+                    break
+                if depth == 0 and word != ">":
+                    name.append(word)
+            return ("namespace" if first == "namespace" else "enum" if first == "enum" else "class"), "".join(name)
+        if first in ("using", "typedef"):
+            return ("alias" if "=" in words else "using"), words[1] if len(words) > 1 else ""
+        if first == "concept":
+            return "concept", words[1]
+        if first in ("friend", "static_assert", "extern", "asm", ";", ""):
+            return "other", ""
+        if "operator" in words:
+            at = words.index("operator")
+            rest = words[at + 1 :]
+            end = rest.index("(") if "(" in rest[1:] or rest[:1] != ["("] else 1
+            if rest[:2] == ["(", ")"]:
+                return "function", "operator()"
+            text = rest[: end if end else 1]
+            return "function", "operator" + (" " if text[0][0].isalpha() else "") + "".join(text)
+        depth = 0
+        for at, word in enumerate(words):
+            if word == "=" and depth == 0:
+                break
+            if word == "<":
+                depth += 1
+            elif word == ">":
+                depth -= 1
+            elif word == "(" and depth == 0 and at > 0 and words[at - 1] not in ("decltype", "noexcept", "explicit", "alignas"):
+                name = words[at - 1]
+                if at > 1 and words[at - 2] == "~":
+                    name = "~" + name
+                if "::" in words[max(0, at - 2) : at] and self.owner_of(at):
+                    name = "::" + name
+                return "function", name
+        named = [w for w in words[: words.index("=")] if re.match(r"\w", w)] if "=" in words else [
+            w for w in words if re.match(r"\w", w)]
+        return "variable", named[-1] if named else ""
+
+    def owner_of(self, at):
+        """Whether the name before `(` is qualified by what it is a member of."""
+        before = self.words[at - 2]
+        return before == "::"
+
+    def returned(self):
+        """The words of the type that a function returns."""
+        name = self.name.removeprefix("::")
+        if "->" in self.words:
+            return self.words[self.words.index("->") :]
+        return self.words[: self.words.index(name)] if name in self.words else []
+
+
+def without_head(words):
+    """The words without a leading template head, attributes and requires clause."""
+    words = list(words)
+    while words:
+        if words[0] == "template" and words[1:2] == ["<"]:
+            depth, at = 0, 1
+            while at < len(words):
+                if words[at] in CLOSER:
+                    at = matching(words, at)
+                depth += {"<": 1, ">": -1}.get(words[at], 0)
+                at += 1
+                if depth == 0:
+                    break
+            words = words[at:]
+        elif words[0] == "[[":
+            words = words[matching(words, 0) + 1 :]
+        elif words[0] == "requires":
+            words = words[end_of_clause(words, 1) :]
+        elif words[0] in ("inline", "constexpr", "consteval", "static", "explicit", "virtual", "constinit", "mutable", "thread_local"):
+            words = words[1:]
+            if words[:1] == ["("]:
+                words = words[matching(words, 0) + 1 :]
+        else:
+            break
+    return words
+
+
+def end_of_clause(words, at):
+    """Behind the constraint that begins at `at`."""
+    while at < len(words):
+        while words[at] == "!":
+            at += 1
+        if words[at] == "requires":
+            at += 1
+            if words[at] == "(":
+                at = matching(words, at) + 1
+            at = matching(words, at) + 1
+        elif words[at] == "(":
+            at = matching(words, at) + 1
+        else:
+            at += 1
+            while at < len(words) and words[at] in ("::", "<"):
+                if words[at] == "::":
+                    at += 2
+                    continue
+                depth = 0
+                while at < len(words):
+                    if words[at] in CLOSER:
+                        at = matching(words, at)
+                    depth += {"<": 1, ">": -1}.get(words[at], 0)
+                    at += 1
+                    if depth == 0:
+                        break
+        if words[at : at + 1] and words[at] in ("&&", "||"):
+            at += 1
+            continue
+        return at
+    return at
+
+
+def matching(words, at):
+    closer, opener, depth = CLOSER[words[at]], words[at], 0
+    for i in range(at, len(words)):
+        depth += (words[i] == opener) - (words[i] == closer)
+        if depth == 0:
+            return i
+    return len(words) - 1
+
+
+class scope:
+    def __init__(self, kind, name, visible, doc, access):
+        self.kind, self.name, self.visible, self.doc, self.access = kind, name, visible, doc, access
+        self.members = []
+
+    def shown(self):
+        return self.visible and self.access == "public"
+
+
+def entities(text):
+    """The declarations at namespace and class scope, each with its doc comment and its scope."""
+    tokens, comments = [], {}
+    for match in TOKEN.finditer(text):
+        word, line = match[0], text.count("\n", 0, match.start()) + 1
+        if word.startswith(("//", "/*")):
+            comments[line] = word
+        elif not word.lstrip().startswith("#"):
+            tokens.append((word, line))
+    words = [word for word, _ in tokens]
+
+    def doc_before(line):
+        found, above = [], line - 1
+        while comments.get(above, "").startswith("///"):
+            found.insert(0, comments[above][3:].strip())
+            above -= 1
+        return "\n".join(found)
+
+    found = []
+    stack = [scope("namespace", "", True, "", "public")]
+    at = start = 0
+    while at < len(words):
+        word, here = words[at], stack[-1]
+        if at == start and word in ("public", "private", "protected") and words[at + 1 : at + 2] == [":"]:
+            here.access = word
+            at = start = at + 2
+        elif at == start and word == "}":
+            stack.pop()
+            at += 1
+            at += words[at : at + 1] == [";"]
+            start = at
+        elif word in ("(", "[", "[["):
+            at = matching(words, at) + 1
+        elif word == ";" or word == "{":
+            if at == start and word == ";":
+                at = start = at + 1
+                continue
+            line = tokens[start][1]
+            one = entity(words[start : at + 1], line, doc_before(line), here)
+            if word == ";":
+                one.defined = False
+                found.append(one)
+                at = start = at + 1
+            elif one.kind in ("namespace", "class"):
+                one.defined = True
+                found.append(one)
+                visible = here.shown() and "detail" not in one.name.split("::")
+                struct = "class" not in one.words[:1]
+                inner = scope(one.kind, one.name, visible, one.doc, "public" if struct else "private")
+                one.inner = inner
+                stack.append(inner)
+                at = start = at + 1
+            else:
+                end = matching(words, at)
+                after = words[end + 1 : end + 2]
+                before = words[at - 1]
+                opening = at - 1
+                if before == ")":
+                    depth = 0
+                    while opening > start:
+                        depth += (words[opening] == ")") - (words[opening] == "(")
+                        if depth == 0:
+                            break
+                        opening -= 1
+                constraint = before == "requires" or (before == ")" and words[opening - 1] == "requires")
+                if constraint or one.kind in ("enum", "concept", "variable", "alias", "using") or after in ([","], ["{"], [";"]):
+                    at = end + 1
+                    if not constraint and one.kind == "function" and after == [";"]:
+                        one.defined, one.body = True, " ".join(words[at:end])
+                        found.append(one)
+                        at = start = at + 1
+                else:
+                    one.defined, one.body = True, " ".join(words[at:end])
+                    found.append(one)
+                    at = start = end + 1
+        else:
+            at += 1
+    return found
+
+
+def awaiters(headers):
+    """The names of the classes that have await_resume or derive from one that has; those and the functions that return one."""
+    bases, names, functions = {}, set(), {}
+    for h in headers:
+        for one in entities(h.text):
+            if one.kind == "class" and one.defined:
+                name = one.name.split("::")[-1]
+                words = one.words
+                bases.setdefault(name, set()).update(words[words.index(":") + 1 :] if ":" in words else [])
+            elif one.kind == "function" and one.name == "await_resume":
+                names.add(one.scope.name.split("::")[-1])
+            elif one.kind == "function":
+                functions.setdefault(one.name.removeprefix("::"), set()).update(one.returned() + returned_by(one))
+    names.discard("")
+    while more := {name for name, of in bases.items() if of & names} - names:
+        names |= more
+    made = {"task"} | names
+    while more := {name for name, of in functions.items() if of & made} - made:
+        made |= more
+    return names, made
+
+
+def returned_by(one):
+    """What a function with the return type `auto` returns, as far as it is named behind `return`."""
+    if "auto" not in one.returned():
+        return []
+    return re.findall(r"\breturn\s+(?:detail :: )?(\w+) (?:\(|<)", one.body)
+
+
+def is_asked(one, hidden, awaiters):
+    """Whether users see it, so that it needs a doc comment."""
+    if not one.shown or one.kind in ("namespace", "other", "using") or one.scope.name.split("::")[-1] == "std":
+        return False
+    own = one.scope.name.split("::")[-1].split("<")[0] if one.scope.kind == "class" else None
+    if one.kind == "class":
+        return one.defined and one.name not in hidden and bool(one.name) and not one.name.endswith("promise_type")
+    if one.kind == "alias":
+        return own is None
+    if one.kind == "function":
+        if one.name.startswith(("::", "~")) or PROTOCOL.fullmatch(one.name) or "override" in one.words:
+            return False
+        if own is not None and one.name == own:
+            inside = one.words[one.words.index("(") :]
+            inside = inside[: matching(inside, 0) + 1]
+            special = inside[1:2] == [")"] or own in inside and len([w for w in inside if w == ","]) == 0
+            return not (special or own in awaiters or "detail" in inside or "default" in one.words or "delete" in one.words)
+        return not (own is None and "->" in one.words and one.words[0] == one.name) and "delete" not in one.words[-2:]
+    return bool(one.name)
+
+
+def comments_of(text):
+    """(line, text) of each comment; consecutive lines are one, and so is a trailing comment."""
+    found, block, last = [], [], -1
+    for match in TOKEN.finditer(text):
+        word = match[0]
+        if not word.startswith("//"):
+            continue
+        line = text.count("\n", 0, match.start()) + 1
+        alone = not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip()
+        said = word.lstrip("/<").strip()
+        if alone and line == last + 1 and block and said:
+            block.append((line, said))
+        else:
+            block = [(line, said)]
+            found.append(block)
+        last = line if alone and said else -1
+    return found
+
+
+def fragments(text):
+    for block in comments_of(text):
+        joined, starts = "", []
+        for line, said in block:
+            starts.append((len(joined), line))
+            joined += said + " "
+        for match in FRAGMENT.finditer(joined):
+            which = 1 if match[1] else 2
+            line = max(l for at, l in starts if at <= match.start(which))
+            yield line, f"a sentence begins with \"{match[which]}\""
+
+
+class counts:
+    def __init__(self, root):
+        self.tree = check.tree(root)
+        self.public = self.undocumented = self.awaitables = self.silent = self.fragments = 0
+        self.doc_lines = self.lines = 0
+        self.shares = {}
+        self.found = []
+        headers = list(self.tree.headers.values())
+        self.awaiters, self.makers = awaiters(headers)
+        for h in headers:
+            for line, what in fragments(h.text):
+                self.fragments += 1
+                self.report(h, line, what)
+            if h.is_public and h.module != "adapters":
+                self.look_at(h)
+        share = self.doc_lines / max(self.lines, 1)
+        if not LEAST_SHARE <= share <= MOST_SHARE and HELD >= set(self.tree.modules()):
+            self.found.append(f"include:1: {share:.1%} of the public headers' lines are doc lines, not 25 to 35 %")
+
+    def report(self, h, line, what):
+        if h.module is None or h.module in HELD:
+            self.found.append(f"{h.path.relative_to(self.tree.root)}:{line}: {what}")
+
+    def look_at(self, h):
+        all_of_it = entities(h.text)
+        hidden = {f"{one.scope.name}::{one.name}" for one in all_of_it
+                  if one.kind == "class" and not one.defined and not one.shown}
+        declared = {(one.scope.name, one.name) for one in all_of_it
+                    if one.kind == "function" and one.doc and not one.defined}
+        for one in all_of_it:
+            if not is_asked(one, hidden, self.awaiters):
+                continue
+            self.public += 1
+            again = one.scope.kind == "namespace" and one.defined and (one.scope.name, one.name) in declared
+            if not one.doc and not again:
+                self.undocumented += 1
+                self.report(h, one.line, f"{one.kind} {one.name} has no doc comment")
+            if one.kind == "function" and not again and self.is_awaitable(one):
+                self.awaitables += 1
+                if "Cancellation:" not in one.doc + one.scope.doc:
+                    self.silent += 1
+                    self.report(h, one.line, f"awaitable {one.name} has no `Cancellation:`")
+        named = re.sub(r"^namespace (?:asynchio::)?detail \{$.*?^\} // namespace \S*detail$", "", h.text, flags=re.S | re.M)
+        doc = sum(line.lstrip().startswith("///") for line in named.splitlines())
+        lines = sum(bool(line.strip()) and not line.startswith("#") for line in named.splitlines())
+        self.doc_lines += doc
+        self.lines += lines
+        of_module = self.shares.setdefault(h.module, [0, 0])
+        of_module[0] += doc
+        of_module[1] += lines
+
+    def is_awaitable(self, one):
+        found = self.awaiters.intersection(one.returned()) or self.makers.intersection(returned_by(one))
+        return "Awaitable" in one.doc or "task" in one.returned() or bool(found)
+
+    def figures(self):
+        yield f"public entities: {self.public}, without a doc comment: {self.undocumented}"
+        yield f"awaitables: {self.awaitables}, without Cancellation: {self.silent}"
+        yield f"sentences that begin with The same, Of or Who: {self.fragments}"
+        shares = ", ".join(f"{module} {doc / lines:.0%}" for module, (doc, lines) in self.shares.items())
+        yield f"doc lines of public headers: {self.doc_lines} of {self.lines}, {self.doc_lines / max(self.lines, 1):.1%} ({shares})"
+
+
+def main(arguments):
+    counted_only = "--count" in arguments
+    roots = [one for one in arguments if one != "--count"]
+    if len(roots) != 1:
+        sys.exit("usage: prose.py ROOT [--count]")
+    c = counts(roots[0])
+    print("\n".join(c.figures()))
+    if counted_only:
+        return 0
+    print("\n".join(c.found), end="\n" if c.found else "")
+    return 1 if c.found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
