@@ -6,6 +6,7 @@
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/datagram_socket.hpp>
+#include <asynchio/io/lines.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/process.hpp>
 #include <asynchio/io/process_options.hpp>

@@ -20,6 +20,7 @@
 #include <limits>
 #include <span>
 #include <stdexcept>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -185,4 +186,10 @@ TEST_CASE("resolve and those that connect: a zero byte or a port out of range is
             CHECK_FALSE(loop.remove_signal_handler(number));
         }
     });
+}
+
+TEST_CASE("address: is written as text", "[io]") {
+    std::ostringstream out;
+    out << asynchio::address::ip("127.0.0.1", 80) << ' ' << asynchio::address();
+    CHECK(out.str() == "127.0.0.1:80 no address");
 }

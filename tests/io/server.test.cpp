@@ -7,10 +7,12 @@
 #include "support/probes.hpp"
 #include "support/reports.hpp"
 
+#include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/open_connection.hpp>
+#include <asynchio/sync/event.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
@@ -18,6 +20,7 @@
 #include <asynchio/testing/for_each_cancellation.hpp>
 
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -25,6 +28,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -750,6 +754,113 @@ TEST_CASE("server: ten thousand connections, one after the other", "[io]") {
             const std::string answer = co_await ask(client, "x\n");
             if (answer != "x\n") FAIL_CHECK("connection " << i);
         }
+        co_await server.aclose();
+    });
+}
+
+// drain
+
+TEST_CASE("server: drain lets idle clients see the end, and what has come is answered first", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::event go;
+        const auto answers = [&go](aio::stream client) -> aio::task<> {
+            for (;;) {
+                const std::string line = co_await client.read_line();
+                if (line.empty()) co_return;
+                co_await go.wait();
+                co_await client.write(line);
+            }
+        };
+        aio::server server = co_await aio::start_server(answers, "127.0.0.1", 0);
+        aio::stream idle = co_await connect_to(server);
+        aio::stream busy = co_await connect_to(server);
+        co_await busy.write("one\ntwo\n");
+        co_await settle();
+        const auto draining = aio::create_task(server.drain(1h));
+        const std::string nothing = co_await idle.read_line();
+        CHECK(nothing.empty());
+        CHECK_FALSE(draining.done());
+        CHECK_FALSE(server.is_serving());
+        go.set();
+        const std::string answers_of_busy = co_await busy.read_all();
+        CHECK(answers_of_busy == "one\ntwo\n");
+        const bool in_time = co_await draining;
+        CHECK(in_time);
+    });
+}
+
+TEST_CASE("server: drain without clients ends at once, also without a limit and the second time", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::server server = co_await aio::start_server(echo_lines, "127.0.0.1", 0);
+        const bool first = co_await server.drain(std::nullopt);
+        CHECK(first);
+        const bool second = co_await server.drain(0s);
+        CHECK(second);
+    });
+}
+
+TEST_CASE("server: drain resets what is left when the time is up, and waits for its handler", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        bool cleaned_up = false;
+        const auto never_ends = [&cleaned_up](aio::stream client) -> aio::task<> {
+            co_await client.read_line();
+            auto cleanup = [&cleaned_up] { cleaned_up = true; };
+            co_await aio::finally(aio::sleep(1h), cleanup);
+        };
+        aio::server server = co_await aio::start_server(never_ends, "127.0.0.1", 0);
+        aio::stream client = co_await connect_to(server);
+        co_await client.write("x\n");
+        co_await settle();
+        const bool in_time = co_await server.drain(0s);
+        CHECK_FALSE(in_time);
+        CHECK(cleaned_up);
+        const auto reading = co_await aio::nothrow(client.read_line());
+        CHECK_THROWS_AS(reading.rethrow(), std::system_error);
+    });
+}
+
+TEST_CASE("server: drain that is cancelled ends the handlers at once", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        bool cancelled = false;
+        const auto waits = [&cancelled](aio::stream client) -> aio::task<> {
+            try {
+                co_await client.read_line();
+                co_await aio::sleep(1h);
+            } catch (const aio::cancelled_error&) {
+                cancelled = true;
+                throw;
+            }
+        };
+        aio::server server = co_await aio::start_server(waits, "127.0.0.1", 0);
+        aio::stream client = co_await connect_to(server);
+        co_await client.write("x\n");
+        co_await settle();
+        const auto draining = aio::create_task(server.drain(std::nullopt));
+        co_await settle();
+        CHECK_FALSE(draining.done());
+        draining.cancel();
+        const auto ended = co_await aio::nothrow(draining);
+        CHECK(ended.cancelled());
+        CHECK(cancelled);
+    });
+}
+
+TEST_CASE("server: drain in one of its own handlers is misuse, and so is a limit that is no number", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        std::string message;
+        aio::server* one = nullptr;
+        const auto drains = [&](aio::stream) -> aio::task<> {
+            const auto drained = co_await aio::nothrow(one->drain(1s));
+            message = message_of([&] { drained.rethrow(); });
+        };
+        aio::server server = co_await aio::start_server(drains, "127.0.0.1", 0);
+        one = &server;
+        aio::stream client = co_await connect_to(server);
+        const std::string end = co_await client.read_line();
+        CHECK(end.empty());
+        CHECK(contains(message, "drain() in one of its own handlers"));
+        const std::chrono::duration<double> nan(std::nan(""));
+        CHECK_THROWS_AS(server.drain(nan), std::invalid_argument);
         co_await server.aclose();
     });
 }

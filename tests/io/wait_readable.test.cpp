@@ -15,7 +15,9 @@
 #include <chrono>
 #include <fcntl.h>
 #include <functional>
+#include <stdexcept>
 #include <string>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utility>
 
@@ -172,5 +174,55 @@ TEST_CASE("wait_readable: cancelled, it leaves alone a subprocess whose descript
         CHECK(ended.cancelled());
         const int status = co_await aio::wait_for(process.wait(), 10s);
         CHECK(status == 0);
+    });
+}
+
+TEST_CASE("wait_ready: tells which of the events have come", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const pipe_ends pipe;
+        const auto both = aio::fd_events::readable | aio::fd_events::writable;
+        const aio::fd_events first = co_await aio::wait_ready(pipe.out, both);
+        CHECK(first == aio::fd_events::writable);
+        const auto waiting = aio::create_task(aio::wait_ready(pipe.in, aio::fd_events::readable));
+        co_await settle();
+        CHECK_FALSE(waiting.done());
+        REQUIRE(::write(pipe.out, "x", 1) == 1);
+        const aio::fd_events second = co_await waiting;
+        CHECK(second == aio::fd_events::readable);
+        CHECK(aio::get_running_loop().watched_descriptors() == 0);
+    });
+}
+
+TEST_CASE("wait_ready: tells both events of a socket that is ready for both", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+        REQUIRE(::write(ends[1], "x", 1) == 1);
+        const auto both = aio::fd_events::readable | aio::fd_events::writable;
+        const aio::fd_events ready = co_await aio::wait_ready(ends[0], both);
+        CHECK(ready == both);
+        CHECK((ready & aio::fd_events::writable) == aio::fd_events::writable);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    });
+}
+
+TEST_CASE("wait_ready: no event, and one that somebody waits for already, are misuse that leaves nothing behind", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const pipe_ends pipe;
+        const auto none = co_await aio::nothrow(aio::create_task([&]() -> aio::task<> {
+            co_await aio::wait_ready(pipe.in, aio::fd_events::none);
+        }));
+        CHECK_THROWS_AS(none.rethrow(), std::invalid_argument);
+        const auto first = aio::create_task(aio::wait_readable(pipe.in));
+        co_await settle();
+        const auto second = co_await aio::nothrow(aio::create_task([&]() -> aio::task<> {
+            co_await aio::wait_ready(pipe.in, aio::fd_events::readable | aio::fd_events::writable);
+        }));
+        CHECK(contains(message_of([&] { second.rethrow(); }), "wait_ready: somebody waits for descriptor"));
+        CHECK(aio::get_running_loop().watched_descriptors() == 1);
+        first.cancel();
+        co_await aio::nothrow(first);
+        CHECK(aio::get_running_loop().watched_descriptors() == 0);
     });
 }

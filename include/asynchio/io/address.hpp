@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iosfwd>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdexcept>
@@ -94,6 +95,12 @@ public:
                    a.storage_.v6.sin6_scope_id == b.storage_.v6.sin6_scope_id &&
                    std::memcmp(&a.storage_.v6.sin6_addr, &b.storage_.v6.sin6_addr, sizeof(in6_addr)) == 0;
         return a.size_ == b.size_ && std::memcmp(&a.storage_, &b.storage_, a.size_) == 0;
+    }
+
+    /// Writes to_string().
+    template<class Traits>
+    friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, const address& a) {
+        return out << a.to_string();
     }
 
 private:

@@ -5,6 +5,7 @@
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/held.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
@@ -15,7 +16,9 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
+#include <chrono>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -106,6 +109,23 @@ public:
         return serving(held(state()));
     }
 
+    /// Ends the server in good order: it stops listening, a read in a handler that would have to wait sees the end of the
+    /// stream instead, and the handlers have time to answer what they have received. When the time is up, the
+    /// connections that are left are reset, and their handlers are cancelled and waited for.
+    /// @param limit the maximum time; nothing for as long as it takes.
+    /// @return whether all handlers ended, and all connections were closed, in time.
+    /// @throws std::logic_error in a handler of this server, which would wait for itself; std::invalid_argument for a NaN.
+    /// Cancellation: resets the connections and cancels the handlers at once, and waits for them; then cancelled_error
+    /// goes on.
+    template<class Rep, class Period>
+    task<bool> drain(std::chrono::duration<Rep, Period> limit) {
+        return draining<>(held(state()), detail::to_nanoseconds(limit));
+    }
+    template<class = void>
+    task<bool> drain(std::nullopt_t) {
+        return draining<>(held(state()), std::nullopt);
+    }
+
     /// Closes the server, cancels its handlers, and waits until they have ended.
     /// @throws std::logic_error in a handler of this server, which would wait for itself.
     /// Cancellation: cancels the handlers once more and goes on waiting for them; then cancelled_error goes on.
@@ -141,10 +161,53 @@ private:
         co_await closing(state);
         if (cancellation) std::rethrow_exception(cancellation);
     }
+    static void require_other_task(const held& state, const char* call) {
+        if (const detail::frame* self = detail::current_task_frame(); self != nullptr && state->has(*self))
+            throw std::logic_error(detail::formatted(
+                "server: %s in one of its own handlers would wait for itself; use close()", call));
+    }
+    /// Tells the state when the time is up.
+    class time_limit {
+    public:
+        time_limit(const held& state, std::optional<detail::nanoseconds_count> limit) {
+            if (!limit) return;
+            const auto tell = [this, server = state.operator->()] {
+                up_ = true;
+                server->tell_change();
+            };
+            timer_ = state->loop().call_later(duration(*limit), tell);
+        }
+        time_limit(const time_limit&) = delete;
+        time_limit& operator=(const time_limit&) = delete;
+        ~time_limit() { timer_.cancel(); }
+        bool up() const noexcept { return up_; }
+
+    private:
+        timer_handle timer_;
+        bool up_ = false;
+    };
+    template<class = void>
+    static task<bool> draining(held state, std::optional<detail::nanoseconds_count> most) {
+        require_other_task(state, "drain()");
+        const time_limit limit(state, most);
+        state->close();
+        state->end_idle_clients();
+        std::exception_ptr cancellation;
+        const auto busy = [&] { return state->running() != 0 || state->connected(); };
+        try {
+            while (busy() && !limit.up()) co_await state->change();
+        } catch (const cancelled_error&) {
+            cancellation = std::current_exception();
+        }
+        const bool in_time = !busy();
+        if (!in_time) state->abort_clients();
+        co_await closing(state);
+        if (cancellation) std::rethrow_exception(cancellation);
+        co_return in_time;
+    }
     template<class = void>
     static task<> closing(held state) {
-        if (const detail::frame* self = detail::current_task_frame(); self != nullptr && state->has(*self))
-            throw std::logic_error("server: aclose() in one of its own handlers would wait for itself; use close()");
+        require_other_task(state, "aclose()");
         state->close();
         state->cancel_handlers();
         std::exception_ptr cancellation;

@@ -4,6 +4,7 @@
 // Waiting for descriptors of other libraries, which read and write themselves.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
@@ -11,55 +12,109 @@
 #include <cstdint>
 #include <source_location>
 #include <stdexcept>
-#include <string>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio {
 
+/// What a descriptor is ready for: a set of flags, with `|` and `&`.
+enum class fd_events : unsigned char {
+    none = 0,
+    readable = 1, // a read would not block: there are bytes, the end, or an error
+    writable = 2, // a write would not block
+};
+constexpr fd_events operator|(fd_events a, fd_events b) noexcept {
+    return static_cast<fd_events>(static_cast<unsigned char>(a) | static_cast<unsigned char>(b));
+}
+constexpr fd_events operator&(fd_events a, fd_events b) noexcept {
+    return static_cast<fd_events>(static_cast<unsigned char>(a) & static_cast<unsigned char>(b));
+}
+
 namespace detail {
 
-class [[nodiscard("waiting begins only when this is awaited")]] readiness_awaiter final : public suspension {
+/// A wait for some of the events of a descriptor.
+class fd_wait : public suspension {
 public:
-    readiness_awaiter(int fd, unsigned char direction) noexcept : fd_(fd), direction_(direction) {}
-    readiness_awaiter(readiness_awaiter && other) noexcept : readiness_awaiter(other.fd_, other.direction_) {}
-    readiness_awaiter& operator=(readiness_awaiter&&) = delete;
-    ~readiness_awaiter() override { leave(); }
+    fd_wait(int fd, fd_events wanted, const char* name) noexcept
+        : fd_(fd), wanted_(static_cast<unsigned char>(wanted)), name_(name) {}
+    fd_wait(fd_wait&& other) noexcept : suspension(), fd_(other.fd_), wanted_(other.wanted_), name_(other.name_) {}
+    fd_wait& operator=(fd_wait&&) = delete;
+    ~fd_wait() override { leave(); }
 
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = get_running_loop();
-        if (loop.outside().descriptors.has(fd_, direction_))
-            throw std::logic_error(std::string(waiting_for()) + ": somebody waits for descriptor " +
-                                   std::to_string(fd_) + " already");
-        const auto ready = [this] {
-            leave();
-            wake();
-        };
-        watching_ = loop.outside().watch(fd_, direction_, repeated_call_ptr(repeated_call::make(loop, ready)));
+        watch(get_running_loop());
         park(awaiting, where);
     }
-    void await_resume() { resumed(); }
 
-    const char* waiting_for() const noexcept override {
-        return direction_ == fd_watch::readable ? "wait_readable" : "wait_writable";
-    }
+    const char* waiting_for() const noexcept override { return name_; }
     cancel_reply cancel(const shared_text&) noexcept override {
         leave();
         return cancel_reply::left;
     }
 
+protected:
+    /// Returns what came. Until here the descriptor is watched, so that events of one iteration come together.
+    fd_events finish() {
+        leave();
+        resumed();
+        return static_cast<fd_events>(seen_);
+    }
+
 private:
+    static constexpr unsigned char directions[] = {fd_watch::readable, fd_watch::writable};
+    static_assert(fd_watch::readable == static_cast<unsigned char>(fd_events::readable) &&
+                  fd_watch::writable == static_cast<unsigned char>(fd_events::writable));
+
+    void watch(event_loop& loop) {
+        if ((wanted_ & (fd_watch::readable | fd_watch::writable)) == 0)
+            throw std::invalid_argument(formatted("%s: no event to wait for", name_));
+        for (const unsigned char each : directions)
+            if ((wanted_ & each) != 0 && loop.outside().descriptors.has(fd_, each))
+                throw std::logic_error(formatted("%s: somebody waits for descriptor %d already", name_, fd_));
+        loop_ = &loop;
+        try {
+            for (const unsigned char each : directions)
+                if ((wanted_ & each) != 0) watch(each);
+        } catch (...) {
+            leave();
+            throw;
+        }
+    }
+    void watch(unsigned char direction) {
+        const auto ready = [this, direction] {
+            if (seen_ == 0) wake();
+            seen_ |= direction;
+        };
+        watching_[direction - 1] =
+            loop_->outside().watch(fd_, direction, repeated_call_ptr(repeated_call::make(*loop_, ready)));
+    }
     void leave() noexcept {
-        const std::uint64_t ours = detail::exchange(watching_, std::uint64_t(0));
-        if (ours != 0) static_cast<event_loop&>(*task()->loop).outside().descriptors.remove(fd_, direction_, ours);
+        for (const unsigned char each : directions) {
+            const std::uint64_t ours = detail::exchange(watching_[each - 1], std::uint64_t(0));
+            if (ours != 0) loop_->outside().descriptors.remove(fd_, each, ours);
+        }
     }
 
     int fd_;
-    unsigned char direction_;
-    std::uint64_t watching_ = 0; // the number of our registration; 0: none
+    unsigned char wanted_;
+    unsigned char seen_ = 0;
+    const char* name_;
+    event_loop* loop_ = nullptr;
+    std::uint64_t watching_[2] = {}; // the numbers of our registrations; 0: none
+};
+
+class [[nodiscard("waiting begins only when this is awaited")]] direction_wait final : public fd_wait {
+public:
+    using fd_wait::fd_wait;
+    void await_resume() { finish(); }
+};
+class [[nodiscard("waiting begins only when this is awaited")]] events_wait final : public fd_wait {
+public:
+    using fd_wait::fd_wait;
+    fd_events await_resume() { return finish(); }
 };
 
 } // namespace detail
@@ -75,8 +130,8 @@ private:
 /// Cost: two system calls and an allocation each time; a stream registers once.
 /// Example: `co_await aio::wait_readable(PQsocket(connection));`
 /// See also: stream::from_descriptor, event_loop::add_reader.
-inline detail::readiness_awaiter wait_readable(int fd) noexcept {
-    return detail::readiness_awaiter(fd, detail::fd_watch::readable);
+inline detail::direction_wait wait_readable(int fd) noexcept {
+    return detail::direction_wait(fd, fd_events::readable, "wait_readable");
 }
 /// Waits until a descriptor can be written without blocking, or its other end is gone. A descriptor that is ready
 /// already is noticed in the next iteration (level-triggered).
@@ -86,8 +141,19 @@ inline detail::readiness_awaiter wait_readable(int fd) noexcept {
 /// watched for writing already, here or by event_loop::add_writer; std::invalid_argument for a negative number.
 /// Cancellation: ends the wait; nothing was written.
 /// Threads: the thread of the running loop. Cost: as that of wait_readable().
-inline detail::readiness_awaiter wait_writable(int fd) noexcept {
-    return detail::readiness_awaiter(fd, detail::fd_watch::writable);
+inline detail::direction_wait wait_writable(int fd) noexcept {
+    return detail::direction_wait(fd, fd_events::writable, "wait_writable");
+}
+/// Waits until a descriptor is ready for at least one of several events (level-triggered).
+///
+/// @param fd the descriptor. The caller keeps it, and it must stay open meanwhile.
+/// @param events what to wait for, such as `fd_events::readable | fd_events::writable`.
+/// @return those of the events that have come; an end or an error of the descriptor is readiness for all of them.
+/// @throws as wait_readable(), also if it is watched for one of the events already; std::invalid_argument for no event.
+/// Cancellation: ends the wait; nothing was read or written.
+/// Threads: the thread of the running loop. Cost: as that of wait_readable(), for each event.
+inline detail::events_wait wait_ready(int fd, fd_events events) noexcept {
+    return detail::events_wait(fd, events, "wait_ready");
 }
 
 } // namespace asynchio

@@ -100,8 +100,10 @@ public:
     }
     /// Records the result of a call that was asked for `size` bytes.
     std::size_t received(io_result t, std::size_t size) noexcept {
-        if (t.error == EAGAIN)
+        if (t.error == EAGAIN && !ends_when_idle_)
             blocked(direction::read);
+        else if (t.error == EAGAIN)
+            eof_ = true;
         else if (t.error != 0)
             fail(direction::read, t.error, "read from");
         else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told once, to the writer
@@ -158,6 +160,11 @@ public:
         shut(abort);
         release();
         notify(fd_watch::readable | fd_watch::writable);
+    }
+    /// From now on a read that would wait sees the end instead.
+    void end_when_idle() noexcept {
+        ends_when_idle_ = true;
+        if (!closed_) notify(fd_watch::readable);
     }
     /// Closes the channel for another reason than its owner's call: a later write fails then, and is not misuse.
     void hang_up() noexcept {
@@ -217,7 +224,8 @@ private:
     bool eof_ = false;
     bool sent_eof_ = false;
     bool closed_ = false;
-    bool hung_up_ = false; // closed by a server
+    bool hung_up_ = false;
+    bool ends_when_idle_ = false; // closed by a server
 };
 
 /// Makes a `C`, and returns it as its base.

@@ -89,12 +89,17 @@ public:
     void abort_clients() noexcept {
         while (channel* each = connections_.front()) each->lose(ECONNABORTED);
     }
+    void end_idle_clients() noexcept {
+        for (channel* each = connections_.front(); each != nullptr; each = connections_.after(*each)) each->end_when_idle();
+    }
     void cancel_handlers() noexcept { cancel_all(); }
     /// Whether there is a connection, or the last one was closed in this iteration: tasks that read from it have seen
     /// the end, and gone on, before this becomes false.
     bool connected() const noexcept { return !connections_.empty() || leaving_; }
     event_loop& loop() const noexcept { return *loop_; }
 
+    /// Wakes those who wait in change().
+    void tell_change() noexcept { changed(); }
     /// Waits until something has ended: listening, the last connection, or the last handler.
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }
 
