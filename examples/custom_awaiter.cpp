@@ -47,7 +47,7 @@ class door {
         void await_resume() { resumed(); } // throws if it was cancelled
 
         const char* waiting_for() const noexcept override { return "door"; }
-        aio::cancel_reply cancel(const aio::detail::shared_text&) noexcept override {
+        aio::cancel_reply cancel(const aio::cancel_message&) noexcept override {
             leave();
             return aio::cancel_reply::left;
         }

@@ -61,7 +61,7 @@ public:
     }
 
     const char* waiting_for() const noexcept override { return "a gate"; }
-    aio::cancel_reply cancel(const aio::detail::shared_text& message) noexcept override {
+    aio::cancel_reply cancel(const aio::cancel_message& message) noexcept override {
         gate_.requests.push_back("cancel " + std::string(message.view()));
         if (gate_.reply_ == aio::cancel_reply::left) leave();
         return gate_.reply_;

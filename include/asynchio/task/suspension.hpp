@@ -25,6 +25,9 @@ enum class cancel_reply : unsigned char {
     forwarded, // the request was passed on; the task stays parked until that ends, which may swallow the request
 };
 
+/// The message of a request to cancel, which `view()` reads. Copies share the text; copying never throws.
+using cancel_message = detail::shared_text;
+
 namespace detail {
 
 struct task_extra final : task_extra_base {
@@ -78,7 +81,7 @@ public:
     /// Whether a request to cancel goes to several others first; cancel() is not asked then.
     virtual detail::fork* forks() noexcept { return nullptr; }
     /// Asks to give up. See cancel_reply.
-    virtual cancel_reply cancel(const detail::shared_text& message) noexcept {
+    virtual cancel_reply cancel(const cancel_message& message) noexcept {
         (void)message;
         return cancel_reply::refused;
     }
