@@ -301,6 +301,8 @@ def is_asked(one, hidden, awaiters):
     """Whether users see it, so that it needs a doc comment."""
     if not one.shown or one.kind in ("namespace", "other", "using") or one.scope.name.split("::")[-1] == "std":
         return False
+    if one.scope.name in hidden or one.scope.name.endswith("promise_type"):
+        return False
     own = one.scope.name.split("::")[-1].split("<")[0] if one.scope.kind == "class" else None
     if one.kind == "class":
         return one.defined and one.name not in hidden and bool(one.name) and not one.name.endswith("promise_type")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Results in the order in which they come. Watches handles as a child_set does.
+// Results in the order in which they come. It watches handles as a child_set does.
 
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
@@ -24,12 +24,14 @@
 
 namespace asynchio {
 
-/// What as_completed gives: `while (auto next = co_await finished.next()) use(next->result());`
+/// The stream of handles that as_completed() returns.
 ///
-/// Behaviour: next() gives the handles one by one as they are done, each once, then nothing. After the deadline it
-/// throws timeout_error once for each that remains, then gives nothing. One task at a time may wait in next().
-/// Cancellation: of a waiting next() loses nothing and leaves the children alone; so does leaving early.
-/// Lifetime: watches the handles while it lives.
+/// Behaviour: next() returns the handles one by one as they are done, each once, then nothing. After the deadline it
+/// throws timeout_error once for each handle that remains, then returns nothing. One task at a time may wait in next().
+/// Cancellation: a cancelled next() loses nothing and leaves the children alone; so does leaving early.
+/// Threads: the thread of the loop.
+/// Lifetime: it watches the handles while it lives.
+/// Example: `while (auto next = co_await finished.next()) use(next->result());`
 template<class H>
 class [[nodiscard]] as_completed_iterator final {
     class child;
@@ -48,7 +50,10 @@ public:
     as_completed_iterator& operator=(as_completed_iterator&&) = delete;
     inline ~as_completed_iterator();
 
-    /// Awaitable: the next handle that is done, nothing at the end. @throws timeout_error after the deadline.
+    /// Awaitable: waits for the next handle that is done.
+    /// @return the handle, or nothing at the end.
+    /// @throws timeout_error after the deadline; std::logic_error while another task waits in next().
+    /// Cancellation: no handle is lost, and the children are left alone.
     next_awaiter next() noexcept { return next_awaiter(*this); }
 
 private:
@@ -78,8 +83,8 @@ private:
     event_loop& loop_;
     std::vector<child> children_;
     std::size_t left_;
-    std::size_t running_;     // have not been announced
-    std::size_t on_way_ = 0;  // have ended and will be announced
+    std::size_t running_;     // children that have not been announced
+    std::size_t on_way_ = 0;  // children that have ended and will be announced
     child* first_done_ = nullptr;
     child* last_done_ = nullptr;
     detail::late_value<detail::deadline<as_completed_iterator>> deadline_;
@@ -87,7 +92,7 @@ private:
     bool expired_ = false;
 };
 
-/// Announced in the iteration after its end, in its turn among the calls of that iteration.
+/// A child. It is announced in the iteration after its end, in its turn among the calls of that iteration.
 template<class H>
 class as_completed_iterator<H>::child : public detail::observed<H, as_completed_iterator>, public detail::ready_item {
 public:
@@ -101,7 +106,7 @@ public:
         self.owner->announce(self);
     }
 
-    child* next_done = nullptr; // of those that were announced and not taken
+    child* next_done = nullptr; // links the children that were announced and not taken
 };
 
 template<class H>
@@ -128,6 +133,9 @@ void as_completed_iterator<H>::announce(child& each) noexcept {
     wake_waiter();
 }
 
+/// The awaiter of as_completed_iterator::next().
+///
+/// Threads: the thread of the loop. Lifetime: the iterator must outlive it.
 template<class H>
 class [[nodiscard]] as_completed_iterator<H>::next_awaiter final : public suspension {
 public:
@@ -171,13 +179,13 @@ void as_completed_iterator<H>::wake_waiter() noexcept {
 
 namespace detail {
 
-/// as_completed of tasks: a resource that owns them.
+/// The resource that as_completed() of tasks returns, which owns them.
 template<class T>
 class [[nodiscard]] as_completed_scope {
 public:
     as_completed_scope(std::vector<task<T>> tasks, nanoseconds_count timeout) noexcept
         : tasks_(std::move(tasks)), timeout_(timeout) {}
-    as_completed_scope(as_completed_scope&& other) noexcept // only before it is entered
+    as_completed_scope(as_completed_scope&& other) noexcept // before it is entered
         : tasks_(std::move(other.tasks_)), timeout_(other.timeout_) {}
     as_completed_scope& operator=(as_completed_scope&&) = delete;
     ~as_completed_scope() = default;
@@ -190,14 +198,14 @@ public:
             for (task<T>& each : tasks_) handles_.push_back(create_task(std::move(each)));
             tasks_.clear();
             return iterator_.emplace(handles_, timeout_);
-        } catch (...) { // nobody will wait for them: they never enter their bodies
+        } catch (...) { // the tasks are not awaited, and never enter their bodies
             for (const task_handle<T>& each : handles_) each.cancel();
             throw;
         }
     }
 
-    /// Cancels and awaits what is left. A request that comes meanwhile is delivered by the cancellation that leaves the
-    /// block, if one does.
+    /// Cancels and awaits the tasks that are left. A request that comes meanwhile is delivered by the cancellation that
+    /// leaves the block, if one does.
     task<> async_exit(std::exception_ptr error) {
         body_error_ = std::move(error);
         return exit_.take();
@@ -225,9 +233,16 @@ concept task_range = range<R> && is_task<range_value_t<R>>;
 
 } // namespace detail
 
-/// Gives handles in the order in which they are done; see as_completed_iterator.
-/// @param timeout a duration from now, or nullopt.
-/// Cost: one vector. Differs from Python: gives the handles themselves, done, as `async for` does there.
+/// Returns handles in the order in which they are done.
+///
+/// @param handles a range of handles or futures, which are copied.
+/// @param timeout a duration from now, or nullopt for none.
+/// @return an as_completed_iterator.
+/// @throws std::logic_error without a running loop, or for an empty handle.
+/// Cancellation: that of as_completed_iterator::next(); the tasks behind the handles are left alone.
+/// Threads: the thread of the loop.
+/// Cost: one vector.
+/// Differs from Python: it returns the handles themselves, which are done, as `async for` does there.
 template<detail::handle_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
     auto list = detail::handles_of(std::forward<Range>(handles));
@@ -235,8 +250,13 @@ auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
                                                                       detail::timeout_of(timeout));
 }
 
-/// A range of tasks, moved from, as a resource: `with(as_completed(tasks), body)` starts them, calls `body` with an
-/// as_completed_iterator&, and cancels and awaits what is left when the body ends.
+/// Makes a resource of a range of tasks: `with(as_completed(tasks), body)` starts them, calls `body` with an
+/// as_completed_iterator&, and cancels and awaits the tasks that are left when the body ends.
+///
+/// @param tasks a range of tasks, which is moved from. @param timeout a duration from now, or nullopt for none.
+/// @return a resource for with(); it is entered once.
+/// Cancellation: a request that leaves the body cancels the tasks and waits for them.
+/// Threads: the thread of the loop.
 template<detail::task_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
     using T = typename detail::range_value_t<Range>::value_type;
@@ -246,7 +266,7 @@ auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
     return detail::as_completed_scope<T>(std::move(list), detail::timeout_of(timeout));
 }
 
-/// Refuses the rest, and says why.
+/// Refuses all other arguments with a message that says why.
 template<class X, class Timeout = std::nullopt_t>
     requires(!detail::handle_range<X> && !detail::task_range<X>)
 void as_completed(X&&, const Timeout& = std::nullopt) {

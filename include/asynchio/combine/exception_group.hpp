@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Several exceptions as one.
+// An exception that carries several others.
 
 #include <asynchio/loop/exception_context.hpp>
 
@@ -16,19 +16,28 @@
 
 namespace asynchio {
 
-/// What a task_group throws: the exceptions of its children in the order in which they came, the body's last.
-/// A group may hold groups; `contains` and `split` look into them.
+/// The exception that a task_group throws. It carries the exceptions of the children in the order in which they came,
+/// and the body's last. A group may hold groups; `contains` and `split` look into them.
+///
+/// Threads: as std::runtime_error: any thread may read it.
+/// Cost: what() is put together when the group is made.
+/// Differs from Python: there is no `except*`; see contains and split.
+/// Example: `catch (const aio::exception_group& g) { if (g.contains<aio::timeout_error>()) ... }`
+/// See also: task_group.
 class exception_group : public std::runtime_error {
 public:
+    /// Makes a group.
+    /// @param message what message() returns. @param exceptions none of them null.
     exception_group(std::string message, std::vector<std::exception_ptr> exceptions)
         : std::runtime_error(text(message, exceptions)), message_(std::move(message)),
           exceptions_(std::move(exceptions)) {}
 
-    /// Without the list of exceptions that what() adds.
+    /// Returns the message without the list of exceptions that what() adds.
     const std::string& message() const noexcept { return message_; }
+    /// Returns the exceptions.
     const std::vector<std::exception_ptr>& exceptions() const noexcept { return exceptions_; }
 
-    /// Whether an exception in it can be caught as `E`.
+    /// Whether an exception in the group, or in a group in it, can be caught as `E`.
     template<class E>
     bool contains() const {
         for (const std::exception_ptr& each : exceptions_) {
@@ -39,8 +48,10 @@ public:
         return false;
     }
 
-    /// Those that can be caught as `E`, and the rest; each a group of the same shape, or nothing.
-    template<class E, class Part = exception_group> // always that; a parameter, so that who does not split pays nothing
+    /// Splits the group.
+    /// @return the exceptions that can be caught as `E`, and the others; each is a group of the shape of this one, or
+    /// nothing.
+    template<class E, class Part = exception_group> // a parameter, so that only files that call it compile it
     std::pair<std::optional<Part>, std::optional<Part>> split() const {
         std::vector<std::exception_ptr> matching;
         std::vector<std::exception_ptr> rest;
@@ -72,7 +83,7 @@ private:
             return false;
         }
     }
-    /// Null for another exception; lives as long as `error`.
+    /// Returns the group that `error` holds, which lives as long as `error`; null for another exception.
     static const exception_group* nested(const std::exception_ptr& error) {
         try {
             std::rethrow_exception(error);

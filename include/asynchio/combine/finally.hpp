@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Cleanup that awaits: what `try … finally` is in Python.
+// A cleanup that may await, as `try … finally` in Python.
 
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -40,11 +40,16 @@ task<body_result_t<B>> run_finally(B body, C cleanup) {
 
 } // namespace detail
 
-/// Runs `body` in the calling task and then `cleanup`, on every path; gives what the body gives.
+/// Awaitable: runs a body in the calling task and then a cleanup, on every path.
 ///
-/// Both are an awaitable, or are called with nothing; the cleanup may be a plain call. An exception of the cleanup
-/// replaces the body's. An lvalue is referenced, a temporary or taken one kept.
-/// Cancellation: the cleanup runs, and may await; a second request interrupts it there.
+/// @param body an awaitable, or a callable without arguments that returns one.
+/// @param cleanup an awaitable, or a callable without arguments, which may be a plain function. An lvalue body or
+/// cleanup is referenced, a temporary or taken one kept.
+/// @return the result of the body.
+/// @throws the exception of the cleanup, or else the body's.
+/// Cancellation: the body is cancelled; then the cleanup runs, and may await. A second request interrupts it there.
+/// Cost: frames from the pool.
+/// Differs from Python: it is a function, since C++ cannot await in a destructor.
 /// Example: `co_await aio::finally(work(), [&]() -> aio::task<> { co_await connection.close(); });`
 /// See also: with.
 template<class B, class C>

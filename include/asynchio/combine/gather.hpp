@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Running several things at once and waiting for all of them. Built on child_set.
+// Running several awaitables at once and waiting for all of them. Built on child_set.
 
 #include <asynchio/combine/detail/joint.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -16,15 +16,18 @@
 
 namespace asynchio {
 
-/// Tag: gather gives outcomes, and no failure ends it early.
+/// The type of return_exceptions.
+///
+/// Threads: a plain value.
 struct return_exceptions_t {
     explicit return_exceptions_t() = default;
 };
+/// The first argument of gather() with which it returns outcomes, and no failure ends it early.
 inline constexpr return_exceptions_t return_exceptions{};
 
 namespace detail {
 
-/// A void result has to be something inside a tuple.
+/// The type of a result inside a tuple, where void has to be an object.
 template<class T>
 using tuple_slot = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
@@ -60,7 +63,7 @@ auto take_outcome(Child& child) {
     return out;
 }
 
-/// gather(a, b, ...): awaited once.
+/// The awaiter of gather(a, b, ...).
 template<bool Outcomes, class... Children>
 class [[nodiscard("gather does nothing until it is awaited")]] gather_tuple final
     : public joint<std::tuple<Children...>> {
@@ -88,7 +91,7 @@ public:
     const char* waiting_for() const noexcept override { return "gather"; }
 };
 
-/// gather(range): awaited once.
+/// The awaiter of gather(range).
 template<bool Outcomes, class Children>
 class [[nodiscard("gather does nothing until it is awaited")]] gather_range final : public joint<Children> {
     using base = joint<Children>;
@@ -126,16 +129,22 @@ public:
 
 } // namespace detail
 
-/// Runs everything it is given at once; `co_await` gives the results in the order of the arguments, as a tuple
-/// (`std::monostate` for void; nothing if all are void).
+/// Awaitable: runs all its arguments at once, and waits for all of them.
 ///
-/// Arguments: tasks and callables become tasks when the gather is awaited, and are owned; handles and futures are
-/// watched; any other awaitable is armed in place. An lvalue callable or awaitable is referenced (see take).
-/// Behaviour: the first exception ends it: owned children are cancelled and waited for, watched ones run on, then
-/// the exception is rethrown. Later exceptions are dropped. If all is done already it does not suspend.
-/// Cancellation: cancels all children, watched ones too, in order of the arguments; ends when the owned have ended.
+/// Behaviour: the first exception ends it: owned children are cancelled and waited for, watched ones run on, then the
+/// exception is rethrown. Later exceptions are dropped. If all children are done already it does not suspend.
+///
+/// @param x the children. Tasks and callables become tasks when the gather is awaited, and are owned; handles and
+/// futures are watched; any other awaitable is armed in place. An lvalue callable or awaitable is referenced (see
+/// take).
+/// @return the results in the order of the arguments, as a tuple (`std::monostate` for void; nothing if all are void).
+/// @throws the first exception of a child.
+/// Cancellation: all children are cancelled, watched ones too, in the order of the arguments; the gather ends when the
+/// owned children have ended.
+/// Threads: the thread of the loop. Lifetime: it is awaited once.
 /// Cost: nothing beyond the frames of the children that it starts.
-/// Differs from Python: what it owns never outlives it; it is an awaitable, not a future.
+/// Differs from Python: owned children never outlive it; it is an awaitable, not a future.
+/// Example: `auto [page, image] = co_await aio::gather(fetch(a), fetch(b));`
 /// See also: wait, race, task_group.
 template<class... X>
     requires(sizeof...(X) != 1 || (!detail::child_range<X> && ...))
@@ -145,18 +154,25 @@ auto gather(X&&... x) {
                                                               detail::child_argument(std::forward<X>(x))...);
 }
 
-/// The same for a range of one type: gives a vector, or nothing for void. A range of tasks is moved from, a range of
-/// handles copied if it is an lvalue. 1,000,000 children are a normal case.
-/// Cost: the results' vector; for all but a `std::vector<task<T>>` that is moved in, another of 8 bytes an owned child, 40 a
-/// watched one.
+/// Awaitable: runs all elements of a range at once, and waits for all of them, as gather(x...) does. 1,000,000 children
+/// are a normal case.
+///
+/// @param range children of one type. A range of tasks is moved from; a range of handles is copied if it is an lvalue.
+/// @return the results in the order of the range, as a vector; nothing for void.
+/// @throws the first exception of a child.
+/// Cancellation: all children are cancelled, watched ones too; the gather ends when the owned children have ended.
+/// Cost: the vector of the results; for all but a `std::vector<task<T>>` that is moved in, another vector of 8 bytes
+/// for each owned child and 40 for each watched one.
 template<detail::child_range Range>
 auto gather(Range&& range) {
     return detail::gather_range<false, detail::range_children_t<Range>>(
         detail::make_children(std::forward<Range>(range)));
 }
 
-/// The same without failing: waits for all and gives an outcome for each.
-/// Cancellation: waits for all, then throws.
+/// Awaitable: runs all its arguments at once, waits for all of them, and returns outcomes: no failure ends it early.
+///
+/// @param x the children, as for gather(x...). @return a tuple with an outcome for each child.
+/// Cancellation: all children are cancelled, watched ones too; it waits for all, then throws.
 template<class... X>
     requires(sizeof...(X) != 1 || (!detail::child_range<X> && ...))
 auto gather(return_exceptions_t, X&&... x) {
@@ -165,6 +181,11 @@ auto gather(return_exceptions_t, X&&... x) {
                                                              detail::child_argument(std::forward<X>(x))...);
 }
 
+/// Awaitable: runs all elements of a range at once, waits for all of them, and returns outcomes: no failure ends it
+/// early.
+///
+/// @param range children of one type, as for gather(range). @return a vector with an outcome for each child.
+/// Cancellation: all children are cancelled, watched ones too; it waits for all, then throws.
 template<detail::child_range Range>
 auto gather(return_exceptions_t, Range&& range) {
     return detail::gather_range<true, detail::range_children_t<Range>>(

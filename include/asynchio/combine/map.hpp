@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// An asynchronous function applied to a stream of values, several at a time.
+// Applying an asynchronous function to a stream of values, several at a time.
 
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
@@ -28,7 +28,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// The elements of a range, as a stream. Those of a range that gives references are copied, if they can be.
+/// Yields the elements of a range. Elements of a range of references are copied, if they can be.
 template<class V, class Range>
 async_generator<V> elements(owner<heap_value<Range>> range) {
     for (auto&& each : range->value) {
@@ -69,7 +69,8 @@ struct mapped {
 template<class F, class V>
 using mapped_t = typename mapped<F, V>::type;
 
-/// `Ordered`: an item has its place from the moment its call begins, else from when that ends.
+/// The tasks behind map_ordered and map_unordered. If `Ordered`, an item has its place from the moment at which its
+/// call begins, else from the moment at which the call ends.
 template<bool Ordered, class T, class F>
 class mapping final : public outlet<mapped_t<F, std::remove_cvref_t<T>>> {
     using V = std::remove_cvref_t<T>;
@@ -133,20 +134,25 @@ auto map(Source&& source, F&& f, std::size_t limit) {
 
 } // namespace detail
 
-/// An async_generator of what `co_await f(item)` gives for each item of `source`, in the order of the source. At most
-/// `limit` calls are under way or wait, done, for their turn.
+/// Calls an asynchronous function for each item of a stream, several at a time, and yields the results in the order of
+/// the stream.
 ///
-/// `source` is an async_generator, given up with std::move, or a range, which is copied or moved in. `f` is copied or moved
-/// in, called with an rvalue, and returns a task or another awaitable; void gives std::monostate.
-/// Behaviour: begins with the first next(). The source runs in a task of its own and each call in another; a slow consumer
-/// holds them up. The first failure, of the source or of a call, cancels all others; results that were there and in
-/// turn are still given, then next() throws it.
-/// Cancellation: of a task that waits in next() ends it: source and calls are cancelled and waited for. So does aclose():
-/// leave it through `with`, and nothing of it runs any more. Either throws a failure that next() has not thrown, also of
-/// the source's cleanup; it takes the place of the cancellation, as in a task_group.
-/// Lifetime: owns source and function. What they refer to must live until it has ended.
+/// Behaviour: it begins with the first next(). The source runs in a task of its own and each call in another; a slow
+/// consumer holds them up. The first failure, of the source or of a call, cancels all others; results that are there
+/// and in turn are still yielded, then next() throws the failure.
+///
+/// @param source an async_generator, passed with std::move, or a range, which is copied or moved in.
+/// @param f is copied or moved in, called with an item as an rvalue, and returns a task or another awaitable.
+/// @param limit the maximum number of calls that are under way, or done and wait for their turn; at least 1.
+/// @return an async_generator of the results of `co_await f(item)`; std::monostate for void.
+/// @throws std::invalid_argument for the limit 0.
+/// Cancellation: cancelling a task that waits in next() ends it: source and calls are cancelled and waited for.
+/// aclose() does that, too: after leaving it through `with`, nothing of it runs any more. Either throws a failure that
+/// next() has not thrown, also one of the source's cleanup; it takes the place of the cancellation, as in a task_group.
+/// Threads: the thread of the loop.
+/// Lifetime: it owns source and function. What they refer to must live until it has ended.
 /// Cost: a task for the source, and one for each item with a block of 64 bytes, all recycled.
-/// Differs from Python: not in asyncio; multiprocessing has it as imap and imap_unordered.
+/// Differs from Python: asyncio has nothing like it; multiprocessing has imap and imap_unordered.
 /// Example: `auto pages = map_ordered(urls, fetch, 10); while (auto page = co_await pages.next()) index(*page);`
 /// See also: gather, for all at once.
 template<class Source, class F>
@@ -154,7 +160,13 @@ auto map_ordered(Source&& source, F&& f, std::size_t limit) {
     return detail::map<true>(std::forward<Source>(source), std::forward<F>(f), limit);
 }
 
-/// The same in the order in which the calls end: a slow one does not hold up the others.
+/// Calls an asynchronous function for each item of a stream, several at a time, and yields the results in the order in
+/// which the calls end: a slow call does not hold up the others. All else is as with map_ordered.
+///
+/// @param source an async_generator, passed with std::move, or a range. @param f the function.
+/// @param limit the maximum number of calls that are under way, or done and not taken; at least 1.
+/// @return an async_generator of the results. @throws std::invalid_argument for the limit 0.
+/// Cancellation: as that of map_ordered.
 template<class Source, class F>
 auto map_unordered(Source&& source, F&& f, std::size_t limit) {
     return detail::map<false>(std::forward<Source>(source), std::forward<F>(f), limit);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Several streams of values as one.
+// Merging several streams of values into one.
 
 #include <asynchio/combine/detail/outlet.hpp>
 #include <asynchio/combine/with.hpp>
@@ -20,9 +20,14 @@
 
 namespace asynchio {
 
-/// How many items of merge may wait beyond one for each source: `merge(buffered(16), std::move(a), std::move(b))`.
+/// The size of the buffer of merge(): how many items may wait beyond one for each source.
+///
+/// Threads: a plain value.
+/// Example: `merge(buffered(16), std::move(a), std::move(b))`
 struct buffered {
+    /// @param n the number of items.
     constexpr explicit buffered(std::size_t n) noexcept : items(n) {}
+    /// The number of items.
     std::size_t items;
 };
 
@@ -39,12 +44,13 @@ public:
     }
 
 private:
-    /// Goes on when its item is among the first `buffer_` that wait, or was taken.
+    /// Passes on the items of one source. It goes on when its item is among the first `buffer_` that wait, or was
+    /// taken.
     task<> pump(async_generator<T>& source) {
         auto body = [this, &source]() -> task<> {
             while (auto item = co_await source.next()) {
                 const std::size_t place = this->append(own_item<T>(item));
-                if (this->stopping()) co_return; // its item came in spite of the request to end
+                if (this->stopping()) co_return; // the item came in spite of the request to end
                 while (place >= this->taken() && place - this->taken() >= buffer_) co_await this->room();
             }
         };
@@ -60,21 +66,24 @@ concept generator_range = range<R> && is_async_generator<range_value_t<R>>;
 
 } // namespace detail
 
-/// One async_generator of what several give, as it comes: `auto all = merge(std::move(a), std::move(b));`
+/// Merges several streams into one, which yields items as they come.
 ///
-/// Behaviour: begins with the first next(). Each source then runs in a task of its own, up to one item ahead, and further
-/// while fewer items wait than a `buffered(n)` in front of the sources allows. It ends when all have ended. The first failure of a source cancels the others;
-/// what came before it is still given, then next() throws it.
-/// Cancellation: of a task that waits in next() ends it: the sources are cancelled, closed and waited for. So does
-/// aclose(): leave it through `with`, and nothing of it runs any more. Either throws a failure that next() has not
-/// thrown, also of a source's cleanup; it takes the place of the cancellation, as in a task_group.
-/// Lifetime: owns the sources. What their bodies refer to must live until it has ended.
-/// Cost: a task for each source, an item passes a queue. Items of sources of references are copied.
-/// Differs from Python: not in asyncio; in the literature of streams it is called merge everywhere.
-/// Example: `while (auto tick = co_await all.next()) show(*tick);`
-/// See also: map_unordered, async_generator.
+/// Behaviour: it begins with the first next(). Each source then runs in a task of its own, up to one item ahead, and
+/// further while fewer items wait than the buffer allows. It ends when all sources have ended. The first failure of a
+/// source cancels the others; items that came before it are still yielded, then next() throws the failure.
+///
 /// @param buffer how many items may wait beyond one for each source.
 /// @param sources a range of async_generators, which is moved from.
+/// @return an async_generator of all items.
+/// Cancellation: cancelling a task that waits in next() ends it: the sources are cancelled, closed and waited for.
+/// aclose() does that, too: after leaving it through `with`, nothing of it runs any more. Either throws a failure that
+/// next() has not thrown, also one of a source's cleanup; it takes the place of the cancellation, as in a task_group.
+/// Threads: the thread of the loop.
+/// Lifetime: it owns the sources. What their bodies refer to must live until it has ended.
+/// Cost: a task for each source; an item passes a queue. Items of sources of references are copied.
+/// Differs from Python: asyncio has nothing like it; libraries of streams call it merge.
+/// Example: `auto all = merge(std::move(a), std::move(b)); while (auto tick = co_await all.next()) show(*tick);`
+/// See also: map_unordered, async_generator.
 template<detail::generator_range Range>
 auto merge(buffered buffer, Range&& sources) {
     using source = detail::range_value_t<Range>;
@@ -84,7 +93,9 @@ auto merge(buffered buffer, Range&& sources) {
     return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
-/// Merges streams of one type that are passed with std::move: `merge(buffer, std::move(a), std::move(b))`.
+/// Merges streams that are passed one by one: `merge(buffered(4), std::move(a), std::move(b))`.
+/// @param buffer how many items may wait beyond one for each source.
+/// @param first an async_generator. @param rest others of its type. @return an async_generator of all items.
 template<class T, class... Rest>
 auto merge(buffered buffer, async_generator<T>&& first, Rest&&... rest) {
     static_assert((std::is_same_v<std::remove_cvref_t<Rest>, async_generator<T>> && ...),
@@ -96,22 +107,26 @@ auto merge(buffered buffer, async_generator<T>&& first, Rest&&... rest) {
     return detail::stream_of(detail::make_owner<detail::merging<T>>(std::move(all), buffer.items));
 }
 
-/// Refuses to take from a name without being told.
+/// Refuses a source that is not passed with std::move.
 template<class T, class... Rest>
 async_generator<T> merge(buffered, async_generator<T>&, Rest&&...) {
     static_assert(detail::always_false<T>, "merge takes its sources over: write std::move(source)");
     return {};
 }
 
-/// Without a buffer: each source may be one item ahead.
+/// Merges the streams of a range without a buffer: each source may be one item ahead.
+/// @param sources a range of async_generators, which is moved from. @return an async_generator of all items.
 template<detail::generator_range Range>
 auto merge(Range&& sources) {
     return asynchio::merge(buffered(0), std::forward<Range>(sources));
 }
+/// Merges streams that are passed one by one, without a buffer: each source may be one item ahead.
+/// @param first an async_generator. @param rest others of its type. @return an async_generator of all items.
 template<class T, class... Rest>
 auto merge(async_generator<T>&& first, Rest&&... rest) {
     return asynchio::merge(buffered(0), std::move(first), std::forward<Rest>(rest)...);
 }
+/// Refuses a source that is not passed with std::move.
 template<class T, class... Rest>
 auto merge(async_generator<T>& first, Rest&&... rest) {
     return asynchio::merge(buffered(0), first, std::forward<Rest>(rest)...);

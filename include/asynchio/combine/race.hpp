@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Running several things until the first one has ended. Built on child_set, as gather is.
+// Running several awaitables until the first one has ended. Built on child_set, as gather is.
 
 #include <asynchio/combine/detail/joint.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -83,15 +83,25 @@ public:
 
 } // namespace detail
 
-/// Runs everything it is given until the first has ended, by a value or an exception; `co_await` gives a variant
-/// with its result (`std::monostate` for void) at its index, or throws its exception.
+/// Awaitable: runs all its arguments until the first has ended, by a value or an exception.
 ///
-/// Arguments as for gather. The owned others are cancelled and waited for, and what they end with is dropped; watched
-/// ones run on. Once one has ended, no further one is armed or started, and operations that were armed take nothing any more:
-/// `race(a.get(), b.get())` takes one item. What a coroutine of yours has taken, and returns as a loser, is dropped.
-/// Cancellation: cancels all children, watched ones too; ends when the owned have ended. A request that comes when one has
-/// ended already is delivered at the next suspension, so that the result is not lost.
-/// Differs from Python: asyncio has none; see wait with first_completed.
+/// Behaviour: the other owned children are cancelled and waited for, and their results are dropped; watched ones run
+/// on. Once one child has ended, no further one is armed or started, and operations that were armed take nothing any
+/// more:
+/// `race(a.get(), b.get())` takes one item. An item that a coroutine of the program has taken, and returns as a loser,
+/// is dropped.
+///
+/// @param x a child, as for gather. @param more the other children.
+/// @return a variant with the result of the first child (`std::monostate` for void) at its index.
+/// @throws the exception of the first child.
+/// Cancellation: all children are cancelled, watched ones too; the race ends when the owned children have ended. A
+/// request that comes when one child has ended already is delivered at the next suspension, so that the result is not
+/// lost.
+/// Threads: the thread of the loop. Lifetime: it is awaited once.
+/// Cost: nothing beyond the frames of the children that it starts.
+/// Differs from Python: asyncio has nothing like it; see wait with first_completed.
+/// Example: `auto first = co_await aio::race(fetch(a), fetch(b));`
+/// See also: gather, wait.
 template<class X, class... More>
     requires(sizeof...(More) != 0 || !detail::child_range<X>)
 auto race(X&& x, More&&... more) {
@@ -100,8 +110,11 @@ auto race(X&& x, More&&... more) {
         detail::make_child(std::forward<X>(x)), detail::make_child(std::forward<More>(more))...);
 }
 
-/// The same for a range of one type: gives index and result of the winner (`std::monostate` for void).
-/// @throws std::invalid_argument for an empty range.
+/// Awaitable: runs all elements of a range until the first has ended, as race(x, more...) does.
+///
+/// @param range children of one type. @return index and result of the first child (`std::monostate` for void).
+/// @throws std::invalid_argument for an empty range; the exception of the first child.
+/// Cancellation: all children are cancelled, watched ones too; the race ends when the owned children have ended.
 template<detail::child_range Range>
 auto race(Range&& range) {
     return detail::race_range<detail::range_children_t<Range>>(detail::make_children(std::forward<Range>(range)));

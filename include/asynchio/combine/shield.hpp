@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Keeping a request to cancel away from something. Built on child_set.
+// Keeping a request to cancel away from an awaitable. Built on child_set.
 
 #include <asynchio/task/detail/child_set.hpp>
 
@@ -75,7 +75,7 @@ public:
 
 private:
     shared_state* next_asked(bool) noexcept override { return nullptr; }
-    /// A watched child runs on without us; an owned one ends first, and the request is delivered then.
+    /// Leaves a watched child, which runs on. An owned child ends first, and the request is delivered then.
     cancel_reply all_asked(const shared_text& message, bool) noexcept override {
         if constexpr (Child::owned) {
             if (ended_) return cancel_reply::refused;
@@ -100,13 +100,17 @@ private:
 
 } // namespace detail
 
-/// Awaits `x` without passing on a request to cancel.
+/// Awaitable: awaits `x` without passing on a request to cancel.
 ///
-/// Of a handle or future: the awaiting task is cancelled at once, what is behind the handle runs on; hold the handle
-/// to await it again. Of a task, a callable or another awaitable, which it owns: the cancellation is delivered when
-/// that has ended, and its result is dropped.
-/// Cancellation: as described. Whoever cancels `x` itself cancels the awaiting task's wait too.
-/// Differs from Python: a task given as such never outlives the call.
+/// @param x a handle or future; or a task, a callable or another awaitable, which the shield owns.
+/// @return the result of `x`. @throws the exception of `x`.
+/// Cancellation: if `x` is a handle or future, the awaiting task is cancelled at once, and what is behind the handle
+/// runs on; a program that holds the handle can await it again. If the shield owns `x`, the cancellation is delivered
+/// when `x` has ended, and its result is dropped. Cancelling `x` itself cancels the awaiting task's wait, too.
+/// Threads: the thread of the loop. Lifetime: it is awaited once.
+/// Cost: nothing beyond the frame of an owned child.
+/// Differs from Python: a task that is passed as such never outlives the call.
+/// Example: `co_await aio::shield(save());`
 /// See also: wait_for.
 template<class X>
 auto shield(X&& x) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Tasks that end together: structured concurrency. Built on crew.
+// A group of tasks that end together: structured concurrency. Built on crew.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
@@ -27,38 +27,40 @@ namespace asynchio {
 /// A resource for `with` that waits, at the end of its block, for all tasks created in it.
 ///
 /// Behaviour: the first child that fails cancels the others, in order of creation, and the block's body; when all have
-/// ended, one exception_group carries every error. A child that is cancelled on its own is no error. After its own
+/// ended, one exception_group carries every error. A child that is cancelled on its own is not an error. After its own
 /// abort, the awaiting task can go on as before.
-/// Cancellation: of the awaiting task cancels the children and waits for them; errors they have win over it, and the
-/// cancellation is delivered again at the next suspension.
-/// Lifetime: children may refer to what lives around the block.
-/// Cost: one recycled block of 64 bytes a child beside its task, freed when the child has ended.
+/// Cancellation: cancelling the awaiting task cancels the children and waits for them; their errors win over the
+/// cancellation, which is delivered again at the next suspension then.
+/// Threads: the thread of the loop.
+/// Lifetime: children may refer to objects that live around the block.
+/// Cost: one recycled block of 64 bytes for each child beside its task, freed when the child has ended.
+/// Differs from Python: `async with` is with(), and cancel() ends the block quietly.
 /// Example: `co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> { g.create_task(f()); ... })`
 /// See also: gather.
 class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::crew,
                                                                             public detail::task_creator<task_group> {
 public:
     task_group() = default;
-    /// Only before it was entered.
+    /// Moves a group that was not entered yet. @throws std::logic_error for one that was.
     task_group(task_group&& other) : crew(), task_creator(), group_cancelled_(other.group_cancelled_) {
         if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
     }
     task_group& operator=(task_group&&) = delete;
     ~task_group() override = default;
 
-    /// create_task(...), as the free one, for a task of this group.
-    /// @throws std::logic_error before the block, after its end, and while the group is shutting down; what was given
-    /// never runs then.
+    /// Makes a task of this group; the arguments are those of asynchio::create_task().
+    /// @throws std::logic_error before the block, after its end, and while the group is shutting down; the task never
+    /// runs then.
     using task_creator::create_task;
 
-    /// Cancels children and body, and ends the block quietly; errors they have are thrown all the same. Does nothing
-    /// the second time or at the end; before the block it takes effect as soon as that is entered.
+    /// Cancels children and body, and ends the block quietly; their errors are thrown all the same. A second call does
+    /// nothing, nor does a call at the end; before the block it takes effect as soon as the block is entered.
     void cancel() {
         if (detail::exchange(group_cancelled_, true) || !entered_ || (exiting_ && running() == 0)) return;
         if (!parent_cancelled_) abort_with_parent();
     }
 
-    // The resource; called by with.
+    // The resource; with() calls these.
 
     template<class = void> // templates: g++ makes code of every other coroutine, also where it is not used
     task_group& async_enter() {
@@ -71,7 +73,9 @@ public:
         return *this;
     }
 
-    /// Waits for the children, without memory too. @return whether the body's exception is suppressed: after cancel().
+    /// Waits for the children, also without memory.
+    /// @return whether the body's exception is suppressed, which it is after cancel().
+    /// Cancellation: the children are cancelled and waited for.
     template<class = void>
     task<bool> async_exit(std::exception_ptr error) {
         if (!exit_) exit_.prepare(children_end());
@@ -85,7 +89,7 @@ private:
         const std::exception_ptr error = std::move(body_error_);
         exiting_ = true;
         std::exception_ptr cancellation = detail::is_cancellation(error) ? error : nullptr;
-        std::exception_ptr late; // of a request that came while the group was ending already
+        std::exception_ptr late; // a request that came while the group was ending already
         if (error && !aborting_) abort();
         while (running() != 0) {
             try {
@@ -104,14 +108,14 @@ private:
             if (parent_.uncancel() == 0) {
                 quiet = group_cancelled_ && cancellation;
                 cancellation = nullptr;
-            } else if (group_cancelled_ && late) { // somebody else asked for it
+            } else if (group_cancelled_ && late) { // other code asked for it
                 cancellation = std::move(late);
             }
         }
         if (unlisted_) errors_.push_back(std::move(unlisted_)); // or else std::bad_alloc stands for it
         if (error && !detail::is_cancellation(error)) errors_.push_back(error);
         if (!errors_.empty()) {
-            if (parent_.cancelling() > 0) { // somebody else's request is delivered at the next suspension
+            if (parent_.cancelling() > 0) { // a request of other code is delivered at the next suspension
                 parent_.uncancel();
                 parent_.cancel();
             }
@@ -161,7 +165,7 @@ private:
 
     any_task_handle parent_;
     std::vector<std::exception_ptr> errors_;
-    std::exception_ptr unlisted_; // the first one that there was no memory to list
+    std::exception_ptr unlisted_; // the first exception that there was no memory to list
     std::exception_ptr body_error_;
     detail::prepared_exit<bool> exit_;
     bool entered_ = false;

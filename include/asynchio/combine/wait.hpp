@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Waiting for some or all of several tasks and futures, without touching them. Watches them as a child_set does.
+// Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/observed.hpp>
@@ -20,16 +20,23 @@
 
 namespace asynchio {
 
-/// When wait returns.
+/// The moment at which wait() returns: when all handles are done, when the first is done, or when the first has failed.
 enum class return_when : unsigned char { all_completed, first_completed, first_exception };
+/// wait() returns when all handles are done.
 inline constexpr return_when all_completed = return_when::all_completed;
+/// wait() returns when the first handle is done.
 inline constexpr return_when first_completed = return_when::first_completed;
+/// wait() returns when the first handle has failed, or all are done. A cancelled handle has not failed.
 inline constexpr return_when first_exception = return_when::first_exception;
 
-/// What wait gives: handles in the order of the arguments, each once.
+/// The result of wait(): handles in the order of the arguments, each once.
+///
+/// Threads: as the handles.
 template<class H>
 struct wait_result {
+    /// The handles that are done.
     std::vector<H> done;
+    /// The handles that are not done.
     std::vector<H> pending;
 
     wait_result() = default;
@@ -79,7 +86,7 @@ public:
             hop_soon();
     }
 
-    /// Children are not touched.
+    /// Leaves the children alone.
     cancel_reply cancel(const shared_text&) noexcept override {
         stop();
         return cancel_reply::left;
@@ -104,7 +111,7 @@ private:
     friend deadline<wait_awaiter>;
 };
 
-/// The type that several handles share: their own if it is one, else any_task_handle.
+/// The type that several handles share: their own if they have one type, else any_task_handle.
 template<class... H>
 using common_handle =
     std::conditional_t<(std::is_same_v<H, std::tuple_element_t<0, std::tuple<H...>>> && ...),
@@ -132,19 +139,31 @@ auto wait_for_each(const X&... x) {
 
 } // namespace detail
 
-/// Waits until all of `handles` are done, or as `when` says; gives them as `.done` and `.pending`, in their order.
+/// Awaitable: waits until handles are done. It does not throw their exceptions, and cancels nothing. It suspends even
+/// if all are done already.
 ///
-/// Never throws what they end with, and cancels nothing. Suspends even if all are done already. `first_exception`
-/// returns at the first that fails; one that is cancelled or succeeds does not count.
-/// A `timeout`, a duration, ends it with what there is by then; 0 or less: after one pass of the loop.
-/// @throws std::invalid_argument for no handles at all.
-/// Cancellation: leaves the children alone. Cost: one vector.
-/// Differs from Python: keeps the order of the arguments.
+/// @param handles a range of handles or futures, which are copied.
+/// @param when whether it waits for all, for the first, or for the first that fails.
+/// @return the handles that are done and those that are not, in their order.
+/// @throws std::invalid_argument for an empty range, std::logic_error for an empty handle.
+/// Cancellation: the children are left alone.
+/// Threads: the thread of the loop.
+/// Cost: one vector.
+/// Differs from Python: it keeps the order of the arguments.
+/// Example: `auto [done, pending] = co_await aio::wait(handles, aio::first_completed);`
+/// See also: gather, as_completed.
 template<detail::handle_range Range>
 auto wait(Range&& handles, return_when when = all_completed) {
     auto list = detail::handles_of(std::forward<Range>(handles));
     return detail::wait_awaiter<typename decltype(list)::value_type>(std::move(list), when, detail::no_timeout);
 }
+/// Awaitable: waits until handles are done, or the time is up.
+///
+/// @param handles a range of handles or futures. @param when what it waits for.
+/// @param timeout a duration, or nullopt for none; 0 or less stands for one pass of the loop.
+/// @return the handles that are done by then and those that are not.
+/// @throws std::invalid_argument for an empty range, std::logic_error for an empty handle.
+/// Cancellation: the children are left alone.
 template<detail::handle_range Range, class Timeout>
 auto wait(Range&& handles, return_when when, const Timeout& timeout) {
     auto list = detail::handles_of(std::forward<Range>(handles));
@@ -152,14 +171,19 @@ auto wait(Range&& handles, return_when when, const Timeout& timeout) {
                                                                      detail::timeout_of(timeout));
 }
 
-/// The same for handles one by one, of one type or else as any_task_handle; `when` may stand last.
+/// Awaitable: waits for handles that are passed one by one.
+///
+/// @param first a handle or future. @param more others; a return_when may stand last.
+/// @return the handles that are done and those that are not; any_task_handle if their types differ.
+/// @throws std::logic_error for an empty handle.
+/// Cancellation: the children are left alone.
 template<class First, class... More>
     requires(std::is_base_of_v<handle_base, First>)
 auto wait(const First& first, const More&... more) {
     return detail::wait_for_each(first, more...);
 }
 
-/// Refuses the rest, and says why.
+/// Refuses all other arguments with a message that says why.
 template<class X, class... More>
     requires(!detail::handle_range<X> && !std::is_base_of_v<handle_base, std::remove_cvref_t<X>>)
 void wait(X&&, const More&...) {

@@ -24,7 +24,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// A template, so that a file that waits for nothing does not compile it.
+/// A task that never begins; a template, so that a file that does not use it does not compile it.
 template<class = void>
 task<> never_begun() {
     co_return;
@@ -69,8 +69,8 @@ private:
     task_handle<> unstarted_;
 };
 
-/// Whether `waiting` is ready. One that is ready but may give way to others, as those of module io, does not: there is no
-/// time to come back to it.
+/// Whether `waiting` is ready. An awaiter that may give way to other tasks although it is ready, as those of module io,
+/// does not: there is no time to come back to it.
 template<class Awaiter>
 bool ready_at_once(Awaiter& waiting) {
     if constexpr (requires { waiting.await_ready(false); })
@@ -79,8 +79,9 @@ bool ready_at_once(Awaiter& waiting) {
         return waiting.await_ready();
 }
 
-/// Arms a gather or shield, asks it to end and waits until it has; not in it, so that a request to cancel the awaiting task
-/// ends the wait in the next iteration: behind the turns of what was armed, which owns nothing that runs afterwards.
+/// Arms a gather or shield, asks it to end and waits until it has ended. The wait is not part of it, so that a request
+/// to cancel the awaiting task ends the wait in the next iteration: behind the turns of what was armed, which owns
+/// nothing that runs afterwards.
 template<class A>
 class [[nodiscard]] asked_to_end final : public child_set {
 public:
@@ -138,13 +139,13 @@ private:
         leave();
         if (child_.get()->done()) run_now();
     }
-    /// Ends the branch here and now, unless something runs that it has started.
+    /// Ends the branch at once, unless something runs that it has started.
     void leave() noexcept {
         frame& branch = *child_.coroutine();
         if (branch.done()) return;
         collecting_ = true;
         if (!leave_branch(branch)) {
-            branch.loop->unschedule(branch); // a shield, which has been told to end
+            branch.loop->unschedule(branch); // a shield, which was told to end
             destroy_branch(branch);
         }
         collecting_ = false;
@@ -152,12 +153,13 @@ private:
 
     branch_of<A&> child_;
     shared_text message_;
-    bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
+    bool collecting_ = false; // ends are only recorded, and the code that has set this decides
     bool suspended_ = false;
     bool cancelled_ = false;
 };
 
-/// No time at all: what is done already counts, and what has started is cancelled. What never begins is not asked here.
+/// The case of no time at all: what is done already counts, and what has started is cancelled. A `B` that never begins
+/// is handled elsewhere.
 template<class B>
 task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
     if constexpr (std::is_base_of_v<handle_base, std::remove_cvref_t<B>>) {
@@ -183,13 +185,13 @@ task<body_result_t<B>> wait_for_nothing(std::remove_reference_t<B>& body) {
     }
 }
 
-/// Whether a `B` has begun, or can, when there is no time for it.
+/// Whether a `B` has not begun, and does not begin if there is no time for it.
 template<class B>
 inline constexpr bool never_begins =
     is_task<std::remove_cvref_t<B>> ||
     (!std::is_base_of_v<handle_base, std::remove_cvref_t<B>> && std::is_invocable_v<std::remove_reference_t<B>&>);
 
-/// What with(timeout(limit), body) does, in one frame: two more than this are what every call would be compiled with.
+/// Does what with(timeout(limit), body) does, in one frame: otherwise every call would compile two more.
 template<class B>
 task<body_result_t<B>> run_wait_for(B body, std::optional<duration> limit) {
     if (limit && limit->count() <= 0) {
@@ -218,14 +220,19 @@ task<body_result_t<B>> run_wait_for(B body, std::optional<duration> limit) {
 
 } // namespace detail
 
-/// Awaits `x` in the calling task, for at most `limit`; gives its result.
+/// Awaitable: awaits `x` in the calling task until the time is up.
+///
+/// Behaviour: when the time is up, `x` is cancelled and waited for, then timeout_error is thrown; if `x` ends with a
+/// value or another exception after all, that counts.
 ///
 /// @param x a task, handle, future, other awaitable, or a callable without arguments that returns one.
-/// @param limit a duration, nullopt for none; 0 or less: the result if it is there, else nothing starts.
-/// When the time is up, `x` is cancelled and waited for, then timeout_error is thrown; if `x` ends with a value or
-/// another exception after all, that counts.
-/// Cancellation: cancels `x` and waits for it. A result that `x` has given is never lost for a handle.
+/// @param limit the maximum duration; with 0 or less, the result counts if it is there, else nothing starts.
+/// @return the result of `x`.
+/// @throws timeout_error when the time is up; the exception of `x`.
+/// Cancellation: `x` is cancelled and waited for. The result of a handle is never lost.
+/// Threads: the thread of the loop.
 /// Cost: a few frames from the pool and one timer.
+/// Example: `std::string line = co_await aio::wait_for(s.read_line(), 5s);`
 /// See also: timeout, shield.
 template<class X, class Rep, class Period>
 auto wait_for(X&& x, std::chrono::duration<Rep, Period> limit) {
@@ -233,12 +240,19 @@ auto wait_for(X&& x, std::chrono::duration<Rep, Period> limit) {
     return detail::run_wait_for<detail::kept_t<X>>(detail::keep<X>(x), duration(detail::to_nanoseconds(limit)));
 }
 
+/// Awaitable: awaits `x` in the calling task without a limit.
+/// @param x as above. @return the result of `x`. @throws the exception of `x`.
+/// Cancellation: `x` is cancelled and waited for.
 template<class X>
 auto wait_for(X&& x, std::nullopt_t) {
     detail::check_awaited_arguments<X>();
     return detail::run_wait_for<detail::kept_t<X>>(detail::keep<X>(x), std::nullopt);
 }
 
+/// Awaitable: awaits `x` in the calling task until the time is up, if there is a limit.
+/// @param x as above. @param limit the maximum duration, or nullopt for none. @return the result of `x`.
+/// @throws timeout_error when the time is up; the exception of `x`.
+/// Cancellation: `x` is cancelled and waited for.
 template<class X, class Rep, class Period>
 auto wait_for(X&& x, const std::optional<std::chrono::duration<Rep, Period>>& limit) {
     detail::check_awaited_arguments<X>();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A block with an asynchronous end: what `async with` is in Python. C++ cannot await in a destructor.
+// A block with an asynchronous end, as `async with` in Python. C++ cannot await in a destructor.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -32,7 +32,7 @@ using exit_t = decltype(std::declval<R&>().async_exit(std::declval<const std::ex
 template<class R>
 concept closes = requires(R& r) { r.aclose(); };
 
-/// What a call gives in the end: the result of awaiting it if that is possible, else the thing itself.
+/// The type of the final result of a call: that of awaiting what it returns if that is possible, else what it returns.
 template<class X>
 struct eventual {
     using type = X;
@@ -51,7 +51,7 @@ struct entered<R> {
     using type = typename eventual<decltype(std::declval<R&>().async_enter())>::type;
 };
 
-/// The body is called with what entering gave, or with nothing if it takes nothing; or it is awaited if it is awaitable.
+/// Calls the body with the results of entering, or with nothing if it takes nothing; or returns it if it is awaitable.
 /// `B` is a reference type if the body is referenced.
 template<class B, class... Entered>
 decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
@@ -81,7 +81,7 @@ task<body_result_t<B, Entered...>> run_body(std::remove_reference_t<B>& body, En
         co_return co_await call_body<B>(body, given...);
 }
 
-/// A resource that may end its block quietly says so: with() then gives an optional, or whether it ran to its end.
+/// Whether a resource may end its block quietly: with() returns an optional then, or whether the block ran to its end.
 template<class R>
 inline constexpr bool ends_quietly = requires { requires std::remove_reference_t<R>::ends_quietly; };
 
@@ -91,7 +91,7 @@ using block_result =
                        std::conditional_t<std::is_void_v<Inner>, bool,
                                           std::optional<std::conditional_t<std::is_void_v<Inner>, bool, Inner>>>>;
 
-/// What the blocks from resource `I` on give, when those before gave `Entered`.
+/// The result of the blocks from resource `I` on, if entering those before has returned `Entered`.
 template<std::size_t I, class Resources, class B, class... Entered>
 struct level_result {
     using resource = std::tuple_element_t<I, Resources>;
@@ -113,7 +113,8 @@ struct level_result<I, Resources, B, Entered...> {
     using type = body_result_t<B, Entered...>;
 };
 
-/// The task that `make()` gives. If there is no memory for it, `ended` says so, and what is given is empty.
+/// Returns the task that `make()` returns. If there is no memory for it, `ended` has the exception, and the task is
+/// empty.
 template<class T, class Make>
 task<T> make_or_fail(outcome<T>& ended, Make make) noexcept {
     try {
@@ -137,8 +138,8 @@ auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&
         return with_level<I + 1, Resources, B, Entered...>(resources, body, given...);
 }
 
-/// Enters, and runs what is inside. Entering that throws leaves nothing to be left; what was entered is left in any case:
-/// that takes no memory but what the resource asks for.
+/// Enters a resource, runs what is inside, and leaves the resource. If entering throws, there is nothing to leave; a
+/// resource that was entered is left in any case, which takes no memory but what the resource asks for.
 template<std::size_t I, class Resources, class B, class... Entered>
 task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
                                                                           std::remove_reference_t<B>& body,
@@ -213,7 +214,7 @@ task<typename level_result<0, Resources, B>::type> with_all(Resources resources,
     co_return co_await with_level<0, Resources, B>(resources, body);
 }
 
-/// The arguments of with(): resources, and the body behind them.
+/// The arguments of with(): the resources, and the body behind them.
 template<class... X>
 struct with_arguments {
     static constexpr std::size_t resources = sizeof...(X) - 1;
@@ -231,15 +232,19 @@ struct with_arguments {
 
 } // namespace detail
 
-/// `with(resource, body)`: enters the resource, runs `body` in the calling task, and leaves the resource on every
-/// path, exceptions and cancellation included; gives what the body gives. Several: `with(a, b, body)`, left in
-/// reverse order.
+/// Awaitable: `with(resource, body)` enters the resource, runs the body in the calling task, and leaves the resource on
+/// every path, exceptions and cancellation included. Several resources, `with(a, b, body)`, are left in reverse order.
 ///
-/// A resource has `async_enter()` and `async_exit(std::exception_ptr)`, or just `aclose()`. Each may return an
-/// awaitable or a plain value. What entering gives is passed to the body, if the body takes it. `async_exit` gives
-/// true to suppress the body's exception, and replaces it by throwing another.
+/// Behaviour: a resource has `async_enter()` and `async_exit(std::exception_ptr)`, or just `aclose()`. Each may return
+/// an awaitable or a plain value. The result of entering is passed to the body, if the body takes it. `async_exit`
+/// returns true to suppress the body's exception, and throws another one to replace it.
+///
+/// @param x the resources, and the body behind them: an awaitable, or a callable that returns one.
+/// @return the result of the body; an optional, or a bool for void, if a resource may end the block quietly.
+/// @throws the exception of the body, or of entering or leaving a resource.
+/// Cancellation: it reaches whatever the body, or the leaving, waits for.
+/// Threads: the thread of the loop.
 /// Lifetime: an lvalue resource or body is referenced, a temporary or taken one kept until the end.
-/// Cancellation: reaches whatever the body, or the leaving, waits for.
 /// Cost: two frames from the pool, and one more for each resource.
 /// Example: `co_await aio::with(aio::timeout(5s), [&]() -> aio::task<> { co_await fetch(); });`
 /// See also: finally, timeout, task_group.

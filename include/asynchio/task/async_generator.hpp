@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A coroutine that gives values one by one and may wait between them.
+// A coroutine that yields values one by one and may wait between them.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/generator.hpp>
@@ -24,24 +24,25 @@
 
 namespace asynchio {
 
-/// A stream of values: `while (auto item = co_await stream.next()) use(*item);`
+/// A coroutine that yields a stream of values: `while (auto item = co_await stream.next()) use(*item);`
 ///
 /// Behaviour: the body starts with the first next(), and runs in the asking task: from one `co_yield` to the next at
-/// once, without going through the loop, unless it awaits something. next() gives an optional, or a pointer if `T` is a
-/// reference; empty at the end and ever after. A yielded lvalue is copied, anything else moved. An exception of the body
-/// comes out of next() and ends the stream. aclose() throws generator_exit at the `co_yield`; the body may await after
-/// that, but not yield. It does nothing if the body has ended or never began. One request at a time.
+/// once, without going through the loop, unless it awaits something. next() returns an optional, or a pointer if `T` is
+/// a reference; it is empty at the end and ever after. A yielded lvalue is copied, anything else moved. An exception of
+/// the body comes out of next() and ends the stream. aclose() throws generator_exit at the `co_yield`; the body may
+/// await after that, but not yield. It does nothing if the body has ended or never began. One request may be under way
+/// at a time.
 ///
-/// Leaving a loop over it early does not close it: `co_await with(stream, body)` does, on every path. One that is dropped
-/// at a `co_yield` is closed by its loop in a task of its own; at the end of run() those that are left are closed.
-/// Cancellation: of a task that waits in next() is delivered where the body waits. Between items the body sees nothing of
-/// it until it is closed.
-/// Threads: the loop's.
-/// Lifetime: what the body refers to must live until it has ended; if the stream is dropped before, that is after the
-/// scope, so close it, or have it own what it uses. Without a loop that can close it, or when that is closed without run(),
-/// the body is destroyed where it stands.
-/// Cost: one frame from the pool for the whole stream; an item costs two hand-overs and no allocation.
-/// Differs from Python: no asend() and athrow(). next() and aclose() throw std::logic_error where Python raises
+/// Leaving a loop over the stream early does not close it: `co_await with(stream, body)` does, on every path. The loop
+/// closes a stream that is destroyed at a `co_yield` in a task of its own; the end of run() closes those that are left.
+/// Cancellation: cancelling a task that waits in next() is delivered where the body waits. Between items the body sees
+/// nothing of it until it is closed.
+/// Threads: the thread of the loop.
+/// Lifetime: objects that the body refers to must live until it has ended. If the stream is destroyed before, that is
+/// after the end of the scope, so the program closes it, or has it own what it uses. Without a loop that can close it,
+/// or when the loop is closed without run(), the body is destroyed where it stands.
+/// Cost: one frame from the pool for the whole stream; an item costs two transfers and no allocation.
+/// Differs from Python: there is no asend() or athrow(). next() and aclose() throw std::logic_error where Python raises
 /// RuntimeError.
 /// Example: `async_generator<page> pages(client& c) { for (int n = 1; auto p = co_await c.get(n); ++n) co_yield *p; }`
 /// See also: generator, with, merge, map_ordered.
@@ -52,7 +53,7 @@ class [[nodiscard("an async_generator does nothing until next() is awaited")]] a
 
 public:
     using value_type = T;
-    /// What next() gives.
+    /// The result of next().
     using item_type =
         std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::optional<std::remove_cv_t<T>>>;
     class promise_type;
@@ -69,15 +70,20 @@ public:
         if (body_ != nullptr) detail::release_generator(*body_);
     }
 
-    /// Whether it has a body: false once it was moved from.
+    /// Whether the stream has a body: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return body_ != nullptr; }
 
-    /// Awaitable: the next item, or nothing at the end.
-    /// @throws what the body throws; std::logic_error while another request is under way, or when it is empty.
+    /// Awaitable: runs the body to its next item.
+    /// @return the item, or nothing at the end.
+    /// @throws the exception of the body; std::logic_error while another request is under way, or if the stream is
+    /// empty.
+    /// Cancellation: delivered where the body waits.
     next_awaiter next() noexcept { return next_awaiter(body_); }
 
-    /// Awaitable: ends the body and waits for that. @throws what the body's cleanup throws; std::logic_error while
-    /// another request is under way, or when the body yields in spite of generator_exit.
+    /// Awaitable: ends the body and waits until it has ended.
+    /// @throws the exception of the body's cleanup; std::logic_error while another request is under way, or if the body
+    /// yields in spite of generator_exit.
+    /// Cancellation: delivered where the body's cleanup waits.
     detail::close_awaiter aclose() noexcept { return detail::close_awaiter(body_); }
 
 private:
@@ -90,7 +96,7 @@ template<class T>
 class async_generator<T>::promise_type : public detail::promise_base {
     using object = std::remove_cvref_t<T>;
 
-    /// Back to the asking task, with the item that was put into the state.
+    /// Goes back to the asking task, with the item that was put into the state.
     class at_item {
     public:
         static bool await_ready() noexcept { return false; }
@@ -109,7 +115,7 @@ class async_generator<T>::promise_type : public detail::promise_base {
         detail::generator_state* body_ = nullptr;
     };
 
-    /// The same with what had to be copied or converted.
+    /// Goes back to the asking task with an item that had to be copied or converted.
     template<class U>
     class at_kept_item : public at_item {
     public:
@@ -172,7 +178,9 @@ private:
     alignas(detail::generator_state) std::byte bytes_[sizeof(detail::generator_state)];
 };
 
-/// What next() gives. Movable until it is awaited.
+/// The awaiter of async_generator::next(). It can be moved until it is awaited.
+///
+/// Threads: the thread of the loop. Lifetime: the stream must outlive it.
 template<class T>
 class [[nodiscard("next() does nothing until it is awaited")]] async_generator<T>::next_awaiter {
 public:
@@ -183,7 +191,7 @@ public:
         if (entered_) detail::leave_generator(*body_);
     }
 
-    /// Misuse is told by await_resume, where nothrow looks.
+    /// Misuse is reported by await_resume, whose exceptions nothrow() catches.
     bool await_ready() const noexcept { return body_ == nullptr || !body_->can_go_on(); }
 
     template<class Promise>

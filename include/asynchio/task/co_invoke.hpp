@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A task from anything that can be started: a task, an awaitable, or a callable with arguments.
+// Making a task of anything that can be started: a task, an awaitable, or a callable with arguments.
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
@@ -31,8 +31,8 @@ concept starts_with = std::is_invocable_v<F, Args...> && awaitable<std::invoke_r
 template<class F, class... Args>
 using started_result_t = passed_result_t<await_result_t<std::invoke_result_t<F, Args...>>>;
 
-/// A callable whose move may throw, behind a pointer: clang 19 touches a frame after it freed it when an argument
-/// cannot be moved in.
+/// A callable whose move may throw, behind a pointer: if an argument cannot be moved in, clang 19 touches a frame that
+/// it has freed.
 template<class F>
 class boxed {
 public:
@@ -47,19 +47,20 @@ private:
     owner<heap_value<F>> box_;
 };
 
-/// Keeps callable and arguments in its frame while what they start runs.
+/// Keeps callable and arguments in its frame until the awaitable that they return has ended.
 template<class F, class... Args>
 task<started_result_t<F, Args...>> invoke_kept(F f, Args... args) {
     co_return co_await detail::invoke(std::move(f), std::move(args)...);
 }
 
-/// `A` is a reference if the awaitable was given as an lvalue: of a handle, the result is copied then, else moved.
+/// Awaits what it keeps. `A` is a reference if the awaitable was passed as an lvalue: the result of a handle is copied
+/// then, else moved.
 template<class A>
 task<typename kept_result<await_result_t<A>>::type> await_kept(std::remove_reference_t<A> awaitable) {
     co_return co_await static_cast<A&&>(awaitable);
 }
 
-/// What co_invoke, create_task and the combinators accept, as a task.
+/// Makes a task of the arguments that co_invoke, create_task and the combinators accept.
 template<class X, class... Args>
 decltype(auto) as_task(X&& x, Args&&... args) {
     using kept = std::decay_t<X>;
@@ -92,10 +93,16 @@ decltype(auto) as_task(X&& x, Args&&... args) {
 
 } // namespace detail
 
-/// A task that calls `f(args...)` when it is awaited and awaits what that returns. Callable and arguments are copied
-/// in (or moved: see take), passed as rvalues, and destroyed when it ends; so a coroutine lambda with captures is safe.
+/// Makes a task that calls `f(args...)` when it is awaited, and awaits what that returns. Callable and arguments live
+/// until the task has ended, so a coroutine lambda with captures is safe.
 ///
+/// @param f a callable that returns an awaitable. @param args its arguments. Both are copied in, or moved in by take(),
+/// and passed as rvalues.
+/// @return the task. @throws the exceptions of copying.
+/// Cancellation: a request reaches whatever the awaitable of `f` waits for.
+/// Lifetime: callable and arguments are destroyed when the task ends.
 /// Cost: one frame beside that of `f`.
+/// Differs from Python: it is needed because a C++ lambda does not keep its captures for its coroutine.
 /// Example: `auto use = [x]() -> task<int> { co_return co_await send(x); }; task<int> later = co_invoke(take(use));`
 template<class F, class... Args>
 auto co_invoke(F&& f, Args&&... args) {

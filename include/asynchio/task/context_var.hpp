@@ -17,17 +17,17 @@
 
 namespace asynchio {
 
-/// A variable that every task has its own value of. A task starts with the values its creator has at that moment; what it
-/// sets is seen by itself and by what it creates from then on, not by its creator or its siblings. A coroutine that is
-/// awaited inline shares them with the one that awaits it.
+/// A variable of which every task has its own value. A task starts with the values that its creator has at that moment;
+/// a value that it sets is seen by itself and by the tasks that it creates from then on, not by its creator or its
+/// siblings. A coroutine that is awaited inline shares the values with the one that awaits it.
 ///
-/// Behaviour: values go along into tasks (also of gather, task_group, run), into calls and callbacks of the loop
+/// Behaviour: values are inherited by tasks (also those of gather, task_group, run), by calls and callbacks of the loop
 /// (call_soon, timers, done-callbacks, readers, signal handlers: each runs in a copy of what the registering code saw),
-/// to_thread and run_coroutine_threadsafe. run_in_executor does not carry them, as in asyncio. Outside of a loop each
-/// thread has its own.
-/// Threads: any; values are shared between threads once they are carried there, and destroyed on whichever gives up the
-/// last one.
-/// Lifetime: usually a global. A value lives as long as any context holds it, also when the variable is gone.
+/// to_thread and run_coroutine_threadsafe. run_in_executor does not pass them on, as in asyncio. Outside of a loop each
+/// thread has its own values.
+/// Threads: any. Threads share the values that were passed to them; the thread that drops the last reference destroys
+/// one.
+/// Lifetime: it is usually a global. A value lives as long as any context holds it, also when the variable is gone.
 /// Cost: get and set look for the current task and then search the variables that have a value, of which there are few;
 /// set allocates twice, and once more the first time in a context. Tasks and calls pay one test of a flag at creation
 /// until the first variable is set, and inherit without an allocation afterwards.
@@ -45,21 +45,27 @@ public:
     using value_type = T;
     class token;
 
+    /// Makes a variable without a default. @param name for messages.
     explicit context_var(std::string_view name) : name_(name) {}
+    /// Makes a variable with a default. @param name for messages. @param default_value what get() returns without a
+    /// value.
     context_var(std::string_view name, T default_value) : name_(name), default_(std::move(default_value)) {}
     context_var(const context_var&) = delete;
     context_var& operator=(const context_var&) = delete;
     ~context_var() = default;
 
+    /// Returns the name of the variable.
     const std::string& name() const noexcept { return name_; }
 
-    /// The value here and now, else the default. @throws std::out_of_range, naming the variable, if there is neither.
+    /// Returns the value in the current context, or else the default.
+    /// @throws std::out_of_range with the name of the variable if there is neither.
     T get() const {
         if (const T* value = find()) return *value;
         if (default_) return *default_;
         throw std::out_of_range("context_var '" + name_ + "' has no value here and no default");
     }
-    /// The same with `otherwise` in place of the default.
+    /// Returns the value in the current context, or else another one.
+    /// @param otherwise what it returns if there is no value; the variable's default does not count.
     template<class U>
     T get(U&& otherwise) const {
         static_assert(std::is_convertible_v<U&&, T>, "the default given to get() must convert to the variable's type");
@@ -67,7 +73,8 @@ public:
         return static_cast<T>(std::forward<U>(otherwise));
     }
 
-    /// Sets the value in the current context. @return a token with which reset() restores what was before.
+    /// Sets the value in the current context. @return a token with which reset() restores the value before.
+    /// @throws std::bad_alloc without memory; the exceptions of copying the value.
     template<class U = T>
     token set(U&& value) const {
         static_assert(std::is_constructible_v<T, U&&>, "the value given to set() must convert to the variable's type");
@@ -79,9 +86,10 @@ public:
         return before;
     }
 
-    /// Restores the value that there was before the set() that gave the token.
-    /// @throws std::invalid_argument when the token is another variable's, or was made in another context;
-    /// std::logic_error when it is used a second time.
+    /// Restores the value that there was before a set().
+    /// @param from the token that set() returned.
+    /// @throws std::invalid_argument if the token belongs to another variable, or was made in another context;
+    /// std::logic_error if it is used a second time.
     void reset(token& from) const {
         if (from.key_ != key_) throw std::invalid_argument(what("reset: the token belongs to another variable"));
         if (!from.cell_) throw std::logic_error(what("reset: the token was used already"));
@@ -90,6 +98,7 @@ public:
         from.cell_->map = detail::context_map::with(from.cell_->map.get(), key_, from.before_);
         from = token(key_, {}, {});
     }
+    /// Restores the value that there was before a set(), from a temporary token. @throws as above.
     void reset(token&& from) const { reset(from); }
 
 private:
@@ -120,7 +129,9 @@ private:
 template<class T>
 context_var(std::string_view, T) -> context_var<T>;
 
-/// What set() gives: the value that there was before. Movable; used once, by reset().
+/// The result of context_var::set(): the value that there was before. It can be moved, and is used once, by reset().
+///
+/// Threads: as the context. Lifetime: it may outlive the context.
 template<class T>
 class context_var<T>::token {
 public:
@@ -128,9 +139,9 @@ public:
     token& operator=(token&&) noexcept = default;
     ~token() = default;
 
-    /// Whether reset() can still take it.
+    /// Whether reset() can still use the token.
     explicit operator bool() const noexcept { return static_cast<bool>(cell_); }
-    /// The value before, if there was one. Null once it was used.
+    /// Returns the value before, null if there was none; null once the token was used.
     const T* old_value() const noexcept { return before_ ? &static_cast<const held*>(before_.get())->value : nullptr; }
 
 private:

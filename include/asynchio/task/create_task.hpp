@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// From a coroutine to a task that runs beside its creator.
+// Making a task of a coroutine, which runs beside its creator.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/kept.hpp>
@@ -19,42 +19,56 @@
 
 namespace asynchio {
 
-/// The context of task_options: refers to a context, which create_task takes hold of.
+/// The type of task_options::context: a reference to a context, or none.
+///
+/// Threads: a plain value. Lifetime: the context must live until create_task() returns, which takes hold of it.
 class context_choice {
 public:
-    /// None is chosen: the task gets a copy of its creator's.
+    /// Chooses no context: the task gets a copy of its creator's.
     constexpr context_choice() noexcept = default;
+    /// Chooses a context.
     constexpr context_choice(const context& chosen) noexcept : chosen_(&chosen) {}
+    /// Returns the chosen context; null if none was chosen.
     constexpr const context* get() const noexcept { return chosen_; }
 
 private:
     const context* chosen_ = nullptr;
 };
 
-/// What a task can be given beside what it runs. Both are only looked at during the call that it is given to.
+/// The options of create_task().
+///
+/// Threads: a plain value. Lifetime: name and context must live until create_task() returns.
+/// Example: `aio::create_task(aio::task_options{.name = "worker"}, work, 1);`
 struct task_options {
+    /// The name of the task; an empty one stands for "Task-<number>".
     std::string_view name = {};
-    /// The context that the task runs in, itself and not a copy.
+    /// The context in which the task runs, itself and not a copy.
     context_choice context = {};
 };
 static_assert(std::is_trivially_destructible_v<task_options>, "g++ 12 destroys such temporaries twice in a co_await");
 
-/// Names the task that create_task makes of a callable: `create_task(named("worker"), f, 1, 2)`. Only looked at during
-/// that call.
+/// The name of a task that create_task() makes: `create_task(named("worker"), f, 1, 2)`.
+///
+/// Threads: a plain value. Lifetime: the text must live until create_task() returns.
 struct named {
+    /// @param n the name.
     constexpr explicit named(std::string_view n) noexcept : name(n) {}
+    /// The name.
     std::string_view name;
 };
 
-/// Tag: run the task at once, inside create_task, up to its first suspension.
+/// The type of eager.
+///
+/// Threads: a plain value.
 struct eager_t {
     explicit eager_t() = default;
 };
+/// The argument of create_task() that has the task run at once, inside create_task(), up to its first suspension.
 inline constexpr eager_t eager{};
 
 namespace detail {
 
-/// With all that a task may be given, and every check. Takes `given` over.
+/// Makes a task with every option and every check. Takes `given` over.
 template<class T>
 [[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task_state<T>* given, std::string_view name,
                                                 const context* chosen, bool eager,
@@ -95,19 +109,19 @@ task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_optio
     return task_handle<T>(given);
 }
 
-/// Whether `Rest` is the name of a task or awaitable: what follows a callable is arguments, whatever it is.
+/// Whether `Rest` is the name of a task or awaitable. Behind a callable stand its arguments, whatever their types.
 template<class First, class... Rest>
 concept given_with_name =
     sizeof...(Rest) == 1 && awaitable<First> && (std::is_convertible_v<Rest, std::string_view> && ...) &&
     !std::is_invocable_v<std::decay_t<First>, std::decay_t<Rest>...>;
 
-/// Whether somebody who gave a name meant it for a callable.
+/// Whether a text behind a callable that takes none was probably meant as a name.
 template<class First, class... Rest>
 concept name_behind_callable =
     sizeof...(Rest) == 1 && (std::is_convertible_v<Rest, std::string_view> && ...) &&
     std::is_invocable_v<std::decay_t<First>> && !std::is_invocable_v<std::decay_t<First>, std::decay_t<Rest>...>;
 
-/// Understands `[task_options | named | eager]... x [, name]` and `[task_options | named | eager]... f, args...`.
+/// Makes a task of `[task_options | named | eager]... x [, name]` or `[task_options | named | eager]... f, args...`.
 template<class First, class... Rest>
 auto make_task_from(event_loop& loop, task_options options, bool is_eager, const std::source_location& created,
                     First&& first, Rest&&... rest) {
@@ -136,46 +150,57 @@ auto make_task_from(event_loop& loop, task_options options, bool is_eager, const
 
 } // namespace detail
 
-/// Makes a task, to run beside the caller on the running loop. Its first step comes in the next iteration, in order of
-/// creation.
+/// Makes a task that runs beside the caller on the running loop. Its first step comes in the next iteration, in order
+/// of creation.
 ///
-/// What is given is a task or any awaitable, optionally with a name behind it: `create_task(work(), "worker")`; or a
+/// The arguments are a task or any awaitable, optionally with a name behind it: `create_task(work(), "worker")`; or a
 /// callable with arguments, which are copied and kept until the task is done: `create_task(work, 1, 2)`. In front may
 /// stand task_options, or `named("worker")`, or `eager`, which runs the task at once up to its first suspension.
 ///
+/// @param a the first of these arguments. @param line the line of the call, for reports.
+/// @return a task_handle.
 /// @throws std::logic_error without a running loop, or for a task that was awaited or moved from.
-/// Lifetime: the loop owns the task; the handle may be dropped. What the callable refers to must live long enough.
+/// Threads: the thread of the loop; see run_coroutine_threadsafe for others.
+/// Lifetime: the loop owns the task; the handle may be dropped. Objects that the callable refers to must live until the
+/// task has ended.
 /// Cost: for a task nothing beyond its frame; for a callable one frame more.
-/// Differs from Python: any awaitable and any callable will do.
+/// Differs from Python: any awaitable and any callable is accepted.
+/// See also: task_handle, task_group, event_loop::create_task.
 template<class A>
 [[gnu::always_inline]] inline auto create_task(A&& a, std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a));
 }
+/// Makes a task of two arguments, as above.
 template<class A, class B>
 auto create_task(A&& a, B&& b, std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b));
 }
+/// Makes a task of three arguments, as above.
 template<class A, class B, class C>
 auto create_task(A&& a, B&& b, C&& c, std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c));
 }
+/// Makes a task of four arguments, as above.
 template<class A, class B, class C, class D>
 auto create_task(A&& a, B&& b, C&& c, D&& d, std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d));
 }
+/// Makes a task of five arguments, as above.
 template<class A, class B, class C, class D, class E>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e));
 }
+/// Makes a task of six arguments, as above.
 template<class A, class B, class C, class D, class E, class F>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f,
                  std::source_location line = std::source_location::current()) {
     return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f));
 }
+/// Makes a task of seven arguments, as above.
 template<class A, class B, class C, class D, class E, class F, class G>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g,
                  std::source_location line = std::source_location::current()) {
@@ -183,6 +208,7 @@ auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g,
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
                                   std::forward<G>(g));
 }
+/// Makes a task of eight arguments, as above.
 template<class A, class B, class C, class D, class E, class F, class G, class H>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h,
                  std::source_location line = std::source_location::current()) {
@@ -190,7 +216,7 @@ auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h,
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
                                   std::forward<G>(g), std::forward<H>(h));
 }
-/// With more than these, the line of the call is not known; reports name the function instead.
+/// Makes a task of nine or more arguments. The line of the call is not known then; reports name the function instead.
 template<class A, class B, class C, class D, class E, class F, class G, class H, class I, class... More>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h, I&& i, More&&... more) {
     return detail::make_task_from(get_running_loop(), {}, false, std::source_location(), std::forward<A>(a),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Which task runs now, and which there are.
+// The task that runs now, and all tasks of a loop.
 
 #include <asynchio/task/task_handle.hpp>
 
@@ -11,7 +11,9 @@
 
 namespace asynchio {
 
-/// The task that runs now; empty in a plain call. @throws std::logic_error without a running loop.
+/// Returns the task that runs now.
+/// @return a handle, which is empty in a plain call. @throws std::logic_error without a running loop.
+/// Threads: the thread of the loop.
 inline any_task_handle current_task() {
     get_running_loop();
     detail::frame* task = detail::current_task_frame();
@@ -19,7 +21,9 @@ inline any_task_handle current_task() {
     return any_task_handle(task);
 }
 
-/// The tasks of `loop` that are not done, in order of creation. Cost: linear in their number.
+/// Returns the tasks of a loop that are not done, in order of creation.
+/// @param loop the loop.
+/// Threads: the thread of the loop. Cost: linear in the number of tasks.
 inline std::vector<any_task_handle> all_tasks(event_loop& loop) {
     std::vector<any_task_handle> found;
     for (detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each)) {
@@ -30,6 +34,7 @@ inline std::vector<any_task_handle> all_tasks(event_loop& loop) {
     return found;
 }
 
+/// Returns the tasks of the running loop that are not done, in order of creation.
 /// @throws std::logic_error without a running loop.
 inline std::vector<any_task_handle> all_tasks() { return all_tasks(get_running_loop()); }
 

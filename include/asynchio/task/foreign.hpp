@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Awaiting what knows nothing of this library: awaiters of others, which resume a plain coroutine_handle wherever they like.
+// Awaiting awaitables of other libraries, which resume a plain coroutine_handle on any thread and inside any code.
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
@@ -24,24 +24,24 @@ namespace asynchio {
 
 namespace detail {
 
-/// The end of a foreign wait: shared by the task that waits and the coroutine whose handle was given away.
+/// The end of a foreign wait, which the waiting task shares with the coroutine whose handle was passed on.
 class foreign_wait final : public counted_object<foreign_wait>, public ready_item {
 public:
     foreign_wait(event_loop& loop, suspension& waiter) : ready_item(&arrived), loop_(loop.ref()), waiter_(&waiter) {
         loop.expect_post();
     }
 
-    /// Any thread, once. @param resumed false if the handle was destroyed instead.
+    /// Ends the wait, on any thread, once. @param resumed false if the handle was destroyed instead.
     void end(bool resumed) noexcept {
         resumed_ = resumed;
         share().release();
         if (!loop_.post(*this)) static_cast<void>(counted_ptr<foreign_wait>(this));
     }
 
-    // The loop's thread.
+    // The loop's thread calls these.
 
     bool resumed() const noexcept { return resumed_; }
-    /// The task goes away, or does not wait after all.
+    /// Called if the task is destroyed, or does not wait after all.
     void forget() noexcept { waiter_ = nullptr; }
 
 private:
@@ -145,7 +145,7 @@ public:
     const char* waiting_for() const noexcept override { return "a foreign awaiter"; }
 
 private:
-    /// It does not wait: nobody has the handle.
+    /// Ends a wait that has not begun: no other code has the handle.
     void go_on(std::coroutine_handle<> signal) noexcept {
         unpark();
         detail::exchange(wait_, counted_ptr<foreign_wait>())->forget();
@@ -159,18 +159,20 @@ private:
 
 } // namespace detail
 
-/// Awaits `x`, an awaitable that was written for other libraries, and returns its result.
+/// Awaitable: awaits an awaitable that was written for another library.
 ///
-/// What `x` gets is the handle of a coroutine of its own. Resuming that, on any thread and inside any code, posts to the
-/// loop, which then goes on with the awaiting task. An awaiter that resumes its coroutine only from plain calls of this
-/// loop (`call_soon`, a timer, a reader) can be awaited without this; current_task() is empty then until the task's next
-/// suspension.
+/// Behaviour: `x` gets the handle of a coroutine of its own. Resuming that, on any thread and inside any code, posts to
+/// the loop, which then goes on with the awaiting task. An awaiter that resumes its coroutine only from plain calls of
+/// this loop (`call_soon`, a timer, a reader) can be awaited without foreign(); current_task() is empty then until the
+/// task's next suspension.
 ///
-/// @throws what `x` throws; std::logic_error when the handle was destroyed instead of resumed.
+/// @param x the awaitable; an lvalue is referenced, a temporary kept.
+/// @return the result of `x`.
+/// @throws the exception of `x`; std::logic_error if the handle was destroyed instead of resumed.
 /// Cancellation: refused; a request stays pending until the next suspension, so that the result of `x` is not lost.
-/// Threads: awaited on the loop's; resumed on any.
-/// Lifetime: an lvalue is referenced, a temporary kept. The handle stays valid until it is resumed or destroyed, also when
-/// the loop is gone. It is to be resumed or destroyed once, or its frame is never freed.
+/// Threads: it is awaited on the loop's thread, and resumed on any.
+/// Lifetime: the handle stays valid until it is resumed or destroyed, also when the loop is gone. It must be resumed or
+/// destroyed once; otherwise its frame is never freed.
 /// Cost: one frame from the pool, one small allocation and one post. Virtual time stands still meanwhile.
 /// See also: suspension, future, call_soon_threadsafe.
 template<class A>

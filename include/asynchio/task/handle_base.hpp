@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What handles of tasks and futures share: a counted pointer to a result that comes once.
+// The base of handles of tasks and futures: a counted pointer to a result that comes once.
 
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -18,9 +18,12 @@
 
 namespace asynchio {
 
-/// The part that does not know the result's type. Copyable, cheap, equal by identity; may be empty.
+/// The part of a handle that does not depend on the type of the result. Handles are cheap to copy and equal if they
+/// refer to the same task or future; a handle may be empty.
 ///
-/// Threads: the loop's. Lifetime: stays valid, and can be asked, after its loop is gone.
+/// Threads: the thread of the loop.
+/// Lifetime: it stays valid, and can be queried, after its loop is gone.
+/// Cost: a counted pointer, whose count is not atomic.
 class handle_base {
 public:
     handle_base() noexcept = default;
@@ -36,31 +39,33 @@ public:
         if (state_ != nullptr) detail::release(*state_);
     }
 
-    /// Whether it refers to anything.
+    /// Whether the handle refers to a task or future.
     explicit operator bool() const noexcept { return state_ != nullptr; }
     friend bool operator==(const handle_base& a, const handle_base& b) noexcept {
         return a.state_ == b.state_;
     }
 
-    /// Whether there is a result, an exception or a cancellation. @throws std::logic_error when empty, as all below.
+    /// Whether there is a result, an exception or a cancellation.
+    /// @throws std::logic_error when the handle is empty, as all functions below do.
     bool done() const { return get("done").done(); }
-    /// Whether it ended cancelled.
+    /// Whether the task or future is done and was cancelled.
     bool cancelled() const {
         const detail::shared_state& c = get("cancelled");
         return c.done() && c.outcome_base::cancelled();
     }
 
-    /// Asks to stop: whatever is awaited right now throws cancelled_error in the next iteration. A future is
-    /// cancelled at once. @param message seen in cancelled_error::message(); without memory for it there is none.
+    /// Asks a task to stop: the `co_await` where it waits throws cancelled_error in the next iteration. A future is
+    /// cancelled at once.
+    /// @param message the text of cancelled_error::message(); it is dropped if there is no memory for it.
     /// @return false if it is done already, so that nothing happens.
     bool cancel(std::string_view message = {}) const {
         detail::shared_state& c = get("cancel");
         return detail::cancel_completion(c, detail::shared_text::if_possible(message));
     }
 
-    /// The exception it ended with, null if it has a value.
-    /// @throws invalid_state_error while pending, or if run_coroutine_threadsafe has moved it to its future;
-    /// cancelled_error when cancelled.
+    /// Returns the exception of the task or future, null if it has a value.
+    /// @throws invalid_state_error while it is pending, or if run_coroutine_threadsafe has moved the exception to its
+    /// future; cancelled_error if it was cancelled.
     std::exception_ptr exception() const {
         detail::shared_state& c = done_or_throw("exception");
         if (c.outcome_base::cancelled()) {
@@ -71,12 +76,13 @@ public:
         return c.error();
     }
 
+    /// Removes a callback. @param id what add_done_callback() returned.
     /// @return how many callbacks with this id were removed: 0 once it was scheduled.
     int remove_done_callback(std::uint64_t id) const {
         return detail::remove_done_callback(get("remove_done_callback"), id);
     }
 
-    /// For combinators: what the handle refers to, null when empty.
+    /// Returns the state that the handle refers to, for combinators; null when the handle is empty.
     detail::shared_state* shared() const noexcept { return state_; }
 
 protected:
@@ -87,7 +93,7 @@ protected:
         if (state_ == nullptr) detail::refuse(what, "the handle is empty");
         return *state_;
     }
-    /// Marks the exception, if any, as seen.
+    /// Returns the state if it is done. Marks the exception, if any, as seen.
     detail::shared_state& done_or_throw(const char* what) const {
         detail::shared_state& c = get(what);
         if (!c.done()) detail::refuse<invalid_state_error>(what, "Result is not ready");
@@ -127,7 +133,7 @@ private:
 
 namespace detail {
 
-/// @throws std::invalid_argument if `what` would never tell a task of the running loop that it is done.
+/// @throws std::invalid_argument if `what` belongs to another loop, and so would never wake a task of the running one.
 inline void require_own_loop(const shared_state& what, const char* who) {
     if (!what.done() && what.loop != this_thread.running)
         refuse<std::invalid_argument>(who, "a task or future belongs to a different loop, or its loop is closed");
@@ -143,8 +149,8 @@ decltype(auto) with_outcome(shared_state& c, F f) {
     return f(static_cast<task_state<T>&>(static_cast<frame&>(c)));
 }
 
-/// The result of what is done: a reference to it, or with `Move` the thing itself.
-/// @throws what it ended with; invalid_state_error if that was moved out before.
+/// Returns the result of a task or future that is done: a reference to it, or with `Move` the object itself.
+/// @throws its exception; invalid_state_error if the result was moved out before.
 template<class T, bool Move>
 decltype(auto) take_result(shared_state& c) {
     using result = std::conditional_t<Move || std::is_reference_v<T> || std::is_void_v<T>, T,
@@ -161,7 +167,7 @@ decltype(auto) take_result(shared_state& c) {
     });
 }
 
-/// The exception of what is done, or null; it is moved out as a result is.
+/// Returns the exception of a task or future that is done, or null. The exception is moved out as a result is.
 inline std::exception_ptr take_error(shared_state& c) noexcept {
     c.set(flag_retrieved);
     std::exception_ptr error = c.error();
@@ -216,7 +222,7 @@ public:
     }
     shared_state* awaited() const noexcept override { return target_.shared(); }
     bool forwards() const noexcept override { return true; }
-    /// Only asked when forwarding would go round in a circle.
+    /// Called only if forwarding would go round in a circle.
     cancel_reply cancel(const shared_text&) noexcept override {
         if (!watching()) return cancel_reply::refused;
         target_.shared()->unwatch(*this);

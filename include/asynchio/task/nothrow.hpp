@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Awaiting without exceptions: the result as a value.
+// Awaiting without exceptions: the outcome as a value.
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
@@ -21,13 +21,13 @@ namespace asynchio {
 
 namespace detail {
 
-/// How many requests to cancel the running task has met so far, without one that is still to be delivered.
+/// Returns how many requests to cancel the running task has met so far, without one that is still to be delivered.
 inline int delivered_cancels() noexcept {
     const frame* task = current_task_frame();
     return task == nullptr ? 0 : task->cancels - (task->has(flag_must_cancel) ? 1 : 0);
 }
 
-/// Awaits `A` and makes an outcome of whatever comes. `CatchAll`: also of a cancellation of the calling task.
+/// Awaits `A` and makes an outcome of whatever comes; with `CatchAll` also of a cancellation of the calling task.
 template<class A, bool CatchAll>
 class [[nodiscard]] outcome_awaiter {
     using result = typename kept_result<await_result_t<A>>::type;
@@ -60,7 +60,7 @@ public:
     }
 
 protected:
-    /// What making the result's copy throws counts as thrown by what was awaited.
+    /// Fills in the outcome. An exception of copying the result counts as thrown by what was awaited.
     void fill(outcome<result>& out) {
         try {
             if constexpr (std::is_void_v<result>) {
@@ -89,7 +89,7 @@ outcome_awaiter<A, true> capture(A&& awaitable) {
     return outcome_awaiter<A, true>(std::forward<A>(awaitable));
 }
 
-/// The same into an outcome that is there already: nothing that can throw comes after it.
+/// Awaits `A` and fills an outcome that exists already, so that nothing that can throw comes after it.
 template<class A, class T>
 class [[nodiscard]] capture_awaiter final : public outcome_awaiter<A, true> {
 public:
@@ -107,11 +107,13 @@ capture_awaiter<A, T> capture_into(outcome<T>& out, A&& awaitable) {
 
 } // namespace detail
 
-/// `co_await nothrow(x)` gives an outcome<T>: value, exception, or that what was awaited ended cancelled.
+/// Awaitable: awaits `x` without throwing its exceptions.
 ///
+/// @param x an awaitable; an lvalue is referenced, a temporary kept.
+/// @return an outcome: the value or the exception of `x`, or that `x` was cancelled.
 /// Cancellation: a request to cancel the calling task is never swallowed: it throws cancelled_error as ever.
-/// Lifetime: an lvalue is referenced, a temporary kept.
-/// Cost: no allocation; what `x` throws is still thrown inside.
+/// Threads: the thread of the loop.
+/// Cost: no allocation; an exception of `x` is still thrown and caught inside.
 /// Example: `auto r = co_await nothrow(fetch(url)); if (!r) log(r.error());`
 template<awaitable A>
 detail::outcome_awaiter<A, false> nothrow(A&& x) {

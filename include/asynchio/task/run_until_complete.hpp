@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Running a loop until one thing is done.
+// Running a loop until one task or future is done.
 
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
@@ -16,7 +16,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// Stops the loop one iteration after `handle` is done, as asyncio does: what else is ready then still runs.
+/// Stops the loop one iteration after `handle` is done, as asyncio does: other calls that are ready then still run.
 [[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
     struct stopper final : watcher, ready_item {
         stopper(event_loop& l, shared_state& c) noexcept : watcher(&told), ready_item(&stop), stopped(l), main(c) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A loop with a beginning and an end, for one or several main tasks.
+// A loop that is made and closed by one object, for one or several main tasks.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/late_value.hpp>
@@ -19,17 +19,21 @@
 
 namespace asynchio {
 
-/// Runs several main tasks on one loop; what they leave running pauses in between and goes on in the next run.
+/// A runner of several main tasks on one loop. Tasks that they leave pause in between and go on in the next run.
 ///
-/// Behaviour: the loop is made by the first run() or get_loop(), which also copies the caller's context: all runs share
-/// that copy. close(), which the destructor calls too, cancels what is left and waits for it, reports what fails
-/// meanwhile, closes the asynchronous generators that stand at a co_yield, shuts the loop's services down (the thread
-/// pool is joined), and closes the loop. A task that swallows its cancellation and never ends keeps close() from
+/// Behaviour: the first run() or get_loop() makes the loop and copies the caller's context: all runs share that copy.
+/// close(), which the destructor calls, too, cancels the tasks that are left and waits for them, reports errors that
+/// they end with, closes the asynchronous generators that stand at a co_yield, shuts the loop's services down (the
+/// thread pool is joined), and closes the loop. A task that swallows its cancellation and never ends keeps close() from
 /// returning.
-/// Threads: one.
+/// Threads: one thread uses it.
+/// Lifetime: it owns the loop.
+/// Cost: that of a loop.
+/// Example: `aio::runner r; r.run(first()); r.run(second());`
 /// See also: run.
 class runner {
 public:
+    /// Makes a runner, and no loop yet. @param options of the loop.
     explicit runner(run_options options = {}) noexcept : options_(options) {}
     runner(const runner&) = delete;
     runner& operator=(const runner&) = delete;
@@ -40,8 +44,11 @@ public:
         }
     }
 
-    /// Runs `x` (a task, another awaitable, or a callable with arguments) to its end and gives its result.
-    /// @throws what it throws; cancelled_error if it ended cancelled; keyboard_interrupt if Ctrl-C did that;
+    /// Runs a main task to its end.
+    /// @param x a task, another awaitable, or a callable. @param args for the callable; they are copied, or moved by
+    /// take().
+    /// @return the result of the task.
+    /// @throws the exception of the task; cancelled_error if it was cancelled; keyboard_interrupt if Ctrl-C did that;
     /// std::logic_error when the runner is closed or a loop is running on this thread.
     template<class X, class... Args>
     decltype(auto) run(X&& x, Args&&... args) {
@@ -50,7 +57,8 @@ public:
         return run_task(detail::as_task(std::forward<X>(x), std::forward<Args>(args)...));
     }
 
-    /// @throws std::logic_error when the runner is closed.
+    /// Returns the loop, and makes it at the first call. @throws std::logic_error when the runner is closed;
+    /// std::system_error if the loop cannot be made.
     [[gnu::cold]] event_loop& get_loop() {
         if (closed_) throw std::logic_error("Runner is closed");
         if (!loop_) {
@@ -60,7 +68,7 @@ public:
         return *loop_;
     }
 
-    /// Ends the loop as described above; does nothing the second time.
+    /// Ends the loop as the class comment describes; a second call does nothing.
     [[gnu::cold]] void close() {
         if (detail::exchange(closed_, true) || !loop_) return;
         cancel_all();
@@ -86,7 +94,8 @@ private:
         if (main.cancelled() && guard && guard->interrupted && main.uncancel() == 0) throw keyboard_interrupt();
     }
 
-    /// Ctrl-C cancels the main task while this lives, unless the program replaces that, or ignored it to begin with.
+    /// Has Ctrl-C cancel the main task while it lives, unless the program replaces that handler, or has ignored SIGINT
+    /// before.
     struct interruptible {
         [[gnu::cold]] interruptible(event_loop& l, const any_task_handle& main) : loop(l) {
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
@@ -114,7 +123,7 @@ private:
         bool interrupted = false;
     };
 
-    /// Begins to close services, in its turn among the calls of an iteration.
+    /// Begins to close the services, in its turn among the calls of an iteration.
     struct first_step final : detail::ready_item {
         first_step(detail::service_registry& all, bool run_code) noexcept
             : ready_item(&run), services(all), those_that_run_code(run_code) {}
@@ -126,13 +135,14 @@ private:
         bool those_that_run_code;
     };
 
-    /// Takes the iterations that asyncio's shutdown_asyncgens and shutdown_default_executor take, each a task.
+    /// Closes the services, in the iterations that asyncio's shutdown_asyncgens and shutdown_default_executor take,
+    /// each of which is a task.
     [[gnu::cold]] void close_services() {
         detail::service_registry& services = loop_->services();
         const event_loop::running_scope scope(*loop_);
         const bool generators = begin_closing(services, true);
         loop_->run_while([&] { return !services.closed(true); });
-        make_iterations(generators ? 3 : 1); // in which its gather of them ends, and the loop is stopped
+        make_iterations(generators ? 3 : 1); // asyncio's gather of them ends, and the loop is stopped
         const bool threads = begin_closing(services, false);
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
         while (!services.closed()) {
@@ -140,10 +150,10 @@ private:
             if (left <= 0) return services.give_up();
             loop_->run_for(left);
         }
-        make_iterations(threads ? 2 : 1); // in which it goes on, and the loop is stopped
+        make_iterations(threads ? 2 : 1); // asyncio's task goes on, and the loop is stopped
     }
 
-    /// @return whether there is something to wait for.
+    /// Begins to close the services of one kind. @return whether there is something to wait for.
     [[gnu::cold]] bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
         first_step begin(services, those_that_run_code);
         loop_->schedule(begin);
@@ -151,19 +161,20 @@ private:
         return !services.closed(those_that_run_code);
     }
 
-    /// All are asked first, in order of creation, and then waited for together. Allocates nothing.
+    /// Cancels all tasks, in order of creation, and then waits for them together. It allocates nothing.
     [[gnu::cold]] void cancel_all() {
         if (loop_->tasks().empty()) return;
         detail::late_value<event_loop::running_scope> scope;
         scope.emplace(*loop_);
         detail::leftovers left(*loop_);
         loop_->run_while([&] { return left.running(); });
-        make_iterations(2); // in which asyncio's gather of them ends, and the loop is stopped
+        make_iterations(2); // asyncio's gather of them ends, and the loop is stopped
         scope.reset();
         left.report();
     }
 
-    /// The iterations that asyncio makes for something that has nothing to wait for: what was called soon still runs.
+    /// Makes the iterations that asyncio makes for a task that has nothing to wait for: calls that were made soon still
+    /// run.
     void make_iterations(int number) noexcept {
         for (; number > 0; --number) loop_->run_once(false);
     }

@@ -19,11 +19,11 @@ namespace asynchio {
 
 namespace detail {
 
-/// Suspended until a deadline. The timer runs in the iteration in which it is due, the task in the next one.
+/// Suspends until a deadline. The timer runs in the iteration in which it is due, the task in the next one.
 template<bool Absolute>
 class [[nodiscard]] sleep_awaiter : public suspension, private timer {
 public:
-    /// A point in time if `Absolute`, else a duration; nanoseconds.
+    /// @param when a point in time if `Absolute`, else a duration; in nanoseconds.
     explicit sleep_awaiter(nanoseconds_count when) noexcept : timer(&expired), when_(when) {}
     sleep_awaiter(sleep_awaiter&& other) noexcept : sleep_awaiter(other.when_) {}
     sleep_awaiter& operator=(sleep_awaiter&&) = delete;
@@ -70,7 +70,7 @@ private:
     nanoseconds_count when_;
 };
 
-/// The same, giving a value.
+/// A sleep that returns a value.
 template<class T>
 class [[nodiscard]] sleep_with_result : public sleep_awaiter<false> {
 public:
@@ -86,24 +86,36 @@ private:
 
 } // namespace detail
 
-/// Waits for at least `d`; 0 or less lets everything that is ready run once, as yield() does.
+/// Awaitable: waits for a duration.
 ///
+/// @param d the duration; it waits for at least as long. 0 or less lets everything that is ready run once, as yield()
+/// does.
 /// @throws std::invalid_argument for a NaN.
-/// Cancellation: ends the sleep; its timer is gone at once.
+/// Cancellation: ends the sleep; its timer is removed at once.
+/// Threads: the thread of the loop.
 /// Cost: O(log n) in the number of timers; no allocation beyond the timer queue's growth.
+/// Example: `co_await aio::sleep(100ms);`
+/// See also: sleep_until, yield, wait_for.
 template<class Rep, class Period>
 detail::sleep_awaiter<false> sleep(std::chrono::duration<Rep, Period> d) noexcept(noexcept(detail::to_nanoseconds(d))) {
     return detail::sleep_awaiter<false>(detail::to_nanoseconds(d));
 }
 
-/// The same, and gives `result`.
+/// Awaitable: waits for a duration, and returns a value.
+///
+/// @param d the duration; 0 or less lets everything that is ready run once. @param result the value, which is kept
+/// meanwhile.
+/// @return the value. @throws std::invalid_argument for a NaN.
+/// Cancellation: ends the sleep; its timer is removed at once.
 template<class Rep, class Period, class T>
 detail::sleep_with_result<std::decay_t<T>> sleep(std::chrono::duration<Rep, Period> d, T&& result) {
     return detail::sleep_with_result<std::decay_t<T>>(detail::to_nanoseconds(d), std::forward<T>(result));
 }
 
-/// Waits until `when` on asynchio::clock; a point that has passed yields once.
-/// @throws std::invalid_argument for a NaN.
+/// Awaitable: waits until a point in time.
+///
+/// @param when the point on asynchio::clock; one that has passed yields once. @throws std::invalid_argument for a NaN.
+/// Cancellation: ends the sleep; its timer is removed at once.
 template<class D>
 detail::sleep_awaiter<true>
 sleep_until(std::chrono::time_point<clock, D> when) noexcept(noexcept(detail::to_nanoseconds(when))) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The one way in which a task waits, and the one hook through which it is told to give up.
+// The base of all awaiters: the one way in which a task waits, and in which it is told to give up.
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -18,11 +18,15 @@
 
 namespace asynchio {
 
-/// What an awaiter answers when the task that waits in it is to be cancelled.
+/// The answer of an awaiter when the task that waits in it is to be cancelled.
 enum class cancel_reply : unsigned char {
-    refused,   // what is awaited has ended already: the request stays pending, and is delivered when the task runs
-    left,      // the awaiter left whatever it stood in: the task runs in the next iteration and gets cancelled_error
-    forwarded, // the request was passed on; the task stays parked until that ends, which may swallow the request
+    /// The wait is over already or cannot be interrupted: the request stays pending until the task runs.
+    refused,
+    /// The awaiter has left the queue in which it stood: the task runs in the next iteration and gets cancelled_error.
+    left,
+    /// The request was passed on: the task stays parked until what it waits for has ended, which may swallow the
+    /// request.
+    forwarded,
 };
 
 /// The message of a request to cancel, which `view()` reads. Copies share the text; copying never throws.
@@ -34,7 +38,7 @@ struct task_extra final : task_extra_base {
     explicit task_extra(shared_text given = {}) noexcept : name(std::move(given)) {}
 
     shared_text name;
-    shared_text message; // of the first cancellation that is not delivered yet
+    shared_text message; // that of the first cancellation that is not delivered yet
 };
 
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
@@ -48,22 +52,23 @@ class fork;
 
 } // namespace detail
 
-/// Base of every awaiter that parks a task: those of this library, and yours.
+/// The base of every awaiter that parks a task, in this library and in programs.
 ///
-/// An awaiter derives from it, calls `park` last in await_suspend, `wake` when what it waits for has come, and
+/// Behaviour: an awaiter derives from it, calls `park` last in await_suspend, `wake` when what it waits for has come,
+/// and
 /// `resumed` first in await_resume. A task waits in one suspension at a time.
-///
-/// Cancellation: `cancel()` is called at most while the task is parked here. The default answer, refused, makes the
-/// wait uninterruptible: the request is delivered when it is over.
-/// Threads: the loop's. Another thread wakes a task through call_soon_threadsafe.
-/// Lifetime: destroyed while the task is parked (the loop was closed), it must take itself out of what it stands in.
+/// Cancellation: `cancel()` is called only while the task is parked here. The default answer, refused, makes the wait
+/// uninterruptible: the request is delivered when the wait is over.
+/// Threads: the thread of the loop. Another thread wakes a task through call_soon_threadsafe.
+/// Lifetime: if it is destroyed while the task is parked (the loop was closed), it must leave the queue in which it
+/// stands.
 /// Cost: two words in the awaiter; to park and to wake takes a few stores.
 class suspension {
 public:
     suspension(const suspension&) = delete;
     suspension& operator=(const suspension&) = delete;
 
-    /// Puts the task at the back of the ready queue. Only while parked().
+    /// Puts the task at the back of the ready queue. It may be called while parked().
     void wake() noexcept {
         task_->clear(detail::flag_waiting);
         task_->loop->schedule(*task_);
@@ -72,15 +77,15 @@ public:
     /// Whether the task waits here: false before, and once it was woken or has left.
     bool parked() const noexcept { return task_ != nullptr && task_->has(detail::flag_waiting); }
 
-    /// What the task waits for, for reports: "sleep", "lock", ...
+    /// Returns what the task waits for, for reports: "sleep", "lock", ...
     virtual const char* waiting_for() const noexcept { return "an awaiter"; }
-    /// The task or future it waits for, if that is what it is.
+    /// Returns the task or future that it waits for; null if it waits for something else.
     virtual detail::shared_state* awaited() const noexcept { return nullptr; }
     /// Whether a request to cancel goes to awaited() instead of to cancel().
     virtual bool forwards() const noexcept { return false; }
-    /// Whether a request to cancel goes to several others first; cancel() is not asked then.
+    /// Returns the fork through which a request to cancel goes to several others; cancel() is not called then. Or null.
     virtual detail::fork* forks() noexcept { return nullptr; }
-    /// Asks to give up. See cancel_reply.
+    /// Asks the awaiter to give up. @param message of the request. @return what it has done.
     virtual cancel_reply cancel(const cancel_message& message) noexcept {
         (void)message;
         return cancel_reply::refused;
@@ -90,8 +95,8 @@ protected:
     suspension() noexcept = default;
     virtual ~suspension() = default;
 
-    /// Parks the running task until wake(). What is behind the awaiter must be ready to be left: a cancellation that
-    /// is already pending is delivered at once.
+    /// Parks the running task until wake(). The awaiter must be ready to be cancelled: a request that is already
+    /// pending is delivered at once.
     template<class Promise>
     void park(std::coroutine_handle<Promise> coroutine, const std::source_location& where) {
         static_assert(std::is_base_of_v<detail::promise_base, Promise>,
@@ -110,35 +115,36 @@ protected:
         park_root(root, coroutine.address());
     }
 
-    /// Takes park() back, in await_suspend: the task does not wait after all.
+    /// Undoes park() in await_suspend: the task does not wait after all.
     void unpark() noexcept { task_->clear(detail::flag_waiting); }
 
-    /// Does not wait: puts the running task to the back of the ready queue.
+    /// Puts the running task to the back of the ready queue, without waiting for anything.
     template<class Promise>
     void give_way(std::coroutine_handle<Promise> coroutine, const std::source_location& where);
 
-    /// Whether the task is to be cancelled now that it runs again. Who was granted something gives it on, then.
+    /// Whether the task is to be cancelled now that it runs again. An awaiter that was granted something passes it on
+    /// then.
     bool interrupted() const noexcept {
         return task_ != nullptr && (task_->flags & (detail::flag_must_cancel | detail::flag_left)) != 0;
     }
 
-    /// @throws cancelled_error if interrupted().
+    /// Delivers a cancellation. @throws cancelled_error if interrupted().
     void resumed() {
         if (interrupted()) [[unlikely]]
             detail::throw_cancelled(*task_);
     }
 
-    /// What was awaited ended cancelled, and that is what the task gets: a request that came after the wake-up is
-    /// delivered with it, and of several messages the first one is seen.
+    /// Called if what was awaited was cancelled, which the task gets as its result: a request that came after the
+    /// wake-up is delivered with it, and the first one of several messages is seen.
     void deliver_with_result() noexcept;
 
-    /// Instead of wake(), in a call that the loop makes: runs the task's next step in it.
+    /// Runs the next step of the task at once, in place of wake(); for a call that the loop makes.
     void run_now() noexcept {
         task_->clear(detail::flag_waiting);
         task_->loop->step_in_call(*task_);
     }
 
-    /// The task that is or was parked here; null before.
+    /// Returns the task that is or was parked here; null before.
     detail::frame* task() const noexcept { return task_; }
 
 private:
@@ -200,25 +206,26 @@ inline bool cancel_future(shared_state& future, const shared_text& message) noex
 }
 
 /// A wait that passes a request to cancel on to several others, one after the other. The walk through them keeps its
-/// place in here, so that no depth of them recurses or allocates.
+/// place in this object, so that no depth recurses or allocates.
 class fork {
 public:
     fork(const fork&) = delete;
     fork& operator=(const fork&) = delete;
 
-    /// The wait has become needless: stops what it owns, and leaves alone what it only watches.
+    /// Ends a wait that has become needless: stops what it owns, and leaves alone what it only watches.
     /// @return whether the coroutine that waits can be destroyed now; else it ends by itself, cancelled.
     virtual bool stop() noexcept { return false; }
 
-    // For cancel_walk
+    // cancel_walk calls these.
 
-    /// The next one to be asked, null behind the last one. @param first whether the walk begins.
+    /// Returns the next one to be asked, null behind the last one. @param first whether the walk begins.
     virtual shared_state* next_asked(bool first) noexcept = 0;
-    /// All were asked. @param any whether one of them took the request. @return what the wait itself answers.
+    /// Called when all were asked. @param any whether one of them took the request. @return the answer of the wait
+    /// itself.
     virtual cancel_reply all_asked(const shared_text& message, bool any) noexcept = 0;
 
     struct {
-        fork* outer = nullptr;      // the one whose walk led here
+        fork* outer = nullptr;      // the fork whose walk led here
         suspension* wait = nullptr; // this fork, as what its task waits in; null while no walk is in it
         frame* task = nullptr;
         bool any = false;
@@ -226,14 +233,14 @@ public:
 
 protected:
     fork() noexcept = default;
-    ~fork() = default; // nobody deletes one, and it would be in every awaiter that is one
+    ~fork() = default; // not virtual, which every awaiter that is a fork would pay for
 };
 
-/// One request to cancel: Task.cancel(), for the task that it is made to and for all that it reaches.
+/// One request to cancel, as Task.cancel() makes it: for one task and for all that the request reaches.
 ///
-/// It follows chains of tasks that await each other and goes through the children of forks in order, depth first, all in
-/// one loop. Where tasks wait for each other in a circle (found by Brent's algorithm in a chain, and by forks that are
-/// being walked), it stops in front of the task that it has passed already, so that the circle breaks there.
+/// It follows chains of tasks that await each other and goes through the children of forks in order, depth first, all
+/// in one loop. Where tasks wait for each other in a circle (found by Brent's algorithm in a chain, and by forks that
+/// are being walked), it stops in front of the task that it has passed already, so that the circle breaks there.
 class cancel_walk {
 public:
     /// @param leftovers at the end of a run: each task passes requests on only once, however many reach it.
@@ -254,7 +261,7 @@ public:
     }
 
 private:
-    /// Asks one, and those that it awaits in a chain. A fork at the end of the chain is entered.
+    /// Asks one, and those that it awaits in a chain. If the chain ends in a fork, the walk enters it.
     bool ask(shared_state& first) noexcept {
         shared_state* each = &first;
         const shared_state* seen = nullptr;
@@ -290,7 +297,7 @@ private:
     void put(frame& task, suspension& hook) noexcept {
         fork* const several = hook.forks();
         if (several == nullptr) return settle(task, hook, hook.cancel(message_));
-        if (several->walk.wait != nullptr) return; // it waits for itself
+        if (several->walk.wait != nullptr) return; // the fork waits for itself
         several->walk.outer = detail::exchange(innermost_, several);
         several->walk.wait = &hook;
         several->walk.task = &task;
@@ -311,7 +318,7 @@ private:
         const cancel_reply reply = here.all_asked(message_, here.walk.any);
         taken_ = false;
         if (reply == cancel_reply::refused && task.has(flag_branch))
-            return; // as asyncio's future, which has ended already
+            return; // like asyncio's future, which has ended already
         settle(task, hook, reply);
         if (innermost_ != nullptr) innermost_->walk.any = true;
     }
@@ -327,7 +334,7 @@ private:
         }
     }
 
-    /// The request is delivered at the next suspension point.
+    /// Leaves the request pending until the next suspension point.
     void pend(frame& task) noexcept {
         keep_message(task, message_, !task.has(flag_left));
         task.set(flag_must_cancel);
@@ -348,10 +355,10 @@ private:
     fork* innermost_ = nullptr;
     bool leftovers_;
     bool begins_ = false; // the innermost fork was entered and has asked none yet
-    bool taken_ = false;  // what the wait answered that was asked last
+    bool taken_ = false;  // whether the wait that was asked last has taken the request
 };
 
-/// One request to cancel. @return false if it is done already.
+/// Makes one request to cancel. @return false if `first` is done already.
 [[gnu::noinline]] inline bool cancel_completion(shared_state& first, const shared_text& message) noexcept {
     return cancel_walk(message).request(first);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The coroutine type: a computation that has not started, to be awaited or made a task of its own.
+// The coroutine type: a computation that has not started, which is awaited or made a task of its own.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/task/detail/frame.hpp>
@@ -25,7 +25,7 @@ namespace detail {
 template<class T>
 using task_state = basic_outcome<T, frame>;
 
-/// Frees the block of a task whose coroutine is gone; `void` will do for every result that is not there.
+/// Frees the block of a task whose coroutine is gone. `void` serves for every type of a result that is not there.
 template<class T>
 void dispose_task(ready_item& item) noexcept {
     auto& self = static_cast<task_state<T>&>(static_cast<frame&>(item));
@@ -35,20 +35,20 @@ void dispose_task(ready_item& item) noexcept {
     frame_pool::deallocate(block, size);
 }
 
-/// Ends a task that nobody holds, watches or owns, and that has not failed: frees everything at once.
+/// Ends a task that has not failed, and that nothing holds, watches or owns: everything is freed at once.
 template<class T>
 [[gnu::noinline]] void end_detached(task_state<T>& task) noexcept {
     scheduler& loop = *task.loop;
     loop.tasks().remove(task);
-    this_thread.current = nullptr; // destructors of arguments that ask for it find no task
+    this_thread.current = nullptr; // destructors of arguments find no current task
     const std::coroutine_handle<> coroutine = task.handle();
     task.extra.drop();
     task.~basic_outcome();
     coroutine.destroy();
 }
 
-/// Ends a task that only its owner holds, who will free it with free_gathered. The coroutine rests until then, since its
-/// arguments, at their end, do nothing.
+/// Ends a task that only its owner holds, which frees it with free_gathered later. The coroutine stays until then,
+/// since the destructors of its arguments do nothing.
 inline void end_gathered(frame& task) noexcept {
     task.loop->tasks().remove(task);
     task.flags |= flag_done | flag_resting;
@@ -59,10 +59,10 @@ inline void end_gathered(frame& task) noexcept {
 /// Ends any other task.
 template<class T>
 [[gnu::noinline]] void finish_task_slowly(task_state<T>& task) noexcept {
-    if (task.has(flag_must_cancel) && task.has_value()) // it cancelled itself and returned
+    if (task.has(flag_must_cancel) && task.has_value()) // the task cancelled itself and returned
         task.set_error(nullptr, true);
     task.loop->tasks().remove(task);
-    detail::destroy_coroutine(task); // here, in the code that made it: a plugin may have a pool of its own
+    detail::destroy_coroutine(task); // in the code that made it: a plugin may have a pool of its own
     task.loop->hooks().end(task, &dispose_task<T>);
 }
 
@@ -78,7 +78,7 @@ void finish_task(ready_item& item) noexcept {
     finish_task_slowly(task);
 }
 
-/// Whatever `co_return` needs of a promise with a result; void is the other one.
+/// The part of a promise that `co_return` needs; void has a specialization.
 template<class T, class Promise>
 struct promise_result {
     template<class U = std::remove_cvref_t<T>>
@@ -94,7 +94,8 @@ struct promise_result<void, Promise> {
     void return_void() noexcept { static_cast<Promise*>(this)->state().emplace(); }
 };
 
-/// Whether nobody sees when an argument is destroyed. A type that is only declared counts as one that tells.
+/// Whether the destruction of an argument has no effect. A type that is only declared counts as one whose destructor
+/// does something.
 template<class A>
 inline constexpr bool dies_silently = false;
 template<class A>
@@ -105,7 +106,7 @@ template<class T>
 class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
 public:
     task_promise() noexcept { (new (bytes_) task_state<T>)->set(flag_plain); }
-    /// Sees the coroutine's arguments, those taken by reference as what they refer to.
+    /// Sees the types of the coroutine's arguments; a reference counts as the object that it refers to.
     template<class... Args>
     explicit task_promise(const Args&...) noexcept {
         auto* made = new (bytes_) task_state<T>;
@@ -125,17 +126,17 @@ private:
 
 } // namespace detail
 
-/// An asynchronous function's return type: what Python calls a coroutine object.
+/// The return type of an asynchronous function. Python calls it a coroutine object.
 ///
-/// It does nothing until it is awaited. `co_await f()` runs it inside the awaiting task, at once and without going
-/// through the loop; `create_task(f())` makes it a task of its own. `T` may be void, a reference or move-only.
-///
+/// Behaviour: it does nothing until it is awaited. `co_await f()` runs it inside the awaiting task, at once and without
+/// going through the loop; `create_task(f())` makes it a task of its own. `T` may be void, a reference or move-only.
 /// Cancellation: a request to cancel the awaiting task reaches whatever the innermost coroutine waits for.
-/// Threads: belongs to the thread of the loop that runs it.
-/// Lifetime: owns the coroutine. Dropped before it started, it frees its arguments; arguments taken by reference
-/// must live until it has ended.
+/// Threads: it belongs to the thread of the loop that runs it.
+/// Lifetime: it owns the coroutine. Destroying it before it started frees its arguments. Objects that are passed by
+/// reference must live until it has ended.
 /// Cost: one frame from a pool of recycled blocks; awaiting allocates nothing else.
-/// Differs from Python: it can be awaited once only, which the type enforces: `co_await std::move(t)`.
+/// Differs from Python: it can be awaited only once, which the type enforces: `co_await std::move(t)`.
+/// Example: `aio::task<int> twice(int n) { co_await aio::sleep(1s); co_return 2 * n; }`
 /// See also: create_task, task_handle, co_invoke.
 template<class T = void>
 class [[nodiscard("a task does nothing until it is awaited: write co_await, or give it to create_task")]] task {
@@ -155,10 +156,10 @@ public:
         if (state_ != nullptr) detail::drop_frame(*state_);
     }
 
-    /// Whether there is something to await: false once it was moved from or awaited.
+    /// Whether there is a coroutine to await: false once it was moved from or awaited.
     explicit operator bool() const noexcept { return state_ != nullptr; }
 
-    /// @throws std::logic_error when it is empty.
+    /// Runs the coroutine inside the awaiting task. @throws std::logic_error when the task is empty.
     awaiter operator co_await() && noexcept { return awaiter(detail::exchange(state_, nullptr)); }
 
     template<class U = T>
@@ -170,9 +171,9 @@ public:
     }
 
     // For combinators
-    /// The place of its coroutine, null when empty.
+    /// Returns the place of the pointer to the coroutine's state, which is null when the task is empty.
     detail::task_state<T>*& place() noexcept { return state_; }
-    /// Gives that up to whoever will run it.
+    /// Releases the state, which the caller owns then.
     detail::task_state<T>* release() noexcept { return detail::exchange(state_, nullptr); }
 
 private:
@@ -182,7 +183,9 @@ private:
     detail::task_state<T>* state_ = nullptr;
 };
 
-/// Runs the task inside the awaiting one: no queue, no allocation, one pointer for the line.
+/// The awaiter of a task, which runs it inside the awaiting one without a queue or an allocation.
+///
+/// Threads: the thread of the loop.
 template<class T>
 class task<T>::awaiter {
 public:

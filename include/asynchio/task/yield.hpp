@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Giving way to what else is ready.
+// Giving way to other tasks and calls that are ready.
 
 #include <asynchio/task/suspension.hpp>
 
@@ -35,9 +35,13 @@ private:
 
 } // namespace detail
 
-/// Lets everything that is ready run once before the caller goes on: `sleep(0)`. Takes exactly one iteration.
+/// Awaitable: lets everything that is ready run once before the caller goes on. It takes exactly one iteration.
 ///
-/// Cancellation: delivered when the task runs again. Cost: a push to the ready queue; no timer, no allocation.
+/// Cancellation: delivered when the task runs again.
+/// Threads: the thread of the loop.
+/// Cost: a push to the ready queue; no timer, no allocation.
+/// Differs from Python: it is `sleep(0)` there, which works here, too.
+/// Example: `co_await aio::yield();`
 inline detail::yield_awaiter yield() noexcept { return {}; }
 
 } // namespace asynchio

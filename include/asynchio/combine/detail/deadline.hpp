@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A timer inside something that waits.
+// A deadline: a timer that is part of the object that it serves.
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/timer_queue.hpp>
@@ -10,12 +10,12 @@
 
 namespace asynchio::detail {
 
-/// Calls `owner.on_deadline()` once, when `when` has passed; destroying it takes that back.
+/// A timer that calls `owner.on_deadline()` once, when `when` has passed, unless it is destroyed before.
 template<class Owner>
 class deadline final : private timer {
 public:
-    /// A point that has passed: in the next iteration, behind what is ready by then; or, with `in_order`, in the order of
-    /// calls made now.
+    /// A deadline that has passed already takes effect in the next iteration, behind what is ready by then; with
+    /// `in_order`, in the order of calls that are made now.
     deadline(event_loop& loop, nanoseconds_count when, Owner& owner, bool in_order = false)
         : timer(&run), loop_(loop), owner_(owner) {
         const bool passed = when <= loop.now();

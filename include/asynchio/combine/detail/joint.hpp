@@ -19,12 +19,13 @@
 namespace asynchio::detail {
 
 enum class joint_end : unsigned char {
-    all_done,      // nothing ends it early
-    first_failure, // an exception or a cancellation of a child does
-    first_done,    // whatever child ends first does
+    all_done,      // nothing ends the wait early
+    first_failure, // an exception or a cancellation of a child ends it
+    first_done,    // the child that ends first ends it
 };
 
-/// The decisions, without the children's types. Ends early: stops the owned children, and waits for them.
+/// The decisions, which do not depend on the types of the children. An early end stops the owned children, and waits
+/// for them.
 class joint_state : public child_set, private fork {
 public:
     void child_done(shared_state& child) noexcept final { ended(child); }
@@ -35,7 +36,7 @@ public:
 
     fork* forks() noexcept final { return this; }
     bool stop() noexcept final {
-        collecting_ = true; // what ends here and now does not wake the branch, which may end with it
+        collecting_ = true; // a child that ends now does not wake the branch, which may end with it
         stop_others();
         if (owned_run()) leave_branches();
         collecting_ = false;
@@ -44,9 +45,9 @@ public:
     }
 
 protected:
-    [[gnu::noinline]] ~joint_state() override {} // once, not in each gather
+    [[gnu::noinline]] ~joint_state() override {} // compiled once, not in each gather
     explicit joint_state(joint_end end) noexcept : end_(end) {}
-    joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // only before begin()
+    joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // before begin()
 
     void ended(shared_state& child) noexcept {
         --running_;
@@ -67,15 +68,15 @@ protected:
         decide_after(child);
     }
 
-    /// Whether what `child` ended with is seen now, and an iteration later what another one had ended with before.
+    /// Whether the end of `child` counts now, and that of another child, which came before, an iteration later.
     bool overtakes(const shared_state& child) const noexcept {
         return end_ == joint_end::first_failure && !decided_ && !decided_later(child) && decided_later(*deciding_);
     }
 
     enum class children_kind : unsigned char { branches, tasks };
-    /// Cancels the owned ones of a kind.
+    /// Cancels the owned children of a kind.
     virtual void stop_children(children_kind which) noexcept = 0;
-    /// Ends the branches that only wait for what others own; asyncio leaves an inner gather as it is.
+    /// Ends the branches that only wait for what other code owns; asyncio leaves an inner gather as it is.
     virtual void leave_branches() noexcept = 0;
 
     bool owned_run() const noexcept { return running_ != running_watched_; }
@@ -93,8 +94,8 @@ protected:
         if (complete() && parked()) go_on();
     }
 
-    /// Once is enough: a child that ends now does not interrupt the others' cleanup. A race has stopped its branches as
-    /// soon as one child had ended, so that none of them takes anything that nobody gets.
+    /// Stops the owned children once: a child that ends later does not interrupt the cleanup of the others. A race has
+    /// stopped its branches as soon as one child had ended, so that none of them takes anything that is lost.
     [[gnu::noinline]] void stop_others() noexcept {
         decided_ = true;
         if (detail::exchange(stopped_, true) || !owned_run()) return;
@@ -102,13 +103,13 @@ protected:
         stop_children(children_kind::tasks);
     }
 
-    /// In await_resume. @throws what ends it.
+    /// The body of await_resume. @throws the exception that ends the wait.
     void finish() {
         if ((deciding_ != nullptr ? deciding_->cancelled() : cancelled_) && interrupted()) deliver_with_result();
         if (end_ != joint_end::first_done || deciding_ == nullptr) resumed();
         if (deciding_ != nullptr) {
-            // A request to cancel that came while it waited for what it stopped, or to a race that has its result, is
-            // delivered at the next suspension, unless a cancellation is what it throws now.
+            // A request to cancel that came while it waited for the children that it has stopped, or to a race that has
+            // its result, is delivered at the next suspension, unless it throws a cancellation now.
             if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
             deciding_->rethrow();
         }
@@ -132,18 +133,18 @@ protected:
     }
 
     std::size_t running_ = 0;
-    std::size_t running_watched_ = 0; // of these, which outlive us
+    std::size_t running_watched_ = 0; // those of them that are watched, and outlive us
     shared_state* deciding_ = nullptr;
     shared_text message_;
     joint_end end_;
-    bool collecting_ = false; // ends are noted: what follows is decided by the code that has set this
+    bool collecting_ = false; // ends are only recorded, and the code that has set this decides
     bool stopped_ = false;
     bool cancelled_ = false;
     bool cancelled_late_ = false;
-    bool decided_ = false; // what follows from deciding_ has begun
+    bool decided_ = false; // whether the consequences of deciding_ have begun
 };
 
-/// What is known of the children when the code is compiled: of a vector or owned_tasks, and of a tuple.
+/// The properties of the children that are known at compile time: those of a vector or owned_tasks, and of a tuple.
 template<class Children>
 struct children_kinds {
     using child = typename Children::value_type;
@@ -166,11 +167,11 @@ struct children_kinds<std::tuple<Each...>> {
     }
 };
 
-/// With the children: a tuple or a vector of owned_child and watched_child, or owned_tasks.
+/// A joint_state with its children: a tuple or a vector of owned_child and watched_child, or owned_tasks.
 template<class Children>
 class joint : public joint_state {
 public:
-    /// Whether to be armed takes nothing from anybody: no child is an operation.
+    /// Whether arming it takes nothing from other tasks: no child is an operation.
     static constexpr bool takes_nothing = children_kinds<Children>::takes_nothing;
 
     bool await_ready() {
@@ -192,7 +193,7 @@ public:
                 }
             });
             if (any_owned || (!all_done && !decided)) return false;
-            // Everything that matters is there: no need to suspend.
+            // All results that count are there, so it need not suspend.
             collecting_ = true;
             running_ = running_watched_ = count();
             each_child([&](auto& child) {
@@ -226,7 +227,7 @@ protected:
     template<class... Args>
     explicit joint(joint_end end, Args&&... children) : joint_state(end), children_(std::forward<Args>(children)...) {}
 
-    /// Watched children that run on are forgotten; their exceptions count as seen.
+    /// Ends the wait. Watched children that run on are forgotten; their exceptions count as seen.
     void end() {
         if constexpr (!all_owned)
             each_child([](auto& child) {
@@ -255,7 +256,7 @@ protected:
 private:
     void start_children() {
         starting_children all(*this);
-        if constexpr (kinds::only_tasks_of_tuple) // a loop: the code stands once, not for each of them
+        if constexpr (kinds::only_tasks_of_tuple) // a loop, so that the code is compiled once
             std::apply(
                 [&](auto&... child) {
                     for (frame* each : {child.coroutine()...}) all.add(*each);
@@ -270,7 +271,7 @@ private:
             });
     }
 
-    /// One that does not start, since the race is over.
+    /// Leaves out a child that does not start because the race is over.
     template<class Child>
     void leave_out(Child& child) noexcept {
         --running_;
@@ -325,7 +326,7 @@ private:
     std::size_t count() const noexcept { return kinds::count(children_); }
     std::size_t count_owned() const noexcept { return kinds::count_owned(children_); }
 
-    std::size_t asked_ = 0; // by the walk of a request to cancel
+    std::size_t asked_ = 0; // how many children the walk of a request to cancel has asked
 };
 
 /// A range whose elements can be children: handles, futures, tasks or other awaitables.
@@ -337,7 +338,7 @@ using range_element_t =
     std::conditional_t<std::is_lvalue_reference_v<R> && std::is_base_of_v<handle_base, range_value_t<R>>,
                        range_reference_t<R>, range_value_t<R>&&>;
 
-/// The children of a range: a vector of tasks that is given up keeps them.
+/// Returns the children of a range. A vector of tasks that is moved in keeps them.
 template<class T>
 owned_tasks<T> make_children(std::vector<task<T>>&& tasks) {
     return owned_tasks<T>(std::move(tasks));

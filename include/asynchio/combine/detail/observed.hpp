@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Handles that are watched for their end alone: by wait and as_completed.
+// Handles whose end alone wait and as_completed watch for.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/pointer_set.hpp>
@@ -19,7 +19,7 @@
 
 namespace asynchio::detail {
 
-/// Tells `owner.ended(*this)` once, in the step in which the handle is done.
+/// A watched handle. It calls `owner.ended(*this)` once, in the step in which the handle is done.
 template<class H, class Owner>
 struct observed : watcher {
     explicit observed(H h) : watcher(&fire), handle(std::move(h)) {}
@@ -48,7 +48,7 @@ private:
     }
 };
 
-/// Each handle once, in order. @throws std::logic_error for an empty one.
+/// Returns each handle once, in order. @throws std::logic_error for an empty handle.
 /// @tparam Observed an observed, or derived from one.
 template<class Observed, class H>
 std::vector<Observed> observe(std::vector<H> handles, const char* who) {
@@ -76,7 +76,7 @@ auto handles_of(R&& range) {
 
 inline constexpr nanoseconds_count no_timeout = -1;
 
-/// Of a duration, of which one below 0 counts as 0, or an optional one.
+/// Returns the nanoseconds of a duration, or of an optional one; a negative duration counts as 0.
 template<class D>
 nanoseconds_count timeout_of(const D& timeout) {
     if constexpr (std::is_same_v<D, std::nullopt_t>) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where several tasks put results and one async_generator takes them: under merge and map.
+// The results of several tasks, which one async_generator takes; merge and map are built on it.
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -30,7 +30,8 @@ inline constexpr bool is_async_generator = false;
 template<class T>
 inline constexpr bool is_async_generator<async_generator<T>> = true;
 
-/// What next() of an async_generator<T> gave, as a value: moved out, or copied if it refers to what the source has.
+/// Returns the result of next() of an async_generator<T> as a value: moved out, or copied if it refers to an object of
+/// the source.
 template<class T>
 std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
     if constexpr (std::is_reference_v<T>)
@@ -39,7 +40,7 @@ std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
         return std::move(*item);
 }
 
-/// Until something has changed: an item came, or was taken.
+/// Waits until something has changed: an item came, or was taken.
 class [[nodiscard]] turn final : public wait_queue::waiter {
 public:
     using waiter::waiter;
@@ -53,12 +54,12 @@ public:
 };
 
 /// The tasks, and the places of the items on their way, in the order in which they will be taken. A place gets its item
-/// when it is made, or later. The first task that fails, or is cancelled by somebody, ends it all.
+/// when it is made, or later. The first task that fails, or is cancelled by other code, ends all.
 template<class R>
 class outlet : private crew {
 public:
     using item_type = R;
-    /// Which place, counted from the first ever.
+    /// The number of a place, counted from the first one ever made.
     using ticket = std::size_t;
 
     explicit outlet(const char* name) noexcept : name_(name) {}
@@ -66,13 +67,13 @@ public:
     outlet& operator=(const outlet&) = delete;
     ~outlet() override = default;
 
-    /// Runs `work` beside the others.
+    /// Runs `work` in a task beside the others.
     void launch(task<> work) {
         reservation made = make_room();
         adopt(*create_task(std::move(work)).shared(), std::move(made));
     }
 
-    // For the tasks.
+    // The tasks call these.
 
     ticket reserve() {
         places_.push_back(std::nullopt);
@@ -88,18 +89,18 @@ public:
         return taken_ + places_.size() - 1;
     }
     std::size_t taken() const noexcept { return taken_; }
-    /// Whether it ends: nobody will take another item of a task that goes on in spite of that.
+    /// Whether it ends. Items of a task that goes on in spite of that will not be taken.
     bool stopping() const noexcept { return stopping_; }
-    /// Awaitable: until an item was taken.
+    /// Awaitable: waits until an item was taken.
     turn room() noexcept { return turn(taken_one_, name_); }
 
-    // For the generator.
+    // The generator calls these.
 
-    /// Whether there is an item, or will be none.
+    /// Whether there is an item, or no item will come.
     bool settled() const noexcept { return ready() || failure_ || running() == 0; }
-    /// Awaitable: until that may have changed.
+    /// Awaitable: waits until settled() may have changed.
     turn change() noexcept { return turn(changed_, name_); }
-    /// Whether there is an item, once settled(). @throws what a task failed with.
+    /// Whether there is an item; settled() must be true. @throws the exception of a task that has failed.
     bool more() const {
         if (ready()) return true;
         if (failure_) std::rethrow_exception(failure_);
@@ -117,10 +118,11 @@ public:
         cancel_all();
         return running() != 0;
     }
-    /// Awaitable, once stopped: until they have ended. A request to cancel that comes meanwhile is passed on to them, and
-    /// stays pending.
+    /// Awaitable: waits until the tasks have ended; stop() comes before. A request to cancel that comes meanwhile is
+    /// passed on to them, and stays pending.
     all_ended stopped() noexcept { return all_ended(*this, name_, true); }
-    /// What a task failed with, if that was no cancellation; once stopped(), of their cleanup too.
+    /// Returns the exception of a task that has failed, if that is not a cancellation; once stopped(), also that of a
+    /// cleanup.
     std::exception_ptr failure() const { return is_cancellation(failure_) ? nullptr : failure_; }
 
 private:
@@ -149,7 +151,7 @@ private:
     bool stopping_ = false;
 };
 
-/// What `State`, an outlet with its tasks, gives, until its end or until it is closed; then no task is left.
+/// Yields the items of a `State`, an outlet with its tasks, until its end or until it is closed; then no task is left.
 template<class State>
 async_generator<typename State::item_type> stream_of(owner<State> state) {
     std::exception_ptr error;
@@ -172,9 +174,9 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
     const bool some_run = state->stop(); // allocates nothing
     if (some_run) co_await state->stopped();
     if (!error) co_return;
-    // What a cleanup throws takes the place of why it ran, as in one stream.
+    // The exception of a cleanup takes the place of the reason for which it ran, as in one stream.
     if ((closed || is_cancellation(error)) && state->failure()) error = state->failure();
-    if (is_cancellation(error)) current_root().clear(flag_must_cancel); // it delivers the later request as well
+    if (is_cancellation(error)) current_root().clear(flag_must_cancel); // the exception delivers the later request as well
     std::rethrow_exception(error);
 }
 

@@ -46,7 +46,7 @@ public:
     std::size_t size() const noexcept { return tasks_.size(); }
     bool empty() const noexcept { return tasks_.empty(); }
     value_type operator[](std::size_t i) noexcept { return value_type(tasks_[i].place()); }
-    /// When all were taken.
+    /// Drops the tasks, all of which were taken.
     void clear() noexcept { tasks_.clear(); }
     iterator begin() noexcept { return iterator(tasks_.data()); }
     iterator end() noexcept { return iterator(tasks_.data() + tasks_.size()); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Leaving a block without memory.
+// The end of a block that needs no memory.
 
 #include <asynchio/task/detail/frame.hpp>
 #include <asynchio/task/task.hpp>
@@ -12,7 +12,8 @@
 
 namespace asynchio::detail {
 
-/// The end of a block whose children must not outlive it, made when it is entered: leaving needs no memory then.
+/// The end of a block whose children must not outlive it. It is made when the block is entered, so that leaving needs
+/// no memory.
 template<class T>
 class prepared_exit {
 public:
