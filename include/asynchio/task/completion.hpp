@@ -7,7 +7,7 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/failures.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
