@@ -262,6 +262,8 @@ def entities(text):
                 else:
                     one.defined, one.body = True, " ".join(words[at:end])
                     found.append(one)
+                    while words[end + 1 : end + 2] == ["catch"]:
+                        end = matching(words, matching(words, end + 2) + 1)
                     at = start = end + 1
         else:
             at += 1

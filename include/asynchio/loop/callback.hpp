@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A call that the loop will make: at once, at a time, or because another thread asked for it.
+// A call that the loop will make: in the next iteration, at a point in time, or because another thread asked for it.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -23,8 +23,8 @@ namespace asynchio {
 
 namespace detail {
 
-/// The callable and the loop share one object; handles count as well. Lives in a recycled block, which is one cache line
-/// where the callable and its arguments take 16 bytes: between two threads, lines are what a call costs.
+/// A call with its callable, which the loop and the handles share. It lives in a recycled block, which is one cache
+/// line if the callable and its arguments take 16 bytes: between two threads, a call costs as many lines as it touches.
 class callback : public ready_item {
 public:
     static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
@@ -33,7 +33,7 @@ public:
     callback(const callback&) = delete;
     callback& operator=(const callback&) = delete;
 
-    // Any thread if it is posted, else the loop's.
+    // If the call is posted, any thread may call these, else the loop's thread.
     void retain() noexcept {
         if (posted)
             __atomic_fetch_add(&references_, 1, __ATOMIC_RELAXED);
@@ -41,7 +41,7 @@ public:
             ++references_;
     }
     void release() noexcept {
-        if (posted) { // who has the only count can tell without a locked instruction
+        if (posted) { // the owner of the only count needs no locked instruction to see that
             if (__atomic_load_n(&references_, __ATOMIC_ACQUIRE) != 1 &&
                 __atomic_sub_fetch(&references_, 1, __ATOMIC_ACQ_REL) != 0)
                 return;
@@ -50,7 +50,7 @@ public:
         }
         delete this;
     }
-    /// Marks it: from now on it is not called. @return whether it was not marked yet.
+    /// Marks the call: from now on it is not made. @return whether it was not marked yet.
     bool request_cancel() noexcept {
         if (!posted) return !detail::exchange(cancelled_, true);
         return !__atomic_exchange_n(&cancelled_, true, __ATOMIC_ACQ_REL);
@@ -58,22 +58,22 @@ public:
     bool cancelled() const noexcept { return __atomic_load_n(&cancelled_, __ATOMIC_ACQUIRE); }
     /// Destroys callable and arguments, on the loop's thread.
     virtual void discard() noexcept = 0;
-    /// Where it waits for its time.
+    /// Returns the timer in which the call waits for its time; null if it waits in none.
     virtual timer* armed_timer() noexcept { return nullptr; }
 
     // The fields stand in an order that also fills the end of ready_item's last word.
 
-    bool posted = false; // by another thread, set before it is known there: only the loop's destroys what it holds
+    bool posted = false; // by another thread, before the loop knows it; the loop's thread destroys the callable then
 
 protected:
-    bool bound = true; // the callable is there
+    bool bound = true; // whether the callable exists
 
     explicit callback(scheduler& owner) noexcept : ready_item(&run), loop(&owner), context_(inherited_context()) {}
     virtual ~callback() = default;
 
     virtual void call() = 0;
 
-    /// Its turn has come.
+    /// Makes the call, whose turn has come.
     void make() noexcept {
         scheduler& owner = *detail::exchange(loop, nullptr);
         if (!cancelled() && !owner.closing()) {
@@ -93,16 +93,16 @@ private:
     static void run(ready_item& item) noexcept { static_cast<callback&>(item).make(); }
 
     bool cancelled_ = false;
-    std::uint32_t references_ = 1; // the loop's
+    std::uint32_t references_ = 1; // the loop's count
 
 public:
-    scheduler* loop; // null once it ran, was taken back, or the loop is gone
+    scheduler* loop; // null once the call was made or taken back, or the loop is gone
 
 private:
     context_slot context_; // what the registering code saw
 };
 
-/// Before the call of `t` has been made. Linear when it stands in the ready queue already.
+/// Removes a timer whose call has not been made. The cost is linear if it stands in the ready queue already.
 inline void remove_timer(scheduler& loop, timer& t) noexcept {
     if (t.armed())
         loop.timers().remove(t);
@@ -111,7 +111,7 @@ inline void remove_timer(scheduler& loop, timer& t) noexcept {
     t.pending = false;
 }
 
-/// One that waits for its time.
+/// A call that waits for its time.
 class timed_callback : public callback, public timer {
 public:
     timer* armed_timer() noexcept override { return armed() ? this : nullptr; }
@@ -172,7 +172,7 @@ constexpr bool is_null_callable(const taken<F>& f) noexcept {
     return is_null_callable(f.value());
 }
 
-/// @throws std::invalid_argument naming the function that was given nothing to call.
+/// @throws std::invalid_argument with the name of the function if the callable is null.
 template<class F>
 void require_callable(const F& f, const char* who) {
     if (is_null_callable(f)) refuse<std::invalid_argument>(who, "the callable is null");
@@ -180,14 +180,16 @@ void require_callable(const F& f, const char* who) {
 
 } // namespace detail
 
-/// What call_soon and call_soon_threadsafe give: the call can be taken back until it was made.
+/// The handle that call_soon() and call_soon_threadsafe() return. The call can be taken back until it was made.
 ///
-/// Threads: a handle from call_soon_threadsafe may be used on any thread, another one on the loop's.
-/// Lifetime: may outlive the loop; dropping it changes nothing.
+/// Threads: a handle from call_soon_threadsafe may be used on any thread, another one on the loop's thread.
+/// Lifetime: it may outlive the loop; dropping it changes nothing.
+/// Cost: a counted pointer.
+/// See also: event_loop::call_soon, timer_handle.
 class callback_handle {
 public:
     callback_handle() noexcept = default;
-    /// Takes over one count.
+    /// For the library: takes over one count.
     explicit callback_handle(detail::callback& c) noexcept : callback_(&c) {}
     callback_handle(const callback_handle& other) noexcept : callback_(other.callback_) {
         if (callback_ != nullptr) callback_->retain();
@@ -201,10 +203,11 @@ public:
         if (callback_ != nullptr) callback_->release();
     }
 
+    /// Whether the handle refers to a call: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return callback_ != nullptr; }
     /// Prevents the call, also when it is due in this very iteration. The callable and its arguments are
-    /// destroyed at once, those of call_soon_threadsafe when the loop comes to them. Does nothing the second time, or
-    /// after the call.
+    /// destroyed at once, those of call_soon_threadsafe when their turn comes. A second cancel() does nothing, nor does
+    /// one after the call.
     inline void cancel() noexcept;
     /// Whether cancel() was called.
     bool cancelled() const noexcept { return callback_ != nullptr && callback_->cancelled(); }
@@ -213,13 +216,15 @@ protected:
     detail::callback* callback_ = nullptr;
 };
 
-/// What call_later and call_at give. Equal by identity; `when()` tells the order.
+/// The handle that call_later() and call_at() return. Handles of the same call are equal; `when()` tells the order.
+///
+/// Threads: the thread of the loop. Lifetime: as that of callback_handle.
 class timer_handle : public callback_handle {
 public:
     timer_handle() noexcept = default;
-    /// Takes over one count.
+    /// For the library: takes over one count.
     explicit timer_handle(detail::timed_callback& c) noexcept : callback_handle(c) {}
-    /// The absolute deadline.
+    /// Returns the absolute deadline; the clock's epoch for an empty handle.
     time_point when() const noexcept {
         const auto* timed = static_cast<const detail::timed_callback*>(callback_);
         return time_point(duration(timed != nullptr ? timed->deadline : 0));
@@ -232,7 +237,7 @@ inline void callback_handle::cancel() noexcept {
     detail::scheduler* const loop = callback_->loop;
     if (loop == nullptr) return;
     callback_->discard();
-    detail::timer* armed = callback_->armed_timer(); // else it stands in the ready queue, and is dropped there
+    detail::timer* armed = callback_->armed_timer(); // null: it stands in the ready queue, and is dropped there
     if (armed == nullptr) return;
     detail::remove_timer(*loop, *armed);
     callback_->loop = nullptr;

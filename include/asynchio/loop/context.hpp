@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where code finds the values of its context variables: in its task, in the call that the loop makes, or in its thread.
+// Contexts: the values of context variables that belong to a task, to a call that the loop makes, or to a thread.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/context_map.hpp>
@@ -16,11 +16,11 @@ namespace asynchio {
 
 namespace detail {
 
-/// Whether any variable was ever set in this process: until then, nothing has to be carried anywhere.
+/// Whether any variable was ever set in this process: until then, no values need to be passed on.
 inline constinit bool context_touched = false;
 inline bool context_in_use() noexcept { return __atomic_load_n(&context_touched, __ATOMIC_RELAXED); }
 
-/// A context that has an identity, for tokens and for those who share it. Belongs to one thread at a time.
+/// A context that has an identity, for tokens and for code that shares it. It belongs to one thread at a time.
 struct context_cell {
     explicit context_cell(context_map_ptr m) noexcept : map(std::move(m)) {}
     void destroy() noexcept { delete this; }
@@ -30,18 +30,18 @@ struct context_cell {
 };
 using context_cell_ptr = counted_ptr<context_cell>;
 
-/// One word that holds a context: nothing (an empty one), a map that was inherited, or a cell of its own, which it gets
-/// when a variable is set. So inheriting allocates nothing, and an empty context costs nothing.
+/// One word that holds a context: nothing (an empty context), a map that was inherited, or a cell of its own, which it
+/// gets when a variable is set. So inheriting allocates nothing, and an empty context costs nothing.
 ///
-/// Trivial, since it stands in every coroutine frame: whoever owns it calls drop() in the end.
+/// It is trivial, since it is part of every coroutine frame: its owner calls drop() in the end.
 class context_word {
 public:
     bool empty() const noexcept { return bits_ == 0; }
 
-    /// The values; null when there are none.
+    /// Returns the values; null when there are none.
     const context_map* map() const noexcept { return has_cell() ? cell_of(bits_)->map.get() : map_of(bits_); }
 
-    /// The cell, made now if there is none yet. @throws std::bad_alloc when there is no memory for it.
+    /// Returns the cell, which it makes if there is none yet. @throws std::bad_alloc when there is no memory for it.
     context_cell_ptr cell() {
         if (!has_cell()) {
             auto* made = new context_cell(context_map_ptr());
@@ -57,7 +57,7 @@ public:
     void inherit(const context_word& other) noexcept {
         const context_map* values = other.map();
         if (values == nullptr) return;
-        auto* counted = const_cast<context_map*>(values); // maps are only read; the count is everybody's
+        auto* counted = const_cast<context_map*>(values); // maps are only read; any owner may change the count
         __atomic_fetch_add(&counted->references, 1, __ATOMIC_RELAXED);
         bits_ = reinterpret_cast<std::uintptr_t>(counted) | map_tag;
     }
@@ -66,7 +66,7 @@ public:
         if (cell) bits_ = reinterpret_cast<std::uintptr_t>(cell.release()) | cell_tag;
     }
 
-    /// Gives up what it holds.
+    /// Drops what it holds.
     void drop() noexcept {
         if (bits_ != 0) [[unlikely]]
             drop_slowly();
@@ -93,7 +93,7 @@ private:
     }
 };
 
-/// The same with an owner's manners.
+/// A context_word that owns: its destructor drops what it holds.
 class context_slot : public context_word {
 public:
     constexpr context_slot() noexcept = default;
@@ -106,14 +106,14 @@ public:
     ~context_slot() { drop(); }
 };
 
-/// The context of code that runs outside of loops and their calls. Noinline: a coroutine may go on in another place,
-/// and compilers remember addresses of thread-local variables.
+/// Returns the context of code that runs outside of loops and their calls. It is noinline because a coroutine may go on
+/// on another thread, and compilers remember addresses of thread-local variables.
 [[gnu::noinline]] inline context_word& context_of_thread() noexcept {
     static thread_local context_slot own;
     return own;
 }
 
-/// The context of whatever runs now.
+/// Returns the context of the running code.
 [[gnu::noinline]] inline context_word& current_context() noexcept {
     const thread_state& thread = this_thread;
     if (thread.context != nullptr) return *thread.context;
@@ -122,14 +122,14 @@ public:
     return context_of_thread();
 }
 
-/// What something that is created now starts with.
+/// Returns the context with which a task or call that is created now starts.
 inline context_slot inherited_context() noexcept {
     context_slot made;
     if (context_in_use()) made.inherit(current_context());
     return made;
 }
 
-/// Makes a context that of the running code, in a plain call; null: that of the task or thread again.
+/// Makes a context current in a plain call while it lives; null stands for that of the task or thread.
 class context_scope {
 public:
     explicit context_scope(context_word* slot) noexcept : before_(detail::exchange(this_thread.context, slot)) {}
@@ -143,23 +143,27 @@ private:
 
 } // namespace detail
 
-/// A set of values of context variables, apart from any task: `copy_context()` takes one, and code runs in it.
+/// A set of values of context variables, apart from any task. copy_context() makes one, and code runs in it.
 ///
-/// A handle: copies refer to the same context, and equal each other. What code that runs in it sets stays in it.
-/// Threads: one at a time; the values themselves may be shared.
+/// Behaviour: it is a handle: copies refer to the same context, and are equal. Values that code sets while it runs in
+/// the context stay in it.
+/// Threads: one thread at a time; the values themselves may be shared.
+/// Lifetime: the context lives as long as a handle, or a task that runs in it.
 /// Cost: one small allocation.
 /// Example: `auto ctx = copy_context(); ctx.run([] { request_id.set("none"); });`
 /// See also: context_var, task_options.
 class context {
 public:
-    /// An empty one: every variable has its default in it.
+    /// Makes an empty context, in which every variable has its default. @throws std::bad_alloc without memory.
     context() : cell_(new detail::context_cell(detail::context_map_ptr())) {}
     context(const context&) noexcept = default; // moving copies, so that there is none without a cell
     context& operator=(const context&) noexcept = default;
     ~context() = default;
 
-    /// Calls `f(args...)` in this context and gives what that returns. `f` is a plain call: a coroutine that it returns
-    /// runs where it is awaited. Contexts nest, also in themselves.
+    /// Calls `f(args...)` in this context. Contexts nest, also in themselves.
+    /// @param f a callable. A coroutine that it returns runs in the context where it is awaited. @param args its
+    /// arguments.
+    /// @return what `f` returns. @throws what `f` throws.
     template<class F, class... Args>
     decltype(auto) run(F&& f, Args&&... args) const {
         detail::context_slot slot(cell_);
@@ -167,14 +171,14 @@ public:
         return std::forward<F>(f)(std::forward<Args>(args)...);
     }
 
-    /// Another context that starts with the same values.
+    /// Returns another context that starts with the values of this one.
     context copy() const { return context(detail::context_cell_ptr(new detail::context_cell(cell_->map))); }
-    /// How many variables have a value in it.
+    /// Returns how many variables have a value in the context.
     std::size_t size() const noexcept { return cell_->map ? cell_->map->size() : 0; }
 
     friend bool operator==(const context& a, const context& b) noexcept { return a.cell_ == b.cell_; }
 
-    /// For those who start work in it.
+    /// Returns the cell, for functions of the library that start work in the context.
     detail::context_cell_ptr cell() const noexcept { return cell_; }
 
 private:
@@ -184,7 +188,8 @@ private:
     detail::context_cell_ptr cell_;
 };
 
-/// A context that starts with the values that the running code sees.
+/// Returns a context that starts with the values that the running code sees.
+/// @throws std::bad_alloc without memory. Threads: any.
 inline context copy_context() {
     detail::context_slot copied;
     copied.inherit(detail::current_context());

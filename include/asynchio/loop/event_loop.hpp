@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The loop: runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread has
-// something for it. Built on selector, which knows where that comes from.
+// The event loop: it runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread
+// has work for it. Built on selector, which knows these sources.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -33,19 +33,19 @@ namespace asynchio {
 template<class T>
 class future;
 
-/// A single-threaded event loop. Most programs never name it: `run(main())` makes one and ends it.
+/// A single-threaded event loop. Most programs never name it: `run(main())` makes one and closes it.
 ///
 /// Behaviour: one iteration asks for what is ready on descriptors, appends it and the timers that are due to the
-/// ready queue, and then runs exactly what is in the queue at that moment, in order; what that makes ready runs in
-/// the next iteration. A loop that only switches tasks makes no system call and reads no clock; a busy one with
-/// descriptors or timers asks about every 25 µs.
+/// ready queue, and then runs exactly what is in the queue at that moment, in order; tasks and calls that become ready
+/// meanwhile run in the next iteration. A loop that only switches tasks makes no system call and reads no clock; a busy
+/// loop with descriptors or timers asks about every 25 µs.
 /// Threads: everything belongs to the thread that runs the loop, but call_soon_threadsafe, and what a loop_ref offers.
 /// Lifetime: destroying the loop closes it: tasks that are left are destroyed where they are suspended, and reported.
-/// Differs from Python: timers of equal deadline run in the order they were set.
+/// Differs from Python: timers of equal deadline run in the order in which they were set.
 /// See also: run, runner, get_running_loop.
 class event_loop final : public detail::scheduler, public detail::task_creator<event_loop> {
 public:
-    /// @throws std::system_error when the system has no descriptors left.
+    /// Makes a loop. @param options its policies. @throws std::system_error when the system has no descriptors left.
     explicit event_loop(run_options options = {});
     event_loop(const event_loop&) = delete;
     event_loop& operator=(const event_loop&) = delete;
@@ -64,27 +64,29 @@ public:
         return callback_handle(*call);
     }
 
-    /// The same from any thread; wakes the loop if it sleeps. Posts of one thread keep their order.
+    /// Calls `f(args...)` in a later iteration, from any thread; wakes the loop if it sleeps. Posts of one thread keep
+    /// their order. @throws as call_soon().
     template<class F, class... Args>
     callback_handle call_soon_threadsafe(F&& f, Args&&... args) {
         return ref().call_soon_threadsafe(std::forward<F>(f), std::forward<Args>(args)...);
     }
 
-    /// Calls `f(args...)` when `delay` has passed; 0 or less: in the next iteration, behind what is ready.
+    /// Calls `f(args...)` when `delay` has passed; 0 or less stands for the next iteration, behind what is ready.
+    /// @throws as call_soon(), and std::invalid_argument for a NaN.
     template<class Rep, class Period, class F, class... Args>
     timer_handle call_later(std::chrono::duration<Rep, Period> delay, F&& f, Args&&... args) {
         const auto wait = detail::to_nanoseconds(delay);
         return call_at_count(detail::later(now(), wait), wait <= 0, std::forward<F>(f), std::forward<Args>(args)...);
     }
 
-    /// Calls `f(args...)` at `when`, or in the next iteration if that has passed.
+    /// Calls `f(args...)` at `when`, or in the next iteration if that has passed. @throws as call_later().
     template<class D, class F, class... Args>
     timer_handle call_at(std::chrono::time_point<clock, D> when, F&& f, Args&&... args) {
         const auto at = detail::to_nanoseconds(when);
         return call_at_count(at, at <= now(), std::forward<F>(f), std::forward<Args>(args)...);
     }
 
-    /// The loop's clock: monotonic, virtual if the loop was made so.
+    /// Returns the time of the loop's clock, which is monotonic, and virtual if the loop was made so.
     time_point time() const noexcept { return time_point(duration(now())); }
 
     // Running
@@ -97,105 +99,116 @@ public:
         stopping_ = false;
     }
 
-    /// Runs until `x`, a task, handle or future, is done, and gives its result.
-    /// @throws what it throws; std::runtime_error if stop() came first: it stays pending and can be run again.
+    /// Runs until a task, handle or future is done. @return its result. @throws its exception, or std::runtime_error if
+    /// stop() came first: it stays pending and can be run again.
     template<class X>
     decltype(auto) run_until_complete(X&& x); // task/run_until_complete.hpp
 
     /// Ends run_forever after the current iteration; before it, the next run_forever makes one iteration.
     void stop() noexcept { stopping_ = true; }
 
-    /// Drops calls and timers without running them and destroys the tasks that are left. Does nothing twice.
+    /// Drops calls and timers without running them and destroys the tasks that are left. A second call does nothing.
     /// @throws std::logic_error while the loop is running.
     void close() {
         if (running_) throw std::logic_error("close: Cannot close a running event loop");
         shut();
     }
 
+    /// Whether the loop runs.
     bool is_running() const noexcept { return running_; }
+    /// Whether the loop is closed, or being closed.
     bool is_closed() const noexcept { return closing_; }
 
-    // create_task(...), from task_creator: as the free create_task does on a running loop; also before the loop runs.
+    // create_task(...) is that of task_creator: as the free create_task, and also before the loop runs.
 
-    /// A pending future that belongs to this loop.
+    /// Returns a pending future that belongs to this loop.
     template<class T = void>
     future<T> create_future(); // task/future.hpp
 
-    /// `handler(event_loop&, const exception_context&)` receives the errors that nobody is there to catch; nullptr
+    /// Sets `handler(event_loop&, const exception_context&)`, which gets the errors that no caller can catch; nullptr
     /// restores the default, which prints to stderr. A handler that throws is itself reported.
     template<class Handler>
     void set_exception_handler(Handler&& handler) {
         handler_.set(std::forward<Handler>(handler));
     }
+    /// Calls the exception handler with `context`.
     void call_exception_handler(const exception_context& context) noexcept { handler_.call(*this, context); }
-    /// Prints `context` to stderr: message, source, creation line, what the exception says.
+    /// Prints `context` to stderr: message, source, creation line, and the text of the exception.
     void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
 
-    /// Debug mode: steps that take long are reported, so are tasks that nobody awaits; calls from a wrong thread throw.
+    /// Sets debug mode: long steps and tasks that were never awaited are reported; calls from a wrong thread throw.
     void set_debug(bool on) noexcept { debug_ = on; }
+    /// Whether the loop is in debug mode.
     bool debug() const noexcept { return debug_; }
-    /// In debug mode, steps and calls of at least this length are reported; 100 ms at first.
+    /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
 
     // Signals and descriptors
 
-    /// Calls `f()` as an ordinary call of the loop when `signal` arrives, perhaps once for several arrivals; replaces what
-    /// this loop had for it. `once`: from the second arrival on the default action follows; a signal_set keeps them from
-    /// it. @throws std::invalid_argument, std::system_error, std::logic_error when another loop handles it.
+    /// Calls `f()` as an ordinary call of the loop when `signal` arrives, perhaps once for several arrivals; replaces
+    /// this loop's handler for it. @param once whether the default action follows from the second arrival on, unless a
+    /// signal_set has the signal. @throws std::invalid_argument, std::system_error, std::logic_error when another loop
+    /// handles it.
     template<class F>
     void add_signal_handler(int signal, F&& f, bool once = false) {
         require_usable("add_signal_handler");
         detail::require_callable(f, "add_signal_handler");
         outside_.caught.set(signal, make_repeated(std::forward<F>(f)), *outside_.mailbox, once);
     }
-    /// Restores what was there before. @return whether there was a handler.
+    /// Restores what the signal did before. @return whether there was a handler.
     bool remove_signal_handler(int signal) noexcept { return outside_.caught.remove(signal); }
 
     /// Calls `f()` in every iteration in which `fd` is readable; replaces an earlier reader of it.
-    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
+    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative number.
     template<class F>
     void add_reader(int fd, F&& f) {
         add_watch(fd, detail::fd_watch::readable, std::forward<F>(f));
     }
+    /// Calls `f()` in every iteration in which `fd` is writable; else as add_reader().
     template<class F>
     void add_writer(int fd, F&& f) {
         add_watch(fd, detail::fd_watch::writable, std::forward<F>(f));
     }
-    /// @return whether there was one.
+    /// Removes the reader of `fd`. @return whether there was one.
     bool remove_reader(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::readable); }
+    /// Removes the writer of `fd`. @return whether there was one.
     bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
 
     /// For the modules above: timers, descriptors, signals and threads.
     detail::selector& outside() noexcept { return outside_; }
-    /// A copyable reference that other threads may hold.
+    /// Returns a copyable reference that other threads may hold.
     loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
+    /// The objects that modules keep in the loop.
     detail::service_registry& services() noexcept { return services_; }
-    /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
+    /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(detail::timer& t, detail::nanoseconds_count deadline, bool due = false) {
         outside_.add_timer(t, deadline, due);
     }
-    /// A timer that has expired already: a call in the next iteration, which can be taken back like a timer.
+    /// Schedules a timer that has expired: a call in the next iteration, which can be taken back like a timer.
     void schedule_timer(detail::timer& t) noexcept {
         t.pending = true;
         schedule(t);
     }
-    /// Before its call has been made. Linear when it stands in the ready queue already.
+    /// Removes a timer whose call has not been made. The cost is linear if it stands in the ready queue already.
     void remove_timer(detail::timer& t) noexcept { detail::remove_timer(*this, t); }
     detail::nanoseconds_count now() const noexcept override { return outside_.now(); }
+    /// Returns how many timers are set.
     std::size_t pending_timers() const noexcept { return outside_.timers.size(); }
+    /// Returns how many descriptors are watched.
     std::size_t watched_descriptors() const noexcept { return outside_.descriptors.size(); }
-    /// Jobs of other threads that will come back: virtual time stands still meanwhile.
+    /// Counts a job of another thread that will come back: virtual time stands still meanwhile.
     void expect_post() noexcept { ++outside_.outstanding; }
+    /// Counts a job that has come back.
     void post_arrived() noexcept { --outside_.outstanding; }
-    /// One iteration; sleeps first if nothing is ready and `may_sleep`. Only inside a running_scope.
+    /// Makes one iteration, inside a running_scope. @param may_sleep whether it sleeps first if nothing is ready.
     /// @return whether anything ran.
     bool run_once(bool may_sleep = true) noexcept;
-    /// Iterates while `more()` says so, whoever calls stop(). Only inside a running_scope.
+    /// Iterates while `more()` returns true, also after stop(); inside a running_scope.
     template<class More>
     void run_while(More more) noexcept {
         for (; more(); stopping_ = false) run_once();
     }
-    /// As run_once, but sleeps at most `real` nanoseconds, also in virtual time.
+    /// Makes one iteration, and sleeps at most `real` nanoseconds before, also in virtual time.
     void run_for(detail::nanoseconds_count real) noexcept {
         if (!has_ready()) outside_.sleep_at_most(real);
         run_once(false);
@@ -206,10 +219,11 @@ public:
     bool nothing_else_ready() const noexcept { return batch_.empty() && !has_ready(); }
     /// Whether only another thread, a signal or a descriptor can go on: nothing is ready and no timer is set.
     bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
-    /// Tells `o` after every step and call; null ends that.
+    /// Has `o` told after every step and call; null ends that.
     void set_observer(detail::step_observer* o) noexcept { observer_ = o; }
-    /// What handles refer to and may refer to when the loop is gone: futures, and tasks that are done.
+    /// The futures and the tasks that are done, to which handles may still refer when the loop is gone.
     detail::intrusive_list<detail::shared_state>& kept() noexcept { return kept_; }
+    /// Returns the number of the next task.
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
 
     /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
@@ -223,6 +237,7 @@ public:
     /// Makes this loop the running one of the thread while it lives.
     class running_scope {
     public:
+        /// @throws std::logic_error if the loop is closed, or a loop runs on this thread.
         explicit running_scope(event_loop& loop);
         running_scope(const running_scope&) = delete;
         running_scope& operator=(const running_scope&) = delete;
@@ -244,7 +259,7 @@ private:
         detail::require_callable(f, "call_later or call_at");
         auto* call =
             detail::make_callback<detail::timed_callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
-        timer_handle handle(*call); // holds what becomes the loop's count, should add_timer throw
+        timer_handle handle(*call); // holds the count that becomes the loop's, should add_timer throw
         call->deadline = at;
         add_timer(*call, at, due);
         call->retain();
@@ -281,7 +296,7 @@ private:
     detail::service_registry services_;
 };
 
-/// The loop that runs on this thread. @throws std::logic_error when there is none.
+/// Returns the loop that runs on this thread. @throws std::logic_error when there is none.
 inline event_loop& get_running_loop() {
     if (detail::this_thread.running == nullptr) [[unlikely]]
         detail::no_running_loop();
@@ -331,7 +346,7 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
     item.run(item);
 }
 
-/// Debug mode reports a step or call that holds up the loop.
+/// Runs a step or call that debug mode reports if it holds up the loop.
 [[gnu::cold]] inline void event_loop::run_watched(detail::ready_item& item) noexcept {
     char what[most_described] = "a call";
     const described_in description(*this, debug_ ? what : nullptr);
@@ -354,7 +369,7 @@ inline void event_loop::run(detail::ready_item& item) noexcept {
                  function.file_name(), static_cast<unsigned>(function.line()));
 }
 
-/// Calls see closing() and drop what they hold without calling it; steps are just forgotten.
+/// Drops what is ready. Calls see closing() and drop their callables without calling them; steps are forgotten.
 [[gnu::cold]] inline void event_loop::drop_ready() noexcept {
     batch_.append(ready_);
     while (detail::ready_item* item = batch_.pop())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What an exception handler of a loop is told.
+// The argument of a loop's exception handler.
 
 #include <exception>
 #include <source_location>
@@ -18,25 +18,30 @@ namespace detail {
 class shared_state;
 }
 
-/// An error that no caller is there to receive. Asyncio's context dictionary, with members for its keys.
+/// A report of an error that no caller can catch: asyncio's context dictionary, with members for its keys.
+///
+/// Threads: a plain value. Lifetime: `object` is valid while the handler runs; a handle from task() lives longer.
+/// Example: `loop.set_exception_handler([](auto&, const aio::exception_context& c) { log(c.message); });`
+/// See also: event_loop::set_exception_handler.
 struct exception_context {
-    /// What happened, for instance "Task exception was never retrieved".
+    /// A description of what happened, for instance "Task exception was never retrieved".
     std::string message = {};
+    /// The exception; null if there is none.
     std::exception_ptr exception = {};
     /// The name of the task or the kind of object concerned; empty if there is none.
     std::string source = {};
-    /// Where that object was created; its line is 0 if that is not known.
+    /// The place where that object was created; its line is 0 if that is not known.
     std::source_location created = {};
     /// The object itself while the handler runs; see task().
     detail::shared_state* object = nullptr;
 
-    /// A handle to the task concerned, empty if there is none.
+    /// Returns a handle to the task concerned, which is empty if there is none.
     any_task_handle task() const; // task/task_handle.hpp
 };
 
 namespace detail {
 
-/// What an exception says of itself.
+/// Returns the text of an exception.
 inline std::string describe(const std::exception_ptr& error) {
     if (!error) return {};
     try {

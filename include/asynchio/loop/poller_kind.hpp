@@ -7,7 +7,8 @@
 
 namespace asynchio {
 
-/// Which system call a loop waits with; `automatic` is the best one of the system.
+/// The system call with which a loop waits: `automatic` stands for the best one that the system has, which is epoll on
+/// Linux, and poll elsewhere.
 enum class poller_kind : unsigned char { automatic, epoll, poll };
 
 } // namespace asynchio

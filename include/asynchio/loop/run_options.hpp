@@ -15,23 +15,28 @@
 
 namespace asynchio {
 
-/// What run, runner and event_loop take: `run(main(), {.virtual_time = true})`.
+/// The options of run(), runner and event_loop.
+///
+/// Threads: a plain value.
+/// Example: `run(main(), {.virtual_time = true});`
 struct run_options {
-    /// See event_loop::set_debug. Not given: on if the environment has ASYNCHIO_DEBUG=1.
+    /// Whether debug mode is on, see event_loop::set_debug. Without a value, it is on if the environment has
+    /// ASYNCHIO_DEBUG=1.
     std::optional<bool> debug = std::nullopt;
-    /// The clock stands still while anything runs and jumps to the next deadline when nothing is ready: a program
-    /// that sleeps an hour ends at once, with the same trace every time. It waits for worker threads as ever.
+    /// Whether time is virtual: the clock stands still while anything runs and jumps to the next deadline when nothing
+    /// is ready. A program that sleeps an hour ends at once, with the same trace every time. It waits for worker
+    /// threads as ever.
     bool virtual_time = false;
-    /// Shuffles what is ready in each iteration, from this seed: finds code that depends on an order it was never
-    /// promised. The same seed gives the same order.
+    /// The seed from which the order of what is ready in each iteration is shuffled, to find code that depends on an
+    /// order that was never promised. Equal seeds lead to equal orders. Without a seed nothing is shuffled.
     std::optional<std::uint64_t> order_seed = std::nullopt;
-    /// How the loop waits for descriptors.
+    /// The system call with which the loop waits for descriptors.
     poller_kind poller = poller_kind::automatic;
-    /// Ctrl-C cancels the main task, and run throws keyboard_interrupt when that ended cancelled; a second Ctrl-C
-    /// terminates the process. Where the process ignores Ctrl-C, as behind nohup, it goes on ignoring it; a handler or a
-    /// signal_set of the program takes its place. Only run and runner look at it.
+    /// Whether Ctrl-C cancels the main task: run() throws keyboard_interrupt when that ended cancelled, and a second
+    /// Ctrl-C terminates the process. If the process ignores Ctrl-C, as behind nohup, it goes on ignoring it; a handler
+    /// or a signal_set of the program takes its place. event_loop itself ignores the option.
     bool handle_sigint = false;
-    /// How long the end of run waits, in real time, for worker threads that are in a call which does not end. Then they
+    /// How long the end of run() waits, in real time, for worker threads in a call that does not end. Then the threads
     /// are left behind, with a line on stderr.
     std::chrono::nanoseconds shutdown_timeout = std::chrono::minutes(5);
 };
