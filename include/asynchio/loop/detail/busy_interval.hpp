@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How often a loop that always has something to run looks at the clock and at its descriptors.
+// The interval at which a busy loop reads the clock and asks for its descriptors.
 
 #include <asynchio/loop/clock.hpp>
 
@@ -11,19 +11,19 @@
 
 namespace asynchio::detail {
 
-/// A look at the clock costs as much as five task switches, a system call as much as fifty. So the clock is read every
-/// 32 quick iterations, and the poller asked when 25 µs have passed; one slow iteration brings the first number down
-/// to one, from where it doubles again.
+/// Decides when a busy loop asks. Reading the clock costs as much as five task switches, a system call as much as
+/// fifty. So the clock is read every 32 quick iterations, and the poller asked when 25 µs have passed; one slow
+/// iteration brings the first number down to one, from where it doubles again.
 class busy_interval {
 public:
     static constexpr nanoseconds_count poll_every = 25'000;
 
     /// Whether to read the clock in this iteration.
     bool over() noexcept { return --left_ == 0; }
-    /// The next iteration reads the clock: a timer is due already.
+    /// Has the next iteration read the clock, because a timer is due already.
     void end() noexcept { left_ = 1; }
 
-    /// The clock says `time`. @return whether to ask the poller as well.
+    /// Records that the clock says `time`. @return whether to ask the poller as well.
     bool looked(nanoseconds_count time) noexcept {
         every_ = time - last_look_ > poll_every / 2 ? 1 : every_ < most ? every_ * 2 : most;
         left_ = every_;
@@ -32,7 +32,7 @@ public:
         last_poll_ = time;
         return true;
     }
-    /// The loop slept and has just asked everything.
+    /// Records that the loop has slept and has just asked clock and poller.
     void restart(nanoseconds_count time) noexcept {
         last_look_ = last_poll_ = time;
         left_ = every_ = 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The values of context variables: an immutable map that tasks, callbacks and worker threads share by counting.
+// The values of context variables: an immutable map that tasks, callbacks and worker threads share by counting
+// references.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 
@@ -14,7 +15,7 @@
 
 namespace asynchio::detail {
 
-/// Names a variable for as long as the process runs; never used twice.
+/// The key of a variable, which is never used twice in a process.
 using context_key = std::uint64_t;
 
 inline context_key next_context_key() noexcept {
@@ -22,7 +23,7 @@ inline context_key next_context_key() noexcept {
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-/// One value; never changed, so any number of threads may read it.
+/// One value. It never changes, so any number of threads may read it.
 class context_value {
 public:
     context_value(const context_value&) = delete;
@@ -38,9 +39,9 @@ protected:
 
 using context_value_ptr = counted_ptr<context_value>;
 
-/// Which variable has which value, sorted by key. Never changed once made: who sets a variable makes a new one.
+/// A map from variables to their values, sorted by key. It never changes: setting a variable makes a new map.
 ///
-/// Cost: to look one up O(log n), to set one O(n) in the number of variables that have a value, which is small.
+/// Cost: looking a value up is O(log n), setting one O(n) in the number of variables that have a value, which is small.
 class context_map {
 public:
     using pointer = counted_ptr<context_map>;
@@ -48,14 +49,14 @@ public:
     context_map(const context_map&) = delete;
     context_map& operator=(const context_map&) = delete;
 
-    /// Null if `key` has no value in `map`, which may be null: an empty one.
+    /// Returns the value of `key`, null if it has none in `map`; a null `map` is an empty one.
     static context_value* find(const context_map* map, context_key key) noexcept {
         if (map == nullptr) return nullptr;
         const std::size_t place = map->lower_bound(key);
         return place < map->size_ && map->entries()[place].key == key ? map->entries()[place].value.get() : nullptr;
     }
 
-    /// A map with the entries of `map` and `value` for `key`; without `key` if `value` is null.
+    /// Returns a map with the entries of `map` and `value` for `key`; without `key` if `value` is null.
     static pointer with(const context_map* map, context_key key, context_value_ptr value) {
         const std::size_t before = map == nullptr ? 0 : map->size_;
         const std::size_t place = map == nullptr ? 0 : map->lower_bound(key);
@@ -94,7 +95,7 @@ private:
         ++size_;
     }
 
-    /// The first place whose key is not below `key`.
+    /// Returns the first place whose key is not below `key`.
     std::size_t lower_bound(context_key key) const noexcept {
         std::size_t low = 0;
         std::size_t high = size_;

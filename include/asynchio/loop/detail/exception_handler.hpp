@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where errors go that no caller is there to catch.
+// The handler of errors that no caller can catch.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/kept.hpp>
@@ -17,8 +17,8 @@
 
 namespace asynchio::detail {
 
-/// Prints `context` to stderr in one piece: message, source, creation line, and `what` the exception says, unless that is
-/// null.
+/// Prints `context` to stderr in one piece: message, source, creation line, and `what`, the text of the exception,
+/// unless that is null.
 inline void print_exception_context(const exception_context& context, const char* what) noexcept {
     const bool placed = context.created.line() != 0;
     char line[16] = "";
@@ -39,7 +39,7 @@ inline void print_exception_context(const exception_context& context, const char
     }
 }
 
-/// In a catch block: a handler that was given `context` has thrown.
+/// Reports, in a catch block, that a handler that was called with `context` has thrown.
 [[gnu::cold]] inline void handler_failed(const exception_context& context) noexcept {
     try {
         print_exception_context(
@@ -49,10 +49,10 @@ inline void print_exception_context(const exception_context& context, const char
     print_exception_context(context);
 }
 
-/// The handler of a loop: the user's, or the one that prints.
+/// The handler of a loop: the program's, or the one that prints.
 class exception_handler {
 public:
-    /// @throws nothing but what copying the handler throws; nullptr restores the default.
+    /// Sets the handler; nullptr restores the default. @throws the exceptions of copying the handler.
     template<class Handler>
     void set(Handler&& handler) {
         using kept = copied_t<Handler>;
@@ -68,10 +68,10 @@ public:
         }
     }
 
-    /// A handler that throws is itself reported, and what it was given after it.
+    /// Calls the handler. If it throws, that is reported, and then `context`.
     [[gnu::cold]] void call(event_loop& loop, const exception_context& context) const noexcept {
         if (!held_) return print_exception_context(context);
-        const counted_ptr<base> handler = held_; // it may replace itself
+        const counted_ptr<base> handler = held_; // the handler may replace itself
         handler->call(loop, context);
     }
 

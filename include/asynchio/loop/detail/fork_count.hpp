@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How loops and pools notice that they are in another process: fork(2) copies them, but neither their threads nor what the
-// kernel keeps for them.
+// A count of forks, by which loops and pools notice that they are in another process: fork(2) copies them, but neither
+// their threads nor the state that the kernel keeps for them.
 
 #include <asynchio/loop/detail/frame_pool.hpp>
 
@@ -12,12 +12,12 @@
 
 namespace asynchio::detail {
 
-/// How many forks lie between this process and the first one, as far as they were watched. Only ever changes in a child,
+/// The number of forks between this process and the first one, as far as they were watched. It changes in a child only,
 /// before fork returns there.
 inline constinit unsigned fork_count = 0;
 
-/// From now on forks are counted, and a child finds the frame pool unlocked. Not those of clone(2) and vfork(2), whose
-/// children have nothing to do here.
+/// From now on forks are counted, and a child finds the frame pool unlocked. Forks by clone(2) and vfork(2) do not
+/// count, since their children must not use the library.
 [[gnu::cold]] inline void watch_forks() noexcept {
     static const int registered =
         pthread_atfork([] { frame_memory::shared.lock(); }, [] { frame_memory::shared.unlock(); },
@@ -28,7 +28,7 @@ inline constinit unsigned fork_count = 0;
     static_cast<void>(registered);
 }
 
-/// Whether the process is the one in which this was made, or last noticed a fork.
+/// A mark of the process in which it was made, or in which it last noticed a fork.
 class process_mark {
 public:
     bool is_here() const noexcept { return seen_ == fork_count; }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What frame_pool is built on: slabs, the blocks that are cut from them, and what of that the threads share. Depends on
-// nothing but operator new; the few atomic operations are the compiler's own, since <atomic> would cost every user 0.2 s.
+// The memory of frame_pool: slabs, the blocks that are cut from them, and the part of them that threads share. It
+// depends on nothing but operator new; the few atomic operations are the compiler's own, see
+// tests/compile_cost/README.md.
 
 #include <asynchio/core/detail/exchange.hpp>
 
@@ -16,26 +17,26 @@ namespace asynchio::detail::frame_memory {
 inline constexpr std::size_t granule = 64;
 inline constexpr std::size_t frame_classes = 17; // index 1 to 16; 0 is unused
 
-/// A free block. It counts itself and those below it, down to one of the two ends.
+/// A free block. It counts itself and the blocks below it, down to one of the two ends.
 struct block {
     block* next;
     std::size_t depth;
-    block* next_magazine; // of the first of a magazine in the depot
+    block* next_magazine; // used in the first block of a magazine in the depot
 };
 inline constexpr std::size_t magazine_size = 1024;
-/// The end of every magazine; it alone has no next.
+/// The end of every magazine; only this block has no next one.
 inline constinit block end{nullptr, 0, nullptr};
-/// The end of a class of blocks that its thread has not used yet: the first block given back takes the slow path.
+/// The end of a class of blocks that its thread has not used yet: the first block that is returned takes the slow path.
 inline constinit block untouched{nullptr, magazine_size - 1, nullptr};
 
-/// Blocks on top of each other.
+/// A stack of free blocks.
 struct magazine {
     block* first;
 
     bool empty() const noexcept { return first->next == nullptr; }
     std::size_t size() const noexcept { return empty() ? 0 : first->depth; }
     void push(void* address) noexcept { first = new (address) block{first, first->depth + 1, nullptr}; }
-    /// Takes it into use: after this it ends as the others do.
+    /// Takes the magazine into use: from then on it has the same end as others.
     void touch() noexcept {
         if (first == &untouched) {
             first = &end;
@@ -47,14 +48,14 @@ struct magazine {
 };
 
 /// The front of a slab.
-struct slab : block { // blocks that are being sorted out point to it
+struct slab : block { // blocks that recycle() sorts point to it
     slab* next_slab;
-    std::size_t bytes; // with this
-    std::size_t free;  // in the depot, when it was last looked at
+    std::size_t bytes; // with this front
+    std::size_t free;  // bytes in the depot, when it was last examined
 };
 static_assert(sizeof(slab) <= granule);
 
-/// A part of a slab that is not cut into blocks yet.
+/// A region of a slab that is not cut into blocks yet.
 struct region {
     char* first = nullptr;
     char* last = nullptr;
@@ -63,15 +64,15 @@ struct region {
     void* cut(std::size_t bytes) noexcept { return detail::exchange(first, first + bytes); }
 };
 
-/// What threads share. Slabs are linked so that leak checkers see them as reachable.
+/// The memory that threads share. Slabs are linked so that leak checkers see them as reachable.
 class depot {
 public:
-    /// A whole magazine of class `index`; it is empty afterwards.
+    /// Takes a whole magazine of class `index`, which is empty afterwards.
     void give(std::size_t index, magazine& full) noexcept {
         const guard lock(*this);
         give_locked(index, full);
     }
-    /// One of class `index`, perhaps an empty one.
+    /// Returns a magazine of class `index`, perhaps an empty one.
     magazine take(std::size_t index) noexcept {
         const guard lock(*this);
         block* const first = full_[index];
@@ -81,14 +82,15 @@ public:
         return magazine{first};
     }
 
-    /// A region that its thread does not need any more. One that is too small for every size waits for its slab to be empty.
+    /// Takes a region that its thread does not need any more. A region that is too small for every size waits until its
+    /// slab is empty.
     void give(region rest) noexcept {
         if (rest.size() == 0) return;
         const guard lock(*this);
         kept_region*& list = rest.size() < largest ? scraps_ : regions_;
         list = new (rest.first) kept_region{list, rest.last};
     }
-    /// A region that all sizes fit in: one that was given, a slab without any block in use, or a new slab.
+    /// Returns a region in which all sizes fit: one that was returned, a slab without a block in use, or a new slab.
     /// @throws std::bad_alloc without memory.
     [[gnu::cold]] region take_region(std::size_t slab_bytes) {
         {
@@ -107,18 +109,18 @@ public:
         return open(*new (address) slab{{nullptr, 0, nullptr}, nullptr, slab_bytes, 0});
     }
 
-    /// Whether so much lies here in blocks of other sizes that it is worth looking for slabs that are empty. To look takes
-    /// time for each block; that this may be again only when there is a quarter more keeps it a part of what it takes to
-    /// fill so many slabs.
+    /// Whether so much memory lies here in blocks of other sizes that it is worth looking for slabs that are empty. The
+    /// search takes time for each block. It is repeated only when there is a quarter more, so it remains a part of the
+    /// time that filling so many slabs takes.
     bool should_recycle() noexcept {
         const guard lock(*this);
         return !recycling_ && regions_ == nullptr && empty_slabs_ == nullptr && slab_bytes_ >= recycle_at_ &&
                free_bytes_ >= slab_bytes_ / 4;
     }
-    /// Finds the slabs of which every block lies here, and takes these apart: they can be cut into other sizes.
+    /// Finds the slabs all of whose blocks lie here, and takes them apart, so that they can be cut into other sizes.
     /// Without memory for the table it does nothing.
     [[gnu::noinline]] void recycle() noexcept {
-        depot mine; // what this sorts out, while others go on
+        depot mine; // the blocks that this call sorts, while other threads go on
         std::size_t slabs = 0;
         {
             const guard lock(*this);
@@ -127,7 +129,7 @@ public:
                 mine.full_[index] = detail::exchange(full_[index], nullptr);
             mine.regions_ = detail::exchange(regions_, nullptr);
             mine.scraps_ = detail::exchange(scraps_, nullptr);
-            mine.slabs_ = slabs_; // those that are opened meanwhile come before it
+            mine.slabs_ = slabs_; // slabs that are opened meanwhile come before it
             mine.free_bytes_ = detail::exchange(free_bytes_, std::size_t(0));
         }
         for (slab* each = mine.slabs_; each != nullptr; each = each->next_slab) ++slabs;
@@ -151,7 +153,7 @@ public:
         recycling_ = false;
     }
 
-    // Around a fork, so that the child does not wait for a thread that it does not have.
+    // These are called around a fork, so that the child does not wait for a thread that it does not have.
 
     void lock() noexcept {
         while (__atomic_test_and_set(&busy_, __ATOMIC_ACQUIRE)) {}
@@ -162,7 +164,7 @@ public:
         unlock();
     }
 
-    /// Blocks taken minus blocks given back, by threads that have ended.
+    /// The blocks that were taken minus those that were returned, by threads that have ended.
     std::ptrdiff_t live() noexcept {
         const guard lock(*this);
         return live_;
@@ -171,14 +173,14 @@ public:
         const guard lock(*this);
         live_ += blocks;
     }
-    /// What is cut into blocks, and what waits for that.
+    /// Returns how many bytes are cut into blocks, or wait for that.
     std::size_t slab_bytes() noexcept {
         const guard lock(*this);
         std::size_t all = slab_bytes_;
         for (const slab* each = empty_slabs_; each != nullptr; each = each->next_slab) all += each->bytes;
         return all;
     }
-    /// How many slabs that is.
+    /// Returns how many slabs there are.
     std::size_t slabs() noexcept {
         const guard lock(*this);
         std::size_t count = 0;
@@ -200,7 +202,7 @@ private:
         char* last;
     };
     static constexpr std::size_t largest = (frame_classes - 1) * granule;
-    /// It is not worth it for less.
+    /// The minimum for which a search is worth its time.
     static constexpr std::size_t least = std::size_t(4) * 1024 * 1024;
 
     void give_locked(std::size_t index, magazine& full) noexcept {
@@ -217,14 +219,14 @@ private:
         return region{first + granule, first + one.bytes};
     }
 
-    /// Counts what is free in each slab, and drops the blocks of those that are empty.
+    /// Counts the free bytes of each slab, and drops the blocks of slabs that are empty.
     [[gnu::cold]] void sort_out(slab** table, std::size_t slabs) noexcept {
         std::size_t filled = 0;
         for (slab* each = slabs_; each != nullptr; each = each->next_slab) {
             each->free = 0;
             table[filled++] = each;
         }
-        for (std::size_t gap = slabs / 2; gap > 0; gap /= 2) { // Shell's sort: there are hundreds
+        for (std::size_t gap = slabs / 2; gap > 0; gap /= 2) { // Shell's sort, for some hundreds
             for (std::size_t i = gap; i < slabs; ++i) {
                 slab* const moving = table[i];
                 std::size_t hole = i;
@@ -309,10 +311,10 @@ private:
     block* full_[frame_classes] = {};
     kept_region* regions_ = nullptr;
     kept_region* scraps_ = nullptr;
-    slab* slabs_ = nullptr;       // with something in it
+    slab* slabs_ = nullptr;       // slabs with blocks
     slab* empty_slabs_ = nullptr; // found by recycle()
-    std::size_t slab_bytes_ = 0;  // of the former
-    std::size_t free_bytes_ = 0;  // in magazines
+    std::size_t slab_bytes_ = 0;  // bytes of slabs_
+    std::size_t free_bytes_ = 0;  // bytes in magazines
     std::size_t recycle_at_ = least;
     std::ptrdiff_t live_ = 0;
 };

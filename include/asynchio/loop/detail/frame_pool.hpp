@@ -28,16 +28,16 @@ inline constexpr bool pool_frames = true;
 
 namespace frame_memory {
 
-/// What a thread has.
+/// The memory of one thread.
 struct cache {
     void* held = nullptr;
     std::size_t held_size = 0;
-    std::ptrdiff_t blocks = 0; // cut or taken from the depot, minus given to it: in use, or in the magazines
+    std::ptrdiff_t blocks = 0; // cut or taken from the depot, minus returned to it: in use, or in the magazines
     magazine loaded[frame_classes];
     magazine spare[frame_classes];
     region uncut;
-    std::size_t slabs = 0;   // so far
-    bool closed = false;     // the thread is ending: blocks go to the depot at once
+    std::size_t slabs = 0;   // how many it has opened
+    bool closed = false;     // whether the thread is ending: blocks go to the depot at once
     void (*ask)() = nullptr; // see frame_pool::ask_before_each
 
     constexpr cache() noexcept {
@@ -53,22 +53,23 @@ inline constinit depot shared{};
 
 } // namespace frame_memory
 
-/// Blocks of 64, 128, ... 1024 bytes, each aligned to 64 so that over-aligned locals of a frame are right.
+/// A pool of blocks of 64, 128, ... 1024 bytes, each aligned to 64 so that over-aligned locals of a frame are right.
 ///
-/// A thread takes and gives back blocks without any synchronisation: two magazines of up to 1,024 free blocks per
-/// class. Full magazines go to a depot that all threads share, and come back from there; so a block may be freed
+/// A thread takes and returns blocks without any synchronisation: it has two magazines of up to 1,024 free blocks for
+/// each class. Full magazines go to a depot that all threads share, and come back from there; so a block may be freed
 /// by another thread than the one that took it, also after that one has ended. Memory is kept for the next frame
 /// and not returned to the system: the process holds what its largest number of simultaneous frames needed. When frames
-/// of another size are needed, slabs of which nothing is in use are cut anew (see frame_memory::depot::recycle).
-/// Under AddressSanitizer every frame is an allocation of its own, so that misuse of a dead one is seen.
+/// of another size are needed, slabs without a block in use are cut anew (see frame_memory::depot::recycle).
+/// Under AddressSanitizer every frame is an allocation of its own, so that misuse of a freed frame is seen.
 ///
 /// Threads: all functions may be called on any thread.
-/// Cost: a handful of instructions; one `operator new` per slab, of 64 KiB at first and of 1 MiB when there are many.
+/// Cost: a handful of instructions; one `operator new` for each slab, of 64 KiB at first and of 1 MiB when there are
+/// many.
 class frame_pool {
 public:
     static constexpr std::size_t granule = frame_memory::granule;
 
-    /// @throws std::bad_alloc when the system has no memory.
+    /// Returns a block. @throws std::bad_alloc when the system has no memory.
     [[gnu::always_inline]] static void* allocate(std::size_t size) {
         const std::size_t index = class_of(size);
         if (!pool_frames || index >= classes) [[unlikely]]
@@ -98,8 +99,8 @@ public:
             rotate(index);
     }
 
-    /// Runs `destroy`, which must deallocate `address`, but keeps the block: its coroutine is gone, what is asked
-    /// by handles stays readable. @return the size to give to deallocate later.
+    /// Runs `destroy`, which must deallocate `address`, but keeps the block: its coroutine is gone, and the state that
+    /// handles query stays readable. @return the size to pass to deallocate() later.
     template<class Destroy>
     static std::size_t hold(void* address, Destroy destroy) noexcept {
         void* outer = detail::exchange(frame_memory::local.held, address);
@@ -108,7 +109,7 @@ public:
         return frame_memory::local.held_size;
     }
 
-    /// Blocks taken minus blocks given back, by the calling thread and by those that have ended.
+    /// Returns the number of blocks taken minus those returned, by the calling thread and by those that have ended.
     static std::ptrdiff_t live() noexcept {
         const cache& mine = frame_memory::local;
         std::size_t free = 0;
@@ -118,9 +119,9 @@ public:
     }
 
     /// For tests: calls `ask()`, which may throw, before each block that this thread takes; null ends that. The blocks
-    /// lie in the depot meanwhile, so that each way goes past the place that asks.
+    /// lie in the depot meanwhile, so that each path calls it.
     static void ask_before_each(void (*ask)()) noexcept {
-        if (!pool_frames) return; // each is an operator new
+        if (!pool_frames) return; // each block is an operator new
         empty_at_exit();
         frame_memory::local.ask = ask;
         frame_memory::local.closed = ask != nullptr;
@@ -130,8 +131,9 @@ public:
 private:
     static constexpr std::size_t classes = frame_memory::frame_classes;
     static constexpr std::size_t magazine_size = frame_memory::magazine_size;
-    /// Each twice as large as the one before, up to 1 MiB, so that what does not divide by a block's size is no part worth
-    /// naming; and smaller by what malloc adds, so that the last page is not touched for that alone.
+    /// Returns the size of the next slab: twice that of the one before, up to 1 MiB, so that the rest that does not
+    /// divide by the size of a block is small; and less by what malloc adds, so that the last page is not touched for
+    /// that alone.
     static std::size_t slab_size(std::size_t slabs_before) noexcept {
         constexpr std::size_t doublings = 4;
         return (std::size_t(64) * 1024 << (slabs_before < doublings ? slabs_before : doublings)) - 2 * granule;
@@ -141,7 +143,7 @@ private:
     using magazine = frame_memory::magazine;
     using cache = frame_memory::cache;
     using region = frame_memory::region;
-    /// Empties the cache of a thread that ends. Made by the first slow path, so that `local` needs no destructor.
+    /// Empties the cache of a thread that ends. The first slow path makes it, so that `local` needs no destructor.
     struct reaper {
         reaper() = default;
         reaper(const reaper&) = delete;
@@ -217,7 +219,7 @@ private:
         frame_memory::local.spare[index] = detail::exchange(loaded, magazine{&frame_memory::end});
     }
 
-    /// The thread is ending: nothing stays here, and every block that is given back still comes this way.
+    /// Called when the thread is ending: nothing stays here, and every block that is still returned takes this path.
     static void give_last(std::size_t index) noexcept {
         frame_memory::local.loaded[index].touch();
         give(index, frame_memory::local.loaded[index]);
@@ -225,7 +227,7 @@ private:
         settle();
     }
 
-    /// All that is here, but what is not cut.
+    /// Moves all blocks of this thread to the depot, but the region that is not cut.
     [[gnu::cold]] static void give_magazines() noexcept {
         for (std::size_t index = 1; index < classes; ++index) {
             give(index, frame_memory::local.spare[index]);
@@ -234,7 +236,7 @@ private:
             frame_memory::local.loaded[index].first = &frame_memory::untouched;
         }
     }
-    /// Also that.
+    /// Moves that region to the depot, too.
     [[gnu::cold]] static void give_all() noexcept {
         give_magazines();
         frame_memory::shared.give(detail::exchange(frame_memory::local.uncut, region()));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A doubly linked list through its elements: tasks of a loop, waiters of a result, waiters of a lock.
+// A doubly linked list through its elements, for tasks of a loop, waiters of a result, and waiters of a lock.
 
 #pragma GCC visibility push(default)
 
@@ -13,15 +13,16 @@ struct list_link {
     list_link* next;
 };
 
-/// One pointer; the first element's `prev` is the last one. Insertion, removal and both ends in O(1).
-/// `T` derives from list_link. Nothing is owned.
+/// The list. It is one pointer; the `prev` of the first element is the last one. Insertion, removal and both ends are
+/// O(1).
+/// `T` derives from list_link. The list owns nothing.
 template<class T>
 class intrusive_list {
 public:
     bool empty() const noexcept { return first_ == nullptr; }
     T* front() const noexcept { return static_cast<T*>(first_); }
     T* back() const noexcept { return first_ == nullptr ? nullptr : static_cast<T*>(first_->prev); }
-    /// The element after `item`, null after the last.
+    /// Returns the element after `item`, null after the last.
     T* after(const T& item) const noexcept {
         const list_link& link = item;
         return link.next == first_ ? nullptr : &static_cast<T&>(*link.next);
@@ -39,7 +40,7 @@ public:
         }
     }
 
-    /// The element before `item`, null before the first.
+    /// Returns the element before `item`, null before the first.
     T* before(const T& item) const noexcept {
         const list_link& link = item;
         return first_ == &link ? nullptr : &static_cast<T&>(*link.prev);
@@ -60,7 +61,7 @@ public:
         left.next = &link;
     }
 
-    /// All of `other`'s, in their order; it is empty afterwards.
+    /// Moves all elements of `other` to the back, in their order.
     void append(intrusive_list& other) noexcept {
         if (other.first_ == nullptr) return;
         if (first_ == nullptr) {

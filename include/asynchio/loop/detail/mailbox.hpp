@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where other threads leave what a loop shall run: a lock-free stack that the loop empties, and an eventfd that wakes
-// it only when it sleeps. It outlives the loop, so that a late post is refused instead of touching freed memory.
+// The mailbox in which other threads leave calls for a loop: a lock-free stack that the loop empties, and an eventfd
+// that wakes it only when it sleeps. It outlives the loop, so that a late post is refused instead of touching freed
+// memory.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -39,7 +40,7 @@ public:
 #if defined(__linux__)
         read_end_ = write_end_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (read_end_ < 0) system_refuses(errno, "eventfd");
-        if (read_end_ <= STDERR_FILENO) { // a program that closed its standard streams shall not write into this
+        if (read_end_ <= STDERR_FILENO) { // a program that closed its standard streams must not write into it
             const int higher = ::fcntl(read_end_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
             const int error = errno;
             ::close(read_end_);
@@ -66,9 +67,9 @@ public:
         if (write_end_ != read_end_) ::close(write_end_);
     }
 
-    // Any thread.
+    // Any thread may call these.
 
-    /// Hands `item` to the loop. @return false, and the item stays the caller's, if the loop is closed.
+    /// Posts `item` to the loop. @return false if the loop is closed; the item remains the caller's then.
     bool post(ready_item& item) noexcept {
         ready_item* head = head_.load(std::memory_order_relaxed);
         do {
@@ -81,24 +82,24 @@ public:
 
     bool closed() const noexcept { return head_.load(std::memory_order_acquire) == closed_mark(); }
 
-    /// Makes the read end readable. Async-signal-safe.
+    /// Makes the read end readable. It is async-signal-safe.
     void notify() const noexcept {
         const std::uint64_t one = 1;
         while (::write(write_end_, &one, write_end_ == read_end_ ? sizeof one : 1) < 0 && errno == EINTR) {}
     }
 
-    // The loop's thread.
+    // The loop's thread calls these.
 
     bool has_posts() const noexcept { return head_.load(std::memory_order_relaxed) != nullptr; }
 
     /// Moves all posts to the back of `ready`, the oldest first.
     void take(ready_queue& ready) noexcept { give(head_.exchange(nullptr, std::memory_order_acquire), ready); }
 
-    /// Refuses posts from now on; those that came before go to `ready`.
+    /// Refuses posts from now on; posts that came before go to `ready`.
     void close(ready_queue& ready) noexcept { give(head_.exchange(closed_mark(), std::memory_order_acq_rel), ready); }
 
-    /// In a child process: gets a descriptor of its own, under its old number. What it would read and write is the
-    /// parent's else. Without one to be had it tries again later.
+    /// Gets, in a child process, a descriptor of its own under the old number; otherwise it would read and write the
+    /// parent's. If there is no descriptor left, it tries again later.
     void notice_fork() noexcept {
         if (process_.is_here()) [[likely]]
             return;
@@ -119,10 +120,10 @@ public:
         }
         process_.renew();
 #endif
-        notify(); // a signal may have told the old one
+        notify(); // a signal may have written to the old one
     }
 
-    /// @return false if something was posted meanwhile: do not sleep.
+    /// Prepares to sleep. @return false if something was posted meanwhile: the loop must not sleep.
     bool fall_asleep() noexcept {
         notice_fork();
         asleep_.store(true, std::memory_order_seq_cst);
@@ -131,16 +132,18 @@ public:
         return false;
     }
 
-    /// After sleeping. A poster that saw it asleep may still be about to notify: that ends the next sleep early.
+    /// Called after sleeping. A poster that saw the loop asleep may still be about to notify, which ends the next sleep
+    /// early.
     void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
-    /// Eats the notifications. Whoever waits for the descriptor does that when it is readable.
+    /// Reads the notifications; called when the descriptor is readable.
     void drain() const noexcept {
         std::uint64_t buffer[8];
         while (::read(read_end_, buffer, sizeof buffer) > 0 && write_end_ != read_end_) {}
     }
 
-    /// Sleeps until notified, or for `timeout` nanoseconds; negative: without end. For a loop without descriptors.
+    /// Sleeps until notified, or for `timeout` nanoseconds; a negative time stands for no limit. It serves a loop
+    /// without descriptors.
     void wait(nanoseconds_count timeout) const noexcept {
         constexpr nanoseconds_count day = nanoseconds_count(86'400) * 1'000'000'000;
         if (timeout > day) timeout = day;
@@ -152,7 +155,7 @@ public:
     int descriptor() const noexcept { return read_end_; }
     int write_descriptor() const noexcept { return write_end_; }
 
-    /// How many there are in the process, for audits.
+    /// The number of mailboxes in the process, for audits.
     static inline std::atomic<int> alive = 0;
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The threads of the library. To start a std::thread takes g++ 3 MB to read, for every file (see tests/compile_cost).
+// The threads of the library; tests/compile_cost/README.md has the reasons why they are not std::thread.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
@@ -17,8 +17,8 @@
 
 namespace asynchio::detail {
 
-/// While it lives, the calling thread and the threads it starts (these for ever) take no signals: they are the business of
-/// the thread whose loop handles them.
+/// A guard that keeps signals from the calling thread while it lives, and from the threads that it starts meanwhile for
+/// ever: signals go to the thread whose loop handles them.
 class signals_blocked {
 public:
     signals_blocked() noexcept {
@@ -34,13 +34,14 @@ private:
     sigset_t before_;
 };
 
-/// A thread that was started, until it is joined or detached: by whoever holds it, since this does neither at its end.
+/// A thread that was started, until it is joined or detached. Its owner does that, since the destructor does neither.
 class native_thread {
 public:
-    using program = void* (*)(void*); // its result is not looked at
+    using program = void* (*)(void*); // its result is ignored
 
     native_thread() noexcept = default;
-    /// Starts `run(what)` in a thread that takes no signals. @throws std::system_error when there is none to be had.
+    /// Starts `run(what)` in a thread that takes no signals. @throws std::system_error if the system has no thread
+    /// left.
     native_thread(program run, void* what) {
         const signals_blocked inherited;
         const int error = pthread_create(&id_, nullptr, run, what);
@@ -49,7 +50,7 @@ public:
     }
 
     bool started() const noexcept { return started_; }
-    /// Waits for its end. Does nothing for one that was not started, or that a parent process has.
+    /// Blocks until the thread has ended. Does nothing if it was not started, or belongs to a parent process.
     void join() noexcept {
         if (started_ && process_.is_here()) pthread_join(id_, nullptr);
         started_ = false;
@@ -65,12 +66,12 @@ private:
     bool started_ = false;
 };
 
-/// "asynchio-3" as the name of the calling thread, where the system keeps one.
+/// Gives the calling thread a name such as "asynchio-3", if the system keeps one.
 inline void name_this_thread(const char* group, std::size_t number) noexcept {
 #if defined(__linux__)
     char name[64];
     std::snprintf(name, sizeof name, "%s-%zu", group, number);
-    name[15] = '\0'; // which is what Linux takes
+    name[15] = '\0'; // the maximum that Linux accepts
     pthread_setname_np(pthread_self(), name);
 #else
     static_cast<void>(group);
@@ -78,7 +79,7 @@ inline void name_this_thread(const char* group, std::size_t number) noexcept {
 #endif
 }
 
-/// How many threads can run at once; at least 1.
+/// Returns how many threads can run at once, at least 1.
 inline std::size_t processors() noexcept {
     const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? static_cast<std::size_t>(online) : 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How a loop waits for file descriptors: epoll, or the portable poll(2). One interface, chosen when the loop is made.
+// The pollers with which a loop waits for file descriptors: epoll, or the portable poll(2). They have one interface;
+// the loop chooses one when it is made.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -25,27 +26,27 @@
 
 namespace asynchio::detail {
 
-/// What somebody waits for on one descriptor. Level-triggered: what is wanted is reported in every wait while it lasts.
-/// Edge-triggered: reported when it becomes so; `wanted` may then be changed at any time without telling the poller, and
-/// what nobody wants may go unreported.
+/// The events that are waited for on one descriptor. Level-triggered: a wanted event is reported in every wait while it
+/// lasts. Edge-triggered: it is reported when it begins; `wanted` may then be changed at any time without telling the
+/// poller, and an unwanted event may go unreported.
 struct fd_watch {
     static constexpr unsigned char readable = 1;
     static constexpr unsigned char writable = 2;
-    /// Only told to an edge-triggered watch: from now on a short read does not mean that nothing is left. There may be
-    /// the end, an error, or what comes behind urgent data of TCP.
+    /// An event for an edge-triggered watch: from now on a short read does not mean that nothing is left. There may be
+    /// the end, an error, or data behind urgent data of TCP.
     static constexpr unsigned char uneven = 4;
 
     int fd = -1;
     unsigned char wanted = 0;
     bool edge = false;
-    /// Called by the loop with what is ready; errors and hang-ups count as both.
+    /// The loop calls it with the directions that are ready; errors and hang-ups count as both.
     void (*ready)(fd_watch&, unsigned char) noexcept = nullptr;
 };
 
-/// One watch for each descriptor. A descriptor that is closed leaves by itself: the watch that was there for it is told
-/// nothing any more, whoever gets its number, and removing it touches nobody else.
+/// The base of pollers, with one watch for each descriptor. A descriptor that is closed leaves by itself: its watch is
+/// told nothing any more, also if another descriptor gets its number, and removing it does not touch the other.
 ///
-/// Cost: one system call per change and per wait.
+/// Cost: one system call for each change and each wait.
 class poller {
 public:
     poller() = default;
@@ -53,14 +54,15 @@ public:
     poller& operator=(const poller&) = delete;
     virtual ~poller() = default;
 
-    /// Takes over `watch.wanted` (0 removes it, which does not throw). @throws std::system_error naming the descriptor:
-    /// EEXIST if it is watched already, EPERM for one that never blocks, such as a file's.
+    /// Takes over `watch.wanted` (0 removes it, which does not throw). @throws std::system_error with the descriptor in
+    /// its text: EEXIST if it is watched already, EPERM for one that never blocks, such as a file's.
     virtual void update(fd_watch& watch, unsigned char before) = 0;
-    /// Whether the descriptor that `watch` was added for has been closed since.
+    /// Whether the descriptor for which `watch` was added was closed since.
     virtual bool stale(const fd_watch& watch) noexcept = 0;
-    /// Waits up to `timeout` nanoseconds (0: asks only; negative: without end) and calls `ready` of what is ready.
+    /// Waits up to `timeout` nanoseconds (0: not at all; negative: without limit) and calls `ready` of the ready
+    /// watches.
     virtual void wait(nanoseconds_count timeout) noexcept = 0;
-    /// Makes what the kernel keeps for it anew, of what is watched; leaves what there was as it is. @return false without a
+    /// Makes the kernel's set anew, of what is watched; leaves the old one as it is. @return false if there is no
     /// descriptor for that.
     virtual bool renew() noexcept { return true; }
 
@@ -74,7 +76,7 @@ protected:
     }
 };
 
-/// What a descriptor stands for, as far as fstat(2) tells.
+/// The file that a descriptor stands for, as far as fstat(2) tells.
 class open_file {
 public:
     open_file() noexcept = default;
@@ -85,10 +87,10 @@ public:
     }
 
     bool exists() const noexcept { return exists_; }
-    /// Whether it is always ready, as a file, a folder, a disk, and Linux's /dev/null are.
+    /// Whether the file is always ready, as a regular file, a folder, a disk, and Linux's /dev/null are.
     bool never_blocks(int fd) const noexcept {
 #if defined(__linux__)
-        if (S_ISREG(file_.st_mode) || S_ISCHR(file_.st_mode)) { // some can be waited for: epoll knows
+        if (S_ISREG(file_.st_mode) || S_ISCHR(file_.st_mode)) { // some of these can be waited for, which epoll knows
             const int judge = ::epoll_create1(EPOLL_CLOEXEC);
             if (judge >= 0) {
                 epoll_event none{};
@@ -102,7 +104,8 @@ public:
 #endif
         return S_ISREG(file_.st_mode) || S_ISDIR(file_.st_mode) || S_ISBLK(file_.st_mode);
     }
-    /// Those that have no name in any file system, such as an eventfd, all look alike: they count as different.
+    /// Whether two are the same file. Files that have no name in any file system, such as eventfds, all look alike:
+    /// they count as different.
     bool same_as(const open_file& other) const noexcept {
         return exists_ && other.exists_ && (file_.st_mode & S_IFMT) != 0 && file_.st_dev == other.file_.st_dev &&
                file_.st_ino == other.file_.st_ino;
@@ -114,7 +117,7 @@ private:
     bool exists_ = false;
 };
 
-/// poll(2): every wait hands all descriptors to the kernel.
+/// The poller on poll(2): every wait passes all descriptors to the kernel.
 class poll_poller final : public poller {
 public:
     void update(fd_watch& watch, unsigned char before) override {
@@ -146,7 +149,7 @@ public:
                 if (each.watch != nullptr && each.watch->wanted != 0)
                     polled_.push_back({each.watch->fd, events(*each.watch), 0});
         } catch (const std::bad_alloc&) {
-            return; // asked again in the next iteration
+            return; // the next iteration asks again
         }
         const timespec limit = to_timespec(timeout);
         const int count = ::ppoll(polled_.data(), polled_.size(), timeout < 0 ? nullptr : &limit, nullptr);
@@ -154,7 +157,7 @@ public:
         for (const pollfd& each : polled_) {
             if (each.revents == 0) continue;
             slot& place = slots_[static_cast<std::size_t>(each.fd)];
-            if (place.watch == nullptr || place.since > begin) continue; // changed by the call of an earlier one
+            if (place.watch == nullptr || place.since > begin) continue; // the call of an earlier watch has changed it
             report(place, static_cast<unsigned>(each.revents));
         }
     }
@@ -162,7 +165,7 @@ public:
 private:
     struct slot {
         fd_watch* watch;
-        std::uint64_t since; // the serial number of its last change
+        std::uint64_t since; // the serial number of the last change
         open_file file;
     };
 
@@ -174,7 +177,7 @@ private:
 
     void report(slot& place, unsigned got) noexcept {
         fd_watch& watch = *place.watch;
-        if ((got & POLLNVAL) || (!watch.edge && stale(watch))) { // closed, and perhaps somebody else's by now
+        if ((got & POLLNVAL) || (!watch.edge && stale(watch))) { // closed, and perhaps another descriptor by now
             place = {nullptr, ++serial_, {}};
             return;
         }
@@ -207,7 +210,7 @@ private:
 };
 
 #if defined(__linux__)
-/// epoll(7), with nanosecond time-outs where the kernel has epoll_pwait2 (5.11).
+/// The poller on epoll(7), with time-outs in nanoseconds if the kernel has epoll_pwait2 (5.11).
 class epoll_poller final : public poller {
 public:
     epoll_poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
@@ -219,12 +222,12 @@ public:
 
     void update(fd_watch& watch, unsigned char before) override {
         const auto place = static_cast<std::size_t>(watch.fd);
-        if (before != 0 && !knows(watch)) return; // its number is another one's by now
+        if (before != 0 && !knows(watch)) return; // another descriptor has its number by now
         if (place >= slots_.size()) slots_.resize(place + 1);
         if (watch.wanted == 0) {
             slots_[place] = {nullptr, next_tag(nobody)};
             epoll_event none{};
-            ::epoll_ctl(epoll_, EPOLL_CTL_DEL, watch.fd, &none); // a closed descriptor has left by itself
+            ::epoll_ctl(epoll_, EPOLL_CTL_DEL, watch.fd, &none); // the kernel has removed a closed descriptor itself
             return;
         }
         const slot now = {&watch, before == 0 ? next_tag(static_cast<std::uint32_t>(watch.fd)) : slots_[place].tag};
@@ -259,11 +262,11 @@ public:
         if (haunted) renew();
     }
 
-    /// Makes the kernel's set anew, of what is watched. Closed first and removed then, a descriptor of which a copy
-    /// lives on can be taken out of the old one in no other way.
+    /// Makes the kernel's set anew, of what is watched. There is no other way to remove a descriptor that was closed
+    /// before it was removed, and of which a copy lives on.
     bool renew() noexcept override {
         const int fresh = ::epoll_create1(EPOLL_CLOEXEC);
-        if (fresh < 0) return false; // tried again when it is told of once more
+        if (fresh < 0) return false; // tried again when the descriptor is reported again
         ::dup3(fresh, epoll_, O_CLOEXEC);
         ::close(fresh);
         for (const slot& each : slots_)
@@ -274,7 +277,7 @@ public:
 private:
     struct slot {
         fd_watch* watch;
-        std::uint64_t tag; // the serial number of its last change, and the descriptor: tells those of one number apart
+        std::uint64_t tag; // the serial number of the last change, and the descriptor, whose number may be used again
     };
     static constexpr std::uint32_t nobody = 0xffff'ffff;
     std::uint64_t next_tag(std::uint32_t fd) noexcept { return std::uint64_t(++serial_) << 32 | fd; }
@@ -308,16 +311,16 @@ private:
                             static_cast<int>(milliseconds < most_milliseconds ? milliseconds : most_milliseconds));
     }
 
-    static constexpr int most = 256; // events taken in one wait
+    static constexpr int most = 256; // the maximum of events in one wait
     int epoll_;
     bool precise_ = true;
-    trivial_vector<slot> slots_; // by descriptor: what the kernel reports may be gone
+    trivial_vector<slot> slots_; // by descriptor: the kernel may report one that is gone
     std::uint32_t serial_ = 0;
     epoll_event events_[most];
 };
 #endif
 
-/// @throws std::system_error, std::invalid_argument for one that the system does not have.
+/// Makes a poller. @throws std::system_error; std::invalid_argument for a kind that the system does not have.
 inline owner<poller> make_poller(poller_kind kind) {
 #if defined(__linux__)
     if (kind != poller_kind::poll) return owner<poller>(new epoll_poller);

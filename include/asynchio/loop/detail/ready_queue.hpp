@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The queue of what runs next: an intrusive first-in first-out list of steps of tasks and plain calls.
+// The ready queue: an intrusive first-in first-out list of the steps of tasks and the plain calls that run next.
 
 #include <cstddef>
 
@@ -9,16 +9,17 @@
 
 namespace asynchio::detail {
 
-/// Something that can stand in the ready queue. Either a step of a task (`resume_point` is the address of the
-/// frame to resume) or a call of `run`. It is not owned by the queue and must stay alive until it has run.
+/// An item of the ready queue: either a step of a task (`resume_point` is the address of the frame to resume) or a call
+/// of
+/// `run`. The queue does not own it, and it must stay alive until it has run.
 struct ready_item {
     enum class kind : unsigned char { step, call };
     using function = void (*)(ready_item&) noexcept;
 
     union {
-        ready_item* next;       // while in a queue
-        void* waiting_for;      // a suspended task's hook: it is in no queue then
-        std::size_t block_size; // of a task that is done: what the pool gets back
+        ready_item* next;       // while it stands in a queue
+        void* waiting_for;      // the hook of a suspended task, which stands in no queue
+        std::size_t block_size; // the size of the block of a task that is done
     };
     union {
         void* resume_point;
@@ -30,7 +31,8 @@ struct ready_item {
     explicit ready_item(function f) noexcept : run(f), what(kind::call) {}
 };
 
-/// First in, first out. Cost: two stores to push, two loads to pop; no allocation.
+/// The queue, first in, first out.
+/// Cost: two stores to push, two loads to pop; no allocation.
 class ready_queue {
 public:
     bool empty() const noexcept { return first_ == nullptr; }
@@ -47,12 +49,12 @@ public:
         return item;
     }
 
-    /// From `first` on, linked up to `last`, to the back.
+    /// Puts the items from `first` on, which are linked up to `last`, to the back.
     void append(ready_item& first, ready_item& last) noexcept {
         *last_ = &first;
         last_ = &last.next;
     }
-    /// Moves everything of `other` to the back.
+    /// Moves all items of `other` to the back.
     void append(ready_queue& other) noexcept {
         if (other.empty()) return;
         *last_ = other.first_;
@@ -60,7 +62,7 @@ public:
         other.clear();
     }
 
-    /// Takes `item` out if it is in here. Cost: linear; only needed where an item dies before its turn.
+    /// Removes `item` if it is in the queue; needed only if an item is destroyed before its turn. Cost: linear.
     bool remove(ready_item& item) noexcept {
         for (ready_item** link = &first_; *link != nullptr; link = &(*link)->next) {
             if (*link != &item) continue;
@@ -71,7 +73,7 @@ public:
         return false;
     }
 
-    /// Takes out all calls of which `which(item)` is true. Cost: linear.
+    /// Removes all calls for which `which(item)` is true. Cost: linear.
     template<class F>
     void remove_if(F which) noexcept {
         for (ready_item** link = &first_; ready_item* item = *link;) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Which loop runs on a thread.
+// The mark of the loop that runs on a thread.
 
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
@@ -14,8 +14,8 @@
 
 namespace asynchio::detail {
 
-/// Makes a loop the running one of this thread while it lives. One that ran here when the process was forked comes back
-/// afterwards.
+/// Makes a loop the running one of this thread while it lives. A loop that ran here when the process was forked becomes
+/// the running one again afterwards.
 class running_mark {
 public:
     explicit running_mark(scheduler& loop) noexcept {
@@ -31,7 +31,7 @@ public:
         this_thread.process = outer_process_;
     }
 
-    /// Whether a loop runs on this thread. One that did so in a parent process, when that was forked, does not.
+    /// Whether a loop runs on this thread. A loop that ran in a parent process when that was forked does not count.
     static bool is_set() noexcept { return this_thread.running != nullptr && this_thread.process == fork_count; }
 
 private:
@@ -39,10 +39,10 @@ private:
     ready_item* const outer_task_ = this_thread.current;
     const unsigned outer_process_ = this_thread.process;
     stack_base base_{stack_room()};
-    context_scope outside_{nullptr}; // tasks and calls bring their own
+    context_scope outside_{nullptr}; // tasks and calls have contexts of their own
 };
 
-/// @throws std::logic_error that says that no loop runs on this thread.
+/// @throws std::logic_error, which says that no loop runs on this thread.
 [[noreturn, gnu::noinline, gnu::cold]] inline void no_running_loop() {
     throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
                            "was linked with -rdynamic)");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The part of the event loop that coroutines touch: the ready queue, which task runs, and how one coroutine hands
-// over to another without the stack growing. Kept free of clocks, threads and containers, so that a header that
+// The part of the event loop that coroutines touch: the ready queue, the task that runs, and the transfer from one
+// coroutine to another without the stack growing. It is free of clocks, threads and containers, so that a header that
 // only declares tasks stays cheap.
 
 #include <asynchio/core/detail/exchange.hpp>
@@ -29,14 +29,14 @@ class shared_state;
 struct frame;
 class timer_queue;
 
-/// What one thread knows about the coroutines it runs.
+/// The state of one thread and the coroutines that it runs.
 struct thread_state {
     scheduler* running = nullptr;  // the loop that runs on this thread
     ready_item* current = nullptr; // the task whose step runs now; null in a plain call and outside
     char* stack_limit = nullptr;   // a transfer from below this address unwinds to the driver first
     void* parked = nullptr;        // the coroutine that such a transfer was to resume
     void* gone = nullptr;          // a child frame that was destroyed before its parent, see destroy_chain
-    context_word* context = nullptr; // of the plain call that runs; null: the task's, or the thread's
+    context_word* context = nullptr; // that of the plain call that runs; null: the task's, or the thread's
     frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
     bool dropping = false;
     unsigned process = 0;          // the fork_count when `running` was set
@@ -44,16 +44,16 @@ struct thread_state {
 
 inline constinit thread_local thread_state this_thread{};
 
-/// How far the stack may grow before a transfer goes through the driver, where there is that much: see stack_room.
-/// Symmetric transfer is a tail call only where the compiler makes it one: g++ grows the stack at -O0, -O1 and under every
-/// sanitizer.
+/// The size to which the stack may grow before a transfer goes through the driver, if there is that much: see
+/// stack_room. Symmetric transfer is a tail call only where the compiler makes it one: g++ grows the stack at -O0, -O1
+/// and under every sanitizer.
 inline constexpr std::ptrdiff_t stack_slack = std::ptrdiff_t(64) * 1024;
 
 [[gnu::always_inline]] inline char* stack_address() noexcept {
     return static_cast<char*>(__builtin_frame_address(0)); // a local may live on ASan's fake stack
 }
 
-/// What await_suspend returns to resume `next`: `next` itself, or nothing after parking it for the driver.
+/// Returns what await_suspend returns to resume `next`: `next` itself, or nothing after parking it for the driver.
 inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
     thread_state& thread = this_thread;
     if (stack_address() < thread.stack_limit) [[unlikely]] {
@@ -63,7 +63,7 @@ inline std::coroutine_handle<> transfer(std::coroutine_handle<> next) noexcept {
     return next;
 }
 
-/// Marks this thread's stack as the place that transfers unwind to; a nested one keeps the outermost mark.
+/// A mark of the place in this thread's stack to which transfers unwind; a nested one keeps the outermost mark.
 class stack_base {
 public:
     explicit stack_base(std::ptrdiff_t room = stack_slack) noexcept : before_(this_thread.stack_limit) {
@@ -77,18 +77,19 @@ private:
     char* before_;
 };
 
-/// What the module that makes tasks tells the loop of them; and what a header that knows a task only, and not the loop,
-/// has it do. So code that uses that header alone links.
+/// The functions for tasks that the module that makes them gives to the loop, and those that a header which knows a
+/// task only, and not the loop, calls through it. So code that uses that header alone links.
 struct task_hooks {
-    void (*destroy)(event_loop& loop) noexcept;                // those that are left when the loop closes
+    void (*destroy)(event_loop& loop) noexcept;                // the tasks that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
-    void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // the step it is about to make
-    void (*end)(frame& task, ready_item::function dispose) noexcept; // the task has come to its end
-    ready_item::function end_unstarted;                              // completes one that was cancelled before its first step
-    void (*release)(shared_state& c) noexcept;                         // gives up one count of a task or future
+    void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // its next step
+    void (*end)(frame& task, ready_item::function dispose) noexcept; // ends a task
+    ready_item::function end_unstarted;                              // completes a task cancelled before its first step
+    void (*release)(shared_state& c) noexcept;                         // drops one count of a task or future
 };
 
-/// Runs steps and calls in order. event_loop is built on it; tasks know only this much of their loop.
+/// The part of a loop that runs steps and calls in order. event_loop is built on it; tasks know only this much of their
+/// loop.
 class scheduler {
 public:
     scheduler(const scheduler&) = delete;
@@ -96,41 +97,41 @@ public:
 
     void schedule(ready_item& item) noexcept {
         if (closing_) [[unlikely]]
-            return; // nothing will run any more, and the item may be about to die
+            return; // nothing will run any more, and the item may be about to be destroyed
         ready_.push(item);
     }
 
-    /// All of them, in their order.
+    /// Schedules several items, in their order.
     void schedule(ready_queue& items) noexcept {
         if (!closing_) [[likely]]
             ready_.append(items);
     }
 
-    /// Takes back an item that will not live until its turn. Linear; see ready_queue::remove.
+    /// Takes back an item that will not live until its turn. The cost is linear; see ready_queue::remove.
     void unschedule(ready_item& item) noexcept {
         if (!batch_.remove(item)) ready_.remove(item);
     }
 
-    /// Takes back all calls of which `which(item)` is true. Linear.
+    /// Takes back all calls for which `which(item)` is true. The cost is linear.
     template<class F>
     void unschedule_if(F which) noexcept {
         batch_.remove_if(which);
         ready_.remove_if(which);
     }
 
-    /// The context of the task that runs; null when there is none.
+    /// Returns the context of the task that runs; null when there is none.
     context_word* context_of_current() const noexcept {
         ready_item* const task = this_thread.current;
         return task != nullptr && hooks_ != nullptr ? hooks_->context(*task) : nullptr;
     }
-    /// Set by whoever makes tasks.
+    /// Sets the functions for tasks; the module that makes tasks calls it.
     void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
-    /// Only where there is a task or future.
+    /// Returns the functions for tasks; there must be a task or future.
     const task_hooks& hooks() const noexcept { return *hooks_; }
-    /// Not done, in order of creation.
+    /// The tasks that are not done, in order of creation.
     intrusive_list<frame>& tasks() noexcept { return tasks_; }
 
-    /// Called by a root at its end: the driver completes it when the coroutine has come to rest.
+    /// Called by a root at its end: the driver completes the root when its coroutine is suspended.
     void finished(ready_item& root) noexcept { finished_ = &root; }
 
     /// Resumes a task and completes it if that was its last step.
@@ -139,8 +140,8 @@ public:
         std::coroutine_handle<>::from_address(task.resume_point).resume();
         come_to_rest();
     }
-    /// After a step: goes on with whatever was parked on the way until the task gives way, and completes it if that was
-    /// its last step.
+    /// Called after a step: goes on with coroutines that were parked on the way until the task gives way, and completes
+    /// the task if that was its last step.
     [[gnu::always_inline]] void come_to_rest() noexcept {
         if (this_thread.parked != nullptr) [[unlikely]]
             resume_parked();
@@ -149,18 +150,18 @@ public:
             done.run(done);
         }
     }
-    /// After a plain call of the program, in which a foreign awaiter may have resumed a coroutine.
+    /// Called after a plain call of the program, in which a foreign awaiter may have resumed a coroutine.
     [[gnu::always_inline]] void after_call() noexcept {
         if (this_thread.parked != nullptr || finished_ != nullptr) [[unlikely]]
             come_to_rest_slowly();
     }
-    /// Resumes a task in a plain call that the loop makes: what is said of a slow call is said of the task.
+    /// Resumes a task in a plain call that the loop makes: a report of a slow call names the task.
     void step_in_call(ready_item& task) noexcept {
         if (description_ != nullptr) [[unlikely]]
             hooks_->describe(task, description_, most_described);
         step(task);
     }
-    /// The same inside of what runs; afterwards that is current again.
+    /// Resumes a task inside the running code, which is current again afterwards.
     void step_inside(ready_item& task) noexcept {
         const interrupted_step here{this_thread.current, interrupted_};
         interrupted_ = &here;
@@ -168,7 +169,7 @@ public:
         interrupted_ = here.outer;
         this_thread.current = here.task;
     }
-    /// Whether a step of `task` runs now, be it that another one runs inside of it.
+    /// Whether `task` is running, possibly under a nested step.
     bool runs(const ready_item& task) const noexcept {
         if (this_thread.current == &task) return true;
         for (const interrupted_step* each = interrupted_; each != nullptr; each = each->outer)
@@ -176,16 +177,16 @@ public:
         return false;
     }
 
-    /// Whether the loop is closed or closing: what stands in the queue is dropped, not run.
+    /// Whether the loop is closed or closing: items in the queue are dropped, and do not run.
     bool closing() const noexcept { return closing_; }
 
-    /// Something is used in a way that cannot work. @throws std::logic_error that says `what`.
+    /// Reports misuse. @throws std::logic_error with the text `what`.
     [[noreturn]] virtual void misuse(const char* what) = 0;
-    /// A call threw the exception that is being handled.
+    /// Called if a call has thrown the exception that is being handled.
     virtual void callback_failed() noexcept = 0;
-    /// A task goes away that nobody awaited.
+    /// Called if a task is destroyed that was never awaited.
     virtual void never_awaited(const std::source_location& function) noexcept = 0;
-    /// The loop's clock, in nanoseconds.
+    /// Returns the time of the loop's clock, in nanoseconds.
     virtual std::int64_t now() const noexcept = 0;
     timer_queue& timers() const noexcept { return *timers_; }
 
@@ -194,7 +195,7 @@ protected:
     ~scheduler() = default;
 
     static constexpr std::size_t most_described = 512;
-    /// While it lives, what runs is described in `text`, unless that is null.
+    /// Has the running step described in `text` while it lives, unless that is null.
     class described_in {
     public:
         described_in(scheduler& s, char* text) noexcept : scheduler_(s) { s.description_ = text; }
@@ -213,12 +214,12 @@ protected:
 
     ready_queue ready_;
     ready_queue batch_;
-    const interrupted_step* interrupted_ = nullptr; // the innermost
+    const interrupted_step* interrupted_ = nullptr; // the innermost one
     ready_item* finished_ = nullptr;
     timer_queue* const timers_;
     const task_hooks* hooks_ = nullptr;
     intrusive_list<frame> tasks_;
-    char* description_ = nullptr; // where debug mode wants to know what runs
+    char* description_ = nullptr; // the text in which debug mode wants the running step described
     bool closing_ = false;
 
 private:
@@ -229,7 +230,7 @@ private:
     }
 };
 
-/// As scheduler::misuse of the loop that runs. Noinline, so that the ways which are not mistaken save no registers for it.
+/// Calls scheduler::misuse of the running loop. It is noinline, so that correct paths save no registers for it.
 [[noreturn, gnu::noinline, gnu::cold]] inline void misuse(const char* what) {
     this_thread.running->misuse(what);
     __builtin_unreachable(); // g++ does not see that of a virtual function

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Where work comes from while a loop has none of its own: timers, descriptors, signals, other threads; in real or in
+// The sources of work for a loop that has none of its own: timers, descriptors, signals, other threads; in real or in
 // virtual time.
 
 #include <asynchio/loop/detail/busy_interval.hpp>
@@ -19,9 +19,9 @@
 
 namespace asynchio::detail {
 
-/// Moves what is due into a ready queue: without waiting while the loop is busy, else when there is something.
+/// Moves work that is due into a ready queue: without waiting while the loop is busy, else when there is some.
 ///
-/// Cost: for a busy loop nothing while no timer, descriptor or signal is registered, else see busy_interval; a loop
+/// Cost: nothing for a busy loop while no timer, descriptor or signal is registered, else see busy_interval; a loop
 /// that sleeps makes one system call to sleep and reads the clock twice.
 class selector {
 public:
@@ -29,10 +29,10 @@ public:
 
     nanoseconds_count now() const noexcept { return virtual_ ? virtual_now_ : steady_now(); }
     bool has_posts() const noexcept { return mailbox->has_posts(); }
-    /// Whether only something from outside the process's own timers can bring work.
+    /// Whether no timer is set, no other thread owes a result, and nothing was posted.
     bool has_nothing_due() const noexcept { return timers.empty() && outstanding == 0 && !has_posts(); }
 
-    /// `due`: at or before now; noticed in the next iteration whatever the clock is asked.
+    /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(timer& t, nanoseconds_count deadline, bool due) {
         timers.add(t, deadline);
         t.pending = true;
@@ -44,7 +44,7 @@ public:
 
     void attach(edge_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }
 
-    /// Something is ready: asks clock and poller only now and then; always if `thoroughly`.
+    /// Called if something is ready: asks clock and poller only now and then, or always if `thoroughly`.
     void look(ready_queue& ready, bool thoroughly) noexcept {
         if (has_posts()) mailbox->take(ready);
         if (virtual_) {
@@ -59,8 +59,8 @@ public:
         timers.expire(time, ready);
     }
 
-    /// Nothing is ready: sleeps until something may be. Virtual time jumps to the next deadline instead, unless a
-    /// thread owes a result.
+    /// Called if nothing is ready: sleeps until something may be. Virtual time jumps to the next deadline instead,
+    /// unless a thread owes a result.
     void sleep(ready_queue& ready) noexcept {
         if (virtual_) {
             poll_now();
@@ -87,7 +87,7 @@ public:
         if (mailbox->fall_asleep()) wait(real);
     }
 
-    /// Refuses posts and forgets descriptors and signals; what was posted goes to `ready`.
+    /// Refuses posts and forgets descriptors and signals; calls that were posted before go to `ready`.
     [[gnu::cold]] void close(ready_queue& ready) noexcept {
         mailbox->close(ready);
         caught.clear();
@@ -101,7 +101,7 @@ public:
     std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
 
 private:
-    /// Asleep, until something outside wakes it.
+    /// Sleeps until something outside wakes it.
     [[gnu::noinline]] void wait(nanoseconds_count timeout) noexcept {
         if (descriptors.active())
             descriptors.wait(timeout);
@@ -113,7 +113,7 @@ private:
         if (virtual_ || timers.empty()) return -1;
         const nanoseconds_count next = timers.next_deadline();
         const nanoseconds_count time = steady_now();
-        return next > time ? next - time : 0; // `next` may be the least of all
+        return next > time ? next - time : 0; // `next` may be the minimum of the type
     }
     void poll_now() noexcept {
         if (descriptors.active()) descriptors.wait(0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What upper modules keep in a loop (the default thread pool, for instance), and how it ends with the loop: the loop
-// closes what it holds without knowing what that is.
+// The services that upper modules keep in a loop (the default thread pool, for instance), and their end with the loop,
+// which closes them without knowing what they are.
 
 #include <cstddef>
 #include <utility>
@@ -11,7 +11,7 @@
 
 namespace asynchio::detail {
 
-/// Something that lives as long as its loop. The destructor may block, close() may not.
+/// An object that lives as long as its loop. The destructor may block, close() must not.
 class service {
 public:
     service() = default;
@@ -19,19 +19,19 @@ public:
     service& operator=(const service&) = delete;
     virtual ~service() = default;
 
-    /// Begins to shut down; called once, while the loop still runs.
+    /// Begins to shut the service down; called once, while the loop still runs.
     virtual void close() noexcept = 0;
-    /// Whether the shutdown has ended. When it does, something wakes the loop.
+    /// Whether the shutdown has ended. The service wakes the loop at that moment.
     virtual bool closed() const noexcept = 0;
-    /// Whether its shutdown runs code of the program, which may need the other services: such a one is closed first,
-    /// while everything else is still there, and gets the time it takes.
+    /// Whether its shutdown runs code of the program, which may need the other services: such a service is closed
+    /// first, while everything else still exists, and gets the time that it takes.
     virtual bool runs_code() const noexcept { return false; }
-    /// It did not end in time: from now on the destructor does not wait for it.
+    /// Called if the shutdown did not end in time: from now on the destructor must not wait for it.
     [[gnu::cold]] virtual void give_up() noexcept {}
 
 private:
     friend class service_registry;
-    const void* key_ = nullptr; // of its type
+    const void* key_ = nullptr; // the key of its type
     service* older_ = nullptr;
 };
 
@@ -42,7 +42,7 @@ public:
     service_registry& operator=(const service_registry&) = delete;
     ~service_registry() { destroy(); }
 
-    /// The loop's `S`, made of `args` when first asked for. Cost: linear in the handful of services.
+    /// Returns the loop's `S`, which the first call makes of `args`. Cost: linear in the handful of services.
     template<class S, class... Args>
     S& get(Args&&... args) {
         if (S* known = find<S>()) return *known;
@@ -60,7 +60,7 @@ public:
         return nullptr;
     }
 
-    /// Asks those to close that run code of the program, or the others; the youngest first.
+    /// Closes the services that run code of the program, or the others; the youngest first.
     [[gnu::cold]] void close(bool run_code = false) noexcept {
         for (service* each = youngest_; each != nullptr; each = each->older_)
             if (each->runs_code() == run_code) each->close();

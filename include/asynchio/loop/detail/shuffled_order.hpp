@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The ready order for tests: what is ready in one iteration runs in a random but repeatable order.
+// The ready order for tests: items that are ready in one iteration run in a random but repeatable order.
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/detail/ready_queue.hpp>
@@ -22,7 +22,7 @@ public:
 
     bool active() const noexcept { return active_; }
 
-    /// Fisher and Yates, with the generator SplitMix64 (Steele, Lea, Flood 2014).
+    /// Shuffles as Fisher and Yates do, with the generator SplitMix64 (Steele, Lea, Flood 2014).
     [[gnu::cold]] void shuffle(ready_queue& batch) noexcept {
         items_.clear();
         try {

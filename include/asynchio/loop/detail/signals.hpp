@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that asked for it.
+// Unix signals as calls of a loop: the handler only marks the signal and wakes the loop that handles it.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -18,21 +18,21 @@
 
 namespace asynchio::detail {
 
-/// The process-wide table of who handles which signal. One loop per signal; several deliveries before that loop runs
-/// may count as one. In a child process a loop of its own takes a signal over from one that was inherited, which gets it
-/// back afterwards.
+/// The process-wide table of the loops that handle signals. A signal has one loop; several deliveries before that loop
+/// runs may count as one. In a child process a loop of its own takes a signal over from one that was inherited, which
+/// gets it back afterwards.
 class signal_table {
 public:
-    static constexpr int end = 65;   // behind the last number
-    static constexpr int nobody = 0; // standard input's number, which is never a mailbox's
+    static constexpr int end = 65;   // one behind the last number
+    static constexpr int nobody = 0; // no loop: standard input's number, which is never a mailbox's
 
-    /// Which arrivals the loop is told of: after the first only, the default action comes back, which needs no help of a
-    /// loop that is stuck.
+    /// The arrivals of which the loop is told. If that is the first only, the default action comes back afterwards,
+    /// which works although the loop is stuck.
     enum class mode : unsigned char { every, first, none };
 
     /// Takes `number` over for the loop behind `box`, or changes how it was taken over.
-    /// @throws std::invalid_argument for a number that is no signal, std::logic_error when another loop has it,
-    /// std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
+    /// @throws std::invalid_argument for a number that is not a signal's, std::logic_error when another loop has the
+    /// signal, std::system_error when it cannot be caught (SIGKILL, SIGSTOP).
     [[gnu::cold]] static void install(int number, const mailbox& box, mode which) {
         if (number < 1 || number >= end)
             throw std::invalid_argument(formatted("add_signal_handler: %d is not a signal number", number));
@@ -56,8 +56,8 @@ public:
         if (outer) each.outer = outer.release();
     }
 
-    /// Changes which arrivals are told to the loop that `descriptor` is the mailbox of, which took `number` over. While a
-    /// loop of a child process has it, that changes what the inherited one gets back.
+    /// Changes the arrivals of which the loop with the mailbox `descriptor` is told, which took `number` over. While a
+    /// loop of a child process has the signal, that changes what the inherited loop gets back.
     [[gnu::cold]] static void change(int number, int descriptor, mode which) noexcept {
         const struct sigaction action = action_of(which);
         entry& each = table[number];
@@ -67,13 +67,13 @@ public:
             *its.action = action;
     }
 
-    /// Whether the process ignores `number`, as one that was started by nohup or in the background does.
+    /// Whether the process ignores `number`, as a process that was started by nohup or in the background does.
     [[gnu::cold]] static bool is_ignored(int number) noexcept {
         struct sigaction now{};
         return ::sigaction(number, nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
     }
 
-    /// Restores what was there before the first install of the loop that `descriptor` is the mailbox of.
+    /// Restores the action before the first install of the loop with the mailbox `descriptor`.
     [[gnu::cold]] static void remove(int number, int descriptor) noexcept {
         entry& each = table[number];
         if (each.descriptor != descriptor) return each.forget(descriptor);
@@ -81,12 +81,12 @@ public:
         ::sigaction(number, &each.before, nullptr);
         each.outer = nullptr;
         each.descriptor = nobody;
-        while (handlers_running.load() != 0) {} // on another thread, a few instructions
+        while (handlers_running.load() != 0) {} // a handler on another thread takes a few instructions
         each.pending = false;
         if (outer) each.give_back(*outer);
     }
 
-    /// Whether `number`, which the loop behind `descriptor` took over, arrived since the last question.
+    /// Whether `number`, which the loop behind `descriptor` took over, has arrived since the last call.
     [[gnu::cold]] static bool take(int number, int descriptor) noexcept {
         entry& each = table[number];
         return each.pending.load(std::memory_order_relaxed) && each.descriptor == descriptor &&
@@ -94,7 +94,7 @@ public:
     }
 
 private:
-    /// What a loop of a parent process had, while one of this process has the signal.
+    /// The state of a loop of a parent process, while a loop of this process has the signal.
     struct inherited {
         int descriptor;
         unsigned process;
@@ -103,7 +103,8 @@ private:
         inherited* outer;
     };
 
-    /// Where what an inherited loop had is kept, and the action that is set when that loop gets the signal back.
+    /// The place where the state of an inherited loop is kept, with the action that is set when it gets the signal
+    /// back.
     struct place {
         inherited** link;
         struct sigaction* action;
@@ -123,13 +124,13 @@ private:
             pending = to.pending;
             descriptor = to.descriptor;
         }
-        /// Among the inherited loops; without a link if it is none of them.
+        /// Finds a loop among the inherited ones; without a link if it is none of them.
         place find(int loop) noexcept {
             place at{&outer, &before};
             while (*at.link != nullptr && (*at.link)->descriptor != loop) at = {&(*at.link)->outer, &(*at.link)->before};
             return *at.link != nullptr ? at : place{};
         }
-        /// An inherited loop ends meanwhile, and gets nothing back.
+        /// Called if an inherited loop ends meanwhile: it gets nothing back.
         [[gnu::cold]] void forget(int loop) noexcept {
             const place its = find(loop);
             if (its.link == nullptr) return;
@@ -147,7 +148,7 @@ private:
         return action;
     }
 
-    /// @throws std::logic_error unless what has the signal is a loop that a parent process left here.
+    /// @throws std::logic_error unless the signal belongs to a loop that was inherited from a parent process.
     [[gnu::cold]] static owner<inherited> take_over(entry& each, int holder, int number, const mailbox& box) {
         owner<inherited> outer = make_owner<inherited>();
         unsigned process = each.process;
@@ -162,7 +163,7 @@ private:
         return outer;
     }
 
-    /// A child has none of the threads on which a handler may be running now.
+    /// Called in a child, which has none of the threads on which a handler may be running now.
     static void forget_handlers_after_fork() noexcept {
         static const int registered = pthread_atfork(nullptr, nullptr, [] { handlers_running = 0; });
         static_cast<void>(registered);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// How much of a thread's stack a loop may use before transfers go through its driver.
+// The part of a thread's stack that a loop may use before transfers go through its driver.
 
 #include <asynchio/loop/detail/scheduler.hpp>
 
@@ -16,8 +16,8 @@
 
 namespace asynchio::detail {
 
-/// The end that the stack of this thread grows to; null where that is not known, or where it is so far that it does not
-/// matter: on the main thread, to ask for whose stack the C library reads a file. Asked once a thread.
+/// Returns the end to which the stack of this thread grows; null if that is not known, or so far that it does not
+/// matter: on the main thread, for whose stack the C library would read a file. Each thread asks once.
 inline char* stack_end() noexcept {
 #if defined(__linux__)
     struct measured {
@@ -37,13 +37,13 @@ inline char* stack_end() noexcept {
     };
     static thread_local const measured own;
     const char* const here = stack_address();
-    return here > own.end && here < own.begin ? own.end : nullptr; // else somebody has changed the stack
+    return here > own.end && here < own.begin ? own.end : nullptr; // null: the stack was switched
 #else
     return nullptr;
 #endif
 }
 
-/// Half of what is left, and at most stack_slack: the other half is for what the coroutines call.
+/// Returns half of what is left, and at most stack_slack: the other half is for the functions that coroutines call.
 inline std::ptrdiff_t stack_room() noexcept {
     const char* const end = stack_end();
     if (end == nullptr) return stack_slack;

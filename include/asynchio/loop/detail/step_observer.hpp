@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Somebody who is told of every step of a loop, for tests and tools.
+// An observer of every step of a loop, for tests and tools.
 
 #pragma GCC visibility push(default)
 
@@ -9,7 +9,7 @@ namespace asynchio::detail {
 
 class step_observer {
 public:
-    /// After a step of a task, or a call.
+    /// Called after a step of a task, or a call.
     virtual void ran() noexcept = 0;
 
 protected:

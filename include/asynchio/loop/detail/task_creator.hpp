@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// create_task as a member of what tasks are made by, with the line of the call: the event loop, a task group.
+// create_task as a member of the classes that make tasks, the event loop and the task group, with the line of the call.
 
 #include <source_location>
 #include <utility>
@@ -10,9 +10,9 @@
 
 namespace asynchio::detail {
 
-/// Gives `Owner` the overloads of create_task. All of them call `create_task_at(line, what...)` of it, which is where the
-/// one rule stands that says what the arguments mean; a default argument cannot stand behind a pack, so each number of
-/// arguments has its own: one of what goes in front, the callable and six arguments for it.
+/// Gives `Owner` the overloads of create_task. All of them call its `create_task_at(line, what...)`, which has the one
+/// rule of what the arguments mean. A default argument cannot stand behind a pack, so each number of arguments has an
+/// overload, up to one option in front, the callable and six arguments for it.
 template<class Owner>
 class task_creator {
 public:
@@ -57,7 +57,7 @@ public:
                                      std::forward<D>(d), std::forward<E>(e), std::forward<F>(f), std::forward<G>(g),
                                      std::forward<H>(h));
     }
-    /// With more than these, the line of the call is not known; reports name the function instead.
+    /// Makes a task of more arguments. The line of the call is not known then; reports name the function instead.
     template<class A, class B, class C, class D, class E, class F, class G, class H, class I, class... More>
     auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h, I&& i, More&&... more) {
         return self().create_task_at(std::source_location(), std::forward<A>(a), std::forward<B>(b), std::forward<C>(c),

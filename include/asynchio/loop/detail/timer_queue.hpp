@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Deadlines in order: a 4-ary heap (D. B. Johnson, "Priority queues with update", 1975) of pointers to timers that
-// know their place, so that cancelling one takes it out at once. Equal deadlines keep the order they were set in.
+// The queue of timers: a 4-ary heap (D. B. Johnson, "Priority queues with update", 1975) of pointers to timers that
+// know their place, so that cancelling one removes it at once. Equal deadlines keep the order in which they were set.
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/loop/clock.hpp>
@@ -15,26 +15,26 @@
 
 namespace asynchio::detail {
 
-/// A call that runs when its deadline has passed. Lives in whatever waits, is not owned by the queue.
+/// A call that runs when its deadline has passed. It is part of the object that waits; the queue does not own it.
 struct timer : ready_item {
     static constexpr std::uint32_t idle = 0xffffffff;
 
-    bool pending = false;       // in the timer queue, or in the ready queue after it; the call clears it
-    std::uint32_t place = idle; // index in the heap
-    std::uint64_t sequence = 0; // how many were set before it
+    bool pending = false;       // whether it is in the timer queue, or then in the ready queue; the call clears it
+    std::uint32_t place = idle; // its index in the heap
+    std::uint64_t sequence = 0; // how many timers were set before it
 
     explicit timer(function f) noexcept : ready_item(f) {}
     bool armed() const noexcept { return place != idle; }
 };
 
-/// Cost: O(log n) to add and remove, O(1) to ask; 16 bytes a timer beside the timer itself.
+/// The queue. Cost: O(log n) to add and remove, O(1) to query; 16 bytes for each timer beside the timer itself.
 class timer_queue {
 public:
     bool empty() const noexcept { return timers_.empty(); }
     std::size_t size() const noexcept { return timers_.size(); }
     nanoseconds_count next_deadline() const noexcept { return empty() ? far_future : deadlines_.front(); }
 
-    /// @throws std::bad_alloc; the timer is idle then.
+    /// Adds a timer. @throws std::bad_alloc without memory; the timer is idle then.
     void add(timer& t, nanoseconds_count deadline) {
         timers_.push_back(&t);
         try {
@@ -101,7 +101,7 @@ private:
         put(hole, deadline, t);
     }
 
-    /// Down to the bottom, since that is where `t` comes from, and then up again (Wegener's bottom-up heapsort, 1993).
+    /// Moves `t` down to the bottom, where it comes from, and then up again (Wegener's bottom-up heapsort, 1993).
     void sift_down(std::size_t hole, nanoseconds_count deadline, timer& t) noexcept {
         for (std::size_t first = hole * arity + 1; first < size(); first = hole * arity + 1) {
             const std::size_t end = first + arity < size() ? first + arity : size();
@@ -114,7 +114,7 @@ private:
         sift_up(hole, deadline, t);
     }
 
-    // The heap, in two arrays: the least child is found among deadlines alone.
+    // The heap, in two arrays, so that the minimum of the children is found among deadlines alone.
     trivial_vector<nanoseconds_count> deadlines_;
     trivial_vector<timer*> timers_;
     std::uint64_t sequence_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Calls that a loop makes again and again: when a signal arrives, while a descriptor is ready.
+// Calls that a loop makes repeatedly: when a signal arrives, or while a descriptor is ready.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -28,8 +28,8 @@
 
 namespace asynchio::detail {
 
-/// A callable that is put into the ready queue each time; not twice at once. Removed while it is queued, it is
-/// dropped when its turn comes.
+/// A callable that is put into the ready queue each time, but not twice at once. If it is removed while it is queued,
+/// it is dropped when its turn comes.
 class repeated_call : public ready_item {
 public:
     repeated_call(const repeated_call&) = delete;
@@ -73,7 +73,7 @@ private:
     }
 
     scheduler& loop_;
-    context_slot context_; // what the registering code saw
+    context_slot context_; // the context of the registering code
     bool queued_ = false;
     bool removed_ = false;
 };
@@ -90,18 +90,19 @@ repeated_call* repeated_call::make(scheduler& loop, F&& f) {
     return new bound(loop, std::forward<F>(f));
 }
 
-/// One of several who hear of a signal, beside the loop's handler for it. Stays where it is while it listens.
+/// A listener for a signal, beside the loop's handler and other listeners. It must not be moved while it listens.
 struct signal_listener : list_link {
     signal_listener(int n, repeated_call_ptr c) noexcept : list_link{nullptr, nullptr}, number(n), call(std::move(c)) {}
     int number;
     repeated_call_ptr call;
 };
 
-/// The signals that one loop handles: one handler each, which the next one replaces, and any number of listeners. A
-/// handler for one arrival is a last resort: it hears nothing while somebody listens.
+/// The signals that one loop handles: each has one handler, which the next one replaces, and any number of listeners. A
+/// handler for one arrival is a last resort: it is not called while there is a listener.
 class signal_watches {
 public:
-    /// @return what remove() may be told, so that it removes nothing that came later. @throws as signal_table::install.
+    /// Sets the handler. @return a number for remove(), so that it removes no later one. @throws as
+    /// signal_table::install.
     [[gnu::cold]] std::uint64_t set(int number, repeated_call_ptr call, const mailbox& box, bool once) {
         using mode = signal_table::mode;
         const bool is_last_resort = once && number > 0 && number < signal_table::end && !is_heard(number);
@@ -116,7 +117,7 @@ public:
         return set_;
     }
 
-    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    /// @param only the number that set() returned; 0 stands for any. @return whether there was a handler.
     [[gnu::cold]] bool remove(int number, std::uint64_t only = 0) noexcept {
         if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
@@ -138,7 +139,7 @@ public:
         ++handled_;
     }
     [[gnu::cold]] void leave(signal_listener& who) noexcept {
-        if (who.next == nullptr) return; // the loop has been closed
+        if (who.next == nullptr) return; // the loop was closed
         listeners_.remove(who);
         --places_[who.number].listeners;
         --handled_;
@@ -182,26 +183,26 @@ private:
     }
 
     place places_[signal_table::end]; // by number
-    int mailbox_ = signal_table::nobody; // the number of its descriptor
+    int mailbox_ = signal_table::nobody; // the descriptor of the loop's mailbox
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
-    std::uint64_t set_ = 0; // how many were ever set
+    std::uint64_t set_ = 0; // how many handlers were ever set
 };
 
 /// A descriptor that is registered once, edge-triggered, with both directions.
 struct edge_watch : fd_watch, list_link {
     edge_watch() noexcept : list_link{nullptr, nullptr} { edge = true; }
-    /// False again when the loop has been closed.
+    /// Whether it is attached; false again when the loop was closed.
     bool attached() const noexcept { return next != nullptr; }
 };
 
-/// The descriptors that one loop watches: a reader and a writer each, or an edge_watch.
+/// The descriptors that one loop watches: each has a reader and a writer, or an edge_watch.
 class descriptor_watches {
 public:
     bool active() const noexcept { return poller_ != nullptr; }
     std::size_t size() const noexcept { return watched_ + attached_; }
 
-    /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
+    /// Attaches a watch. @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
     void attach(edge_watch& edge, poller_kind kind, mailbox& box) {
         open_poller(kind, box);
         edge.wanted = fd_watch::readable | fd_watch::writable;
@@ -209,7 +210,7 @@ public:
         edges_.push_back(edge);
         ++attached_;
     }
-    /// Before the descriptor is closed. Does nothing if it is not attached.
+    /// Detaches a watch, before its descriptor is closed. Does nothing if it is not attached.
     void detach(edge_watch& edge) noexcept {
         if (!edge.attached()) return;
         const bool here = notice_fork();
@@ -218,22 +219,22 @@ public:
         if (here) poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
     }
 
-    /// As if everything that is attached were ready: what a system may say at any time, and a test does.
+    /// Reports everything that is attached as ready, as a system may do at any time, and a test does.
     void notify_all() noexcept {
         for (std::size_t left = attached_; left > 0 && !edges_.empty(); --left) {
             edge_watch& each = *edges_.pop_front();
-            edges_.push_back(each); // it may leave in its call, and others may come
+            edges_.push_back(each); // its call may detach it, and attach others
             each.ready(each, fd_watch::readable | fd_watch::writable);
         }
     }
 
-    /// @return what remove() may be told, so that it removes nothing that came later.
-    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative one.
+    /// Sets a reader or writer. @return a number for remove(), so that it removes no later one.
+    /// @throws std::system_error for a descriptor that cannot be watched, std::invalid_argument for a negative number.
     std::uint64_t set(int fd, unsigned char direction, repeated_call_ptr call, poller_kind kind, mailbox& box) {
         if (fd < 0) throw std::invalid_argument(formatted("add_reader or add_writer: invalid descriptor %d", fd));
         open_poller(kind, box);
         watch& place = open(fd);
-        if (place.wanted != 0 && poller_->stale(place)) { // of a descriptor that had this number
+        if (place.wanted != 0 && poller_->stale(place)) { // a closed descriptor had this number
             poller_->update(place, detail::exchange(place.wanted, static_cast<unsigned char>(0)));
             for (const unsigned char each : {fd_watch::readable, fd_watch::writable}) place.of(each) = {};
         }
@@ -250,12 +251,12 @@ public:
         return calls_;
     }
 
-    /// Whether there is one; that of a descriptor which was closed under this number does not count.
+    /// Whether there is a reader or writer; that of a closed descriptor with this number does not count.
     bool has(int fd, unsigned char direction) const noexcept {
         const watch* found = find(fd);
         return found != nullptr && (found->wanted & direction) != 0 && !poller_->stale(*found);
     }
-    /// @param only what set() gave; 0: whatever there is. @return whether there was one.
+    /// @param only the number that set() returned; 0 stands for any. @return whether there was a reader or writer.
     bool remove(int fd, unsigned char direction, std::uint64_t only = 0) noexcept {
         watch* const found = find(fd);
         if (found == nullptr || !(found->wanted & direction)) return false;
@@ -267,7 +268,7 @@ public:
         each.of(direction) = {};
         try {
             if (here) poller_->update(each, before);
-        } catch (const std::system_error&) { // closed before: the kernel has forgotten it, and what is left of it
+        } catch (const std::system_error&) { // closed before: the kernel has removed all of it
         }
         if (each.wanted == 0) close(fd);
         return true;
@@ -317,7 +318,7 @@ private:
         if (watch* known = find(fd)) return *known;
         const auto index = static_cast<std::size_t>(fd);
         if (index >= watches_.size()) {
-            if (::fcntl(fd, F_GETFD) < 0) // rather than memory for all numbers up to it
+            if (::fcntl(fd, F_GETFD) < 0) // avoids memory for all numbers up to it
                 system_refuses(errno, "watch descriptor %d", fd);
             watches_.extend(index + 1);
         }
@@ -335,8 +336,9 @@ private:
         if (!notice_fork()) system_refuses(errno, "epoll_create1 in a child process");
     }
 
-    /// In a child process: what was registered with the kernel's set, which is the parent's as well, goes into a new one.
-    /// @return false if there is none to be had: that of the parent is not touched.
+    /// Registers everything, in a child process, with a new set of the kernel, since the old one is the parent's as
+    /// well.
+    /// @return false if the kernel has none left; the parent's is not touched.
     bool notice_fork() noexcept {
         if (process_.is_here()) [[likely]]
             return true;
@@ -357,7 +359,7 @@ private:
         poller_ = std::move(made);
     }
 
-    /// The mailbox, which is looked into after every wait.
+    /// The watch of the mailbox, which is emptied after every wait.
     struct wake_watch : fd_watch {
         mailbox* box = nullptr;
     };
@@ -365,9 +367,9 @@ private:
     wake_watch wake_;
     owner<poller> poller_;
     process_mark process_;
-    owner_vector<watch> watches_; // by descriptor, which is the least number that is free
+    owner_vector<watch> watches_; // by descriptor, which is the lowest free number
     std::size_t watched_ = 0;
-    std::uint64_t calls_ = 0; // that were ever set
+    std::uint64_t calls_ = 0; // how many calls were ever set
     intrusive_list<edge_watch> edges_;
     std::size_t attached_ = 0;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Several things awaited by one: what gather, race and shield have in common.
+// A wait for several children, on which gather, race and shield are built.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -22,14 +22,14 @@
 
 namespace asynchio::detail {
 
-/// A suspension with children. Those it started (tasks), those it armed in place (branches) and those it watches
-/// (handles, futures) tell it in the step in which they end; what follows from that is decided one iteration later,
-/// in decide(), which is when asyncio's done-callbacks run.
+/// A suspension with children. The children that it started (tasks), armed in place (branches) or watches (handles,
+/// futures) tell it in the step in which they end. The consequences are decided one iteration later, in decide(), which
+/// is when asyncio's done-callbacks run.
 class child_set : public suspension, public child_owner, public hop {
 public:
     child_set& operator=(child_set&&) = delete;
 
-    /// A watched child has ended; called in its last step. One that was started calls child_done.
+    /// Called when a watched child has ended, in its last step. A child that was started calls child_done.
     virtual void watched_done(shared_state& child) noexcept = 0;
 
     frame* identity() const noexcept final { return origin_; }
@@ -38,9 +38,9 @@ public:
 
 protected:
     child_set() noexcept = default;
-    child_set(child_set&&) noexcept : child_set() {} // only before begin()
+    child_set(child_set&&) noexcept : child_set() {} // before begin()
 
-    /// Once, before the first child starts.
+    /// Begins the wait; called once, before the first child starts.
     template<class Promise>
     void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
         hop::begin();
@@ -50,15 +50,15 @@ protected:
         where_ = where;
     }
 
-    /// In decide(), last: what was awaited is there. A branch ends in this call, as asyncio's future of an inner gather
-    /// or shield is set in it; a task takes its turn.
+    /// Ends the wait; decide() calls it last. A branch ends in this call, as asyncio's future of an inner gather or
+    /// shield is set in it; a task takes its turn.
     void go_on() noexcept {
         if (!task()->has(flag_branch) || task()->awaited_frame() != nullptr) return wake();
         task()->mark(mark_settled);
         run_now();
     }
 
-    /// `child` has ended, and something follows from it.
+    /// Called when `child` has ended and a decision follows.
     void decide_after(const shared_state& child) noexcept {
         if (decided_later(child))
             hop_soon();
@@ -66,13 +66,13 @@ protected:
             decide();
     }
 
-    /// Whether what follows from the end of `child` is decided an iteration later. The last step of a branch that waited
-    /// for an operation is that iteration already.
+    /// Whether the decision that follows the end of `child` comes an iteration later. The last step of a branch that
+    /// waited for an operation is that iteration already.
     static bool decided_later(const shared_state& child) noexcept {
         return !child.has(flag_branch) || static_cast<const frame&>(child).has_mark(mark_settled);
     }
 
-    /// Whether it was awaited before.
+    /// Whether the wait has begun.
     bool begun() const noexcept { return origin_ != nullptr; }
 
 private:
@@ -80,9 +80,9 @@ private:
     std::source_location where_;
 };
 
-/// Leaves a branch whose result nobody wants, if it waits in a fork itself: that stops what it owns. If it only waits for
-/// what others own, the branch ends here and now, in the iteration in which asyncio's future of an inner gather is left
-/// pending. @return false if it waits for something else, and has to be cancelled.
+/// Leaves a branch whose result is not needed, if it waits in a fork itself, which stops what it owns. If the fork only
+/// waits for what other code owns, the branch ends at once, in the iteration in which asyncio leaves the future of an
+/// inner gather pending. @return false if the branch waits for something else, and must be cancelled.
 inline bool leave_branch(frame& branch) noexcept {
     suspension* const hook = branch.awaited_frame() == nullptr ? hook_of(branch) : nullptr;
     fork* const inner = hook != nullptr ? hook->forks() : nullptr;
@@ -101,13 +101,13 @@ public:
 
     child_set& set() const noexcept { return set_; }
 
-    /// Starts as a task, in the loop's next iteration.
+    /// Starts a child as a task, in the loop's next iteration.
     [[gnu::always_inline]] void add(frame& task) noexcept {
         own(task);
         tasks_.push_back(task);
         steps_.push(task);
     }
-    /// Starts as a branch, now.
+    /// Starts a child as a branch, now.
     void run(frame& branch) noexcept {
         enter_loop();
         own(branch);
@@ -143,16 +143,17 @@ private:
     throw std::logic_error("a task that is to be awaited is empty: moved from or awaited before");
 }
 
-/// A child that was given as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
-/// in the name of the awaiting task). Eight bytes, so that ranges stay small: the pointer to its coroutine, or, if `Place`
-/// is a reference, where a task of a vector has that, which is freed by who owns the vector.
+/// A child that was passed as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
+/// in the name of the awaiting task). It has eight bytes, so that ranges stay small: the pointer to its coroutine, or,
+/// if
+/// `Place` is a reference, the place of that pointer in a task of a vector, which the owner of the vector frees.
 template<class T, bool Branch, class Place = task_state<T>*, bool TakesNothing = !Branch>
 class owned_child {
 public:
     using value_type = T;
     static constexpr bool owned = true;
     static constexpr bool is_a_task = !Branch;
-    /// Whether to be armed takes nothing from anybody: it is no operation.
+    /// Whether arming it takes nothing from other tasks: it is not an operation.
     static constexpr bool takes_nothing = TakesNothing;
 
     /// @throws std::logic_error for an empty task.
@@ -177,7 +178,7 @@ public:
         if (what == nullptr) [[unlikely]]
             task_is_empty();
     }
-    /// At the end of who owns it: of one whose result nobody took.
+    /// Frees a child whose result was never taken.
     [[gnu::noinline]] static void give_up(task_state<T>& what) noexcept {
         if (what.has(flag_root))
             free_gathered(what);
@@ -197,10 +198,10 @@ public:
             all.add(*state_);
     }
     void stop_watching() noexcept {}
-    /// Drops it: it will not be started.
+    /// Drops a child that will not be started.
     void leave_out() noexcept { detail::discard_frame(*detail::exchange(state_, nullptr)); }
 
-    /// The result, moved out; the frame is freed. @throws what the child ended with.
+    /// Moves the result out, and frees the frame. @throws the exception of the child.
     T take() {
         const seen last{detail::exchange(state_, nullptr)};
         return std::move(*last.state).value();
@@ -214,7 +215,7 @@ private:
     Place state_;
 };
 
-/// A child that was given as a handle or future.
+/// A child that was passed as a handle or future.
 template<class T, bool Move>
 class watched_child : private watcher {
 public:
@@ -233,7 +234,7 @@ public:
     bool done_before_start() const { return get()->done(); }
 
     void start(starting_children& all) { watch(all.set()); }
-    /// Tells `set` of its end, at once if it is done.
+    /// Has the child tell `set` of its end, at once if it is done.
     void watch(child_set& set) {
         set_ = &set;
         if (get()->done())
@@ -255,22 +256,22 @@ private:
     child_set* set_ = nullptr;
 };
 
-/// Calls what is kept elsewhere.
+/// Calls a callable that is kept elsewhere.
 template<class F>
 struct callable_reference {
     F* f;
     decltype(auto) operator()() const { return detail::invoke(*f); }
 };
 
-/// Whether awaiting an `A` is awaiting what is a future in asyncio, a gather or a shield, and no operation.
+/// Whether an `A` is a gather or a shield, which is a future in asyncio, and not an operation.
 template<class A>
 inline constexpr bool takes_nothing = false;
 template<class A>
     requires requires { std::remove_cvref_t<A>::takes_nothing; }
 inline constexpr bool takes_nothing<A> = std::remove_cvref_t<A>::takes_nothing;
 
-/// What a branch keeps of the result of `A`: a copy of what an awaitable refers to that may hold it alone, as a shield holds
-/// a handle, and that ends with the branch.
+/// The type in which a branch keeps the result of `A`. It is a copy if the result refers to an object that the
+/// awaitable may hold alone, as a shield holds a handle, since the awaitable is destroyed with the branch.
 template<class R>
 struct branch_result {
     using type = passed_result_t<R>;
@@ -292,8 +293,8 @@ task<branch_result_t<A>> await_in_place(kept_t<A> awaitable) {
     co_return co_await static_cast<kept_t<A>&&>(awaitable);
 }
 
-/// The child that `x` makes: of a handle or future, a task, a callable, or another awaitable. An lvalue callable or
-/// awaitable is referenced, a temporary or taken one is kept.
+/// Makes a child of a handle or future, a task, a callable, or another awaitable. An lvalue callable or awaitable is
+/// referenced, a temporary or taken one is kept.
 template<class X>
 auto make_child(X&& x) {
     using plain = std::remove_cvref_t<X>;
@@ -323,7 +324,8 @@ auto make_child(X&& x) {
 template<class X>
 using child_t = decltype(make_child(std::declval<X>()));
 
-/// What a child_t<X> is made of in its place: a task that is given up as it stands, else the child.
+/// Returns the argument from which a child_t<X> is made in place: a task that is moved from as it stands, else the
+/// child.
 template<class X>
 decltype(auto) child_argument(X&& x) {
     if constexpr (is_task<X>)

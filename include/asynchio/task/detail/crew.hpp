@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Tasks that somebody started and waits for, of any number, coming and going: under task_group, merge, map and servers.
+// Child tasks of any number, which are started and awaited together; task_group, merge, map and servers are built on
+// it.
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -17,10 +18,10 @@
 
 namespace asynchio::detail {
 
-/// The children tell it of their end; what follows from that is decided one iteration later, in child_ended, for each
-/// of them in its turn among the calls of that iteration.
+/// A set of child tasks. The children tell it of their end; child_ended is called one iteration later, for each of them
+/// in its turn among the calls of that iteration.
 ///
-/// Cost: one recycled block of 64 bytes a child, freed when the child has ended.
+/// Cost: one recycled block of 64 bytes for each child, freed when the child has ended.
 class crew {
     class member;
 
@@ -30,9 +31,9 @@ public:
     crew(const crew&) = delete;
     crew& operator=(const crew&) = delete;
 
-    /// How many have not ended yet.
+    /// Returns how many children have not ended yet.
     std::size_t running() const noexcept { return running_; }
-    /// Whether `task` is one of them. Linear.
+    /// Whether `task` is one of the children. The cost is linear.
     bool has(const frame& task) const noexcept {
         for (const member* each = children_.front(); each != nullptr; each = children_.after(*each))
             if (each->task == &task) return true;
@@ -45,10 +46,11 @@ protected:
         while (member* each = children_.pop_front()) each->leave();
     }
 
-    /// What child_ended is told is over, or was cancelled, or failed.
+    /// Called for each child that has ended, whether it has a result, was cancelled, or failed.
     virtual void child_ended(frame& child) noexcept = 0;
 
-    /// Before a child is made: with it, adopt cannot fail. Who starts several together has room for all of them first.
+    /// The room for a child, which is made before the child: with it, adopt cannot fail. Code that starts several
+    /// children together makes room for all of them first.
     using reservation = owner<member>;
     reservation make_room() { return reservation(new member(*this)); }
     void adopt(shared_state& task, reservation room) noexcept {
@@ -63,7 +65,7 @@ protected:
             child.own();
     }
 
-    /// In order of creation.
+    /// Cancels all children, in order of creation.
     void cancel_all(const shared_text& message = shared_text()) noexcept {
         for (member* each = children_.front(); each != nullptr; each = children_.after(*each))
             cancel_completion(*each->task, message);
@@ -87,11 +89,11 @@ private:
             task->own(*this);
         }
         void child_done(shared_state&) noexcept override { task->loop->schedule(*this); }
-        /// It stands in no queue before the child has ended, so the line is in the place of the link.
+        /// The line is kept in the place of the link, since this stands in no queue before the child has ended.
         std::source_location child_created() const noexcept override {
             return __builtin_bit_cast(std::source_location, waiting_for);
         }
-        /// The crew goes away first; a call that is under way frees this.
+        /// Called if the crew is destroyed first; a call that is under way frees this object.
         void leave() noexcept {
             all_ = nullptr;
             if (task->done() && !loop_is_gone()) return;
@@ -113,11 +115,11 @@ private:
     all_ended* waiting_ = nullptr;
 };
 
-/// Suspended until the last child has ended. Only while one runs.
+/// Suspends until the last child has ended. One must run.
 class [[nodiscard]] crew::all_ended final : public suspension, private fork {
 public:
-    /// `passes_on`: a request to cancel goes to the children, and stays pending for the awaiting task until it has waited
-    /// for them; else the wait ends.
+    /// @param passes_on whether a request to cancel goes to the children, and stays pending for the awaiting task until
+    /// it has waited for them; otherwise the wait ends.
     all_ended(crew& c, const char* what, bool passes_on) noexcept : crew_(c), what_(what), passes_on_(passes_on) {}
     all_ended(all_ended&& other) noexcept : all_ended(other.crew_, other.what_, other.passes_on_) {}
     all_ended& operator=(all_ended&&) = delete;

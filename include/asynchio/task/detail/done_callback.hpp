@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A call that is made, through the loop's queue, when a task or future is done.
+// A callback that the loop calls when a task or future is done.
 
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/context.hpp>
@@ -14,7 +14,7 @@
 
 namespace asynchio::detail {
 
-/// Owns itself: ends after the call, when it is removed, or with the completion.
+/// A callback that owns itself: it is destroyed after the call, when it is removed, or with the completion.
 class done_callback : public watcher, public ready_item {
 public:
     done_callback(const done_callback&) = delete;
@@ -70,10 +70,10 @@ private:
 
     static inline thread_local std::uint64_t last_id = 0;
     shared_state* source_ = nullptr;
-    context_slot context_; // what the registering code saw
+    context_slot context_; // the context of the registering code
 };
 
-/// @return how many there were with this id and not yet scheduled.
+/// Removes callbacks. @return how many there were with this id that were not scheduled yet.
 inline int remove_done_callback(shared_state& source, std::uint64_t id) noexcept {
     for (watcher* each = source.watchers.front(); each != nullptr; each = source.watchers.after(*each)) {
         done_callback* callback = done_callback::from(*each);
@@ -85,7 +85,7 @@ inline int remove_done_callback(shared_state& source, std::uint64_t id) noexcept
     return 0;
 }
 
-/// Nobody will complete `source` any more.
+/// Drops the callbacks of a `source` that will not be completed any more.
 inline void drop_callbacks(shared_state& source) noexcept {
     while (watcher* each = source.watchers.pop_front()) delete done_callback::from(*each);
 }

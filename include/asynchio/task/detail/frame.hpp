@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The state that every coroutine of the library carries in its promise: whom it resumes, where it stands, how it
-// ended; and for a task, the root of such a chain, all that the loop and the handles need. One allocation for all.
+// The state that every coroutine of the library has in its promise: the coroutine that it resumes, the line where it
+// stands, its outcome; and for a task, the root of such a chain, all that the loop and the handles need. One allocation
+// serves all.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/frame_pool.hpp>
@@ -17,8 +18,8 @@
 
 namespace asynchio::detail {
 
-/// Base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
-/// handle may ask for the result, or whether there is one, when the coroutine and its arguments are long gone.
+/// The base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
+/// handle may query the result when the coroutine and its arguments are long destroyed.
 struct promise_base {
     [[gnu::always_inline]] static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
     [[gnu::always_inline]] static void operator delete(void* address, std::size_t size) noexcept {
@@ -27,37 +28,38 @@ struct promise_base {
 };
 
 enum root_mark : unsigned char {
-    mark_leftover = 1, // it is asked to end because its run ends
+    mark_leftover = 1, // a task that is asked to end because its run ends
     mark_settled = 2,  // a branch that ends in the call that decides what it awaits, see child_set::go_on
 };
 
-/// See promise_base. As a ready_item it is a step of the task, or, at the end, the call that completes it.
+/// The state of a coroutine, see promise_base. As a ready_item it is a step of the task, or, at the end, the call that
+/// completes it.
 struct frame : shared_state, ready_item {
-    unsigned char marks;    // of a root: see root_mark
-    unsigned short cancels; // of a root: requests to cancel that nobody has taken back: cancelling()
-    std::uint32_t id;       // of a root: "Task-<id>" unless it has a name
+    unsigned char marks;    // in a root: see root_mark
+    unsigned short cancels; // in a root: cancelling(), the requests to cancel that were not taken back
+    std::uint32_t id;       // in a root: "Task-<id>" is its name unless it has another one
     union {
-        frame* parent;                // who awaits this frame inline
-        child_owner* owner;           // of a root with flag_owned: who is told first when it is done
-        std::source_location made_at; // of another root: the call that made it a task
+        frame* parent;                // the frame that awaits this one inline
+        child_owner* owner;           // in a root with flag_owned: it is told first when the root is done
+        std::source_location made_at; // in another root: the call that made it a task
     };
 
     static constexpr unsigned most_cancels = 0xffff;
 
-    frame() noexcept {} // the coroutine's return object, who awaits it, and become_root do the rest
+    frame() noexcept {} // the coroutine's return object, the awaiter, and become_root set the fields
 
     bool has_mark(root_mark which) const noexcept { return (marks & which) != 0; }
     void mark(root_mark which) noexcept { marks = static_cast<unsigned char>(marks | which); }
     void unmark(root_mark which) noexcept { marks = static_cast<unsigned char>(marks & ~which); }
 
-    /// The line that it is suspended at; at first its function.
+    /// Returns the line at which it is suspended; at first its function.
     std::source_location where() const noexcept {
         const frame* const inner = awaited_frame();
         return inner != nullptr ? inner->awaited_at : place_;
     }
     void stand_at(const std::source_location& line) noexcept { place_ = line; }
 
-    /// The frame that it awaits inline, null if there is none.
+    /// Returns the frame that it awaits inline, null if there is none.
     frame* awaited_frame() const noexcept {
         const auto bits = __builtin_bit_cast(std::uintptr_t, place_);
         return (bits & inner_tag) != 0 ? reinterpret_cast<frame*>(bits & ~inner_tag) : nullptr;
@@ -68,20 +70,20 @@ struct frame : shared_state, ready_item {
         inner.awaited_at = line;
         place_ = __builtin_bit_cast(std::source_location, reinterpret_cast<std::uintptr_t>(&inner) + inner_tag);
     }
-    /// This frame goes back to the one that awaits it inline. @return that one.
+    /// Goes back to the frame that awaits this one inline. @return that frame.
     frame& leave() noexcept {
         frame& outer = *parent;
         outer.stand_at(awaited_at);
         return outer;
     }
-    /// The frame of its chain that is suspended, or runs.
+    /// Returns the frame of its chain that is suspended, or runs.
     frame& innermost() noexcept {
         frame* each = this;
         while (frame* inner = each->awaited_frame()) each = inner;
         return *each;
     }
 
-    /// Makes it a root of `of_loop`.
+    /// Makes the frame a root of `of_loop`.
     void become_root(scheduler& of_loop, std::uint32_t count, std::uint32_t number) noexcept {
         begin(of_loop, count);
         set(flag_root);
@@ -92,7 +94,7 @@ struct frame : shared_state, ready_item {
         resume_point = handle().address();
     }
 
-    /// Of a root: the call that made it a task.
+    /// Returns the call that made a root a task.
     std::source_location created() const noexcept { return has(flag_owned) ? owner->child_created() : made_at; }
     child_owner* get_owner() const noexcept { return has(flag_owned) ? owner : nullptr; }
     void own(child_owner& who) noexcept {
@@ -119,7 +121,7 @@ private:
     static constexpr std::uintptr_t inner_tag = 1;
 
     union {
-        std::source_location place_; // or the frame that it awaits inline, which keeps the line, with the tag
+        std::source_location place_; // or, with the tag, the frame that it awaits inline, which keeps the line
     };
 };
 
@@ -130,9 +132,9 @@ inline void destroy_frame(frame& dead) noexcept {
     handle.destroy();
 }
 
-/// Destroys a frame that nobody will resume. Frames that its destruction discards in turn (tasks among the arguments of
-/// a task, generators in the body of a generator) are destroyed by the outermost call, one after the other, so that no
-/// depth of nesting recurses.
+/// Destroys a frame that will not be resumed. Frames that its destruction discards in turn (tasks among the arguments
+/// of a task, generators in the body of a generator) are destroyed by the outermost call, one after the other, so that
+/// no depth of nesting recurses.
 inline void discard_frame(frame& dead) noexcept {
     thread_state& thread = this_thread;
     if (thread.dropping) {
@@ -149,10 +151,10 @@ inline void discard_frame(frame& dead) noexcept {
     thread.dropping = false;
 }
 
-/// Gives up a frame that was never awaited, or stood in a chain that destroy_chain destroyed.
+/// Drops a frame that was never awaited, or stood in a chain that destroy_chain destroyed.
 [[gnu::noinline]] inline void drop_frame(frame& dead) noexcept {
     thread_state& thread = this_thread;
-    if (thread.gone == dead.handle().address()) { // destroyed already, by destroy_chain
+    if (thread.gone == dead.handle().address()) { // destroy_chain has destroyed it already
         thread.gone = nullptr;
         return;
     }
@@ -160,14 +162,14 @@ inline void discard_frame(frame& dead) noexcept {
     discard_frame(dead);
 }
 
-/// Destroys the coroutine, with its arguments, and keeps the block, with the state, for those who refer to it.
+/// Destroys the coroutine with its arguments, and keeps the block with the state for handles.
 inline void destroy_coroutine(frame& dead) noexcept {
     const std::coroutine_handle<> coroutine = dead.handle();
     dead.block_size = frame_pool::hold(coroutine.address(), [coroutine]() noexcept { coroutine.destroy(); });
 }
 
 /// Destroys a suspended chain, from the `leaf` inward, up to and without `root`. Each parent's awaiter finds its
-/// child in `gone` and leaves it alone; a generator's state stays for whoever owns the generator.
+/// child in `gone` and leaves it alone; the state of a generator stays for the owner of the generator.
 [[gnu::noinline]] inline void destroy_chain(frame& leaf, const frame& root) noexcept {
     frame* each = &leaf;
     while (each != &root) {
@@ -184,7 +186,9 @@ inline void destroy_coroutine(frame& dead) noexcept {
     }
 }
 
-/// At a coroutine's end: resumes who awaits it, or has the driver complete the task by calling `Complete`.
+/// The last awaiter of a coroutine: it resumes the coroutine that awaits it, or has the driver complete the task by
+/// calling
+/// `Complete`.
 template<ready_item::function Complete>
 struct final_awaiter {
     static bool await_ready() noexcept { return false; }

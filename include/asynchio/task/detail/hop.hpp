@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Deciding one iteration later, as asyncio's done-callbacks do.
+// A decision that is made one iteration later, as asyncio's done-callbacks make it.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -13,14 +13,14 @@
 
 namespace asynchio::detail {
 
-/// Something that, when told that a child has ended, looks at what follows in the next iteration. Two words in the
-/// ready queue instead of a callback per child.
+/// The base of a wait that, when told that a child has ended, decides in the next iteration what follows. It needs two
+/// words in the ready queue instead of a callback for each child.
 class hop : private ready_item {
 public:
     hop(const hop&) = delete;
     hop& operator=(const hop&) = delete;
 
-    /// The loop, once begin() was called.
+    /// Returns the loop, once begin() was called.
     event_loop& loop() const noexcept { return *loop_; }
 
 protected:
@@ -32,7 +32,7 @@ protected:
     /// Binds to the running loop.
     void begin() { loop_ = &get_running_loop(); }
 
-    /// Has decide() called in the next iteration; once, however often it is asked.
+    /// Has decide() called in the next iteration; once, however often it is called before.
     void hop_soon() noexcept {
         if (!detail::exchange(queued_, true)) loop_->schedule(*this);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The tasks that are left at the end of a run: cancelled together, waited for, and asked how they ended.
+// The tasks that are left at the end of a run, which are cancelled together, waited for, and reported if they have
+// failed.
 
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
@@ -11,13 +12,13 @@
 
 namespace asynchio::detail {
 
-/// Tells the exception handler of a task that failed when its run had ended.
+/// Reports a task that failed when its run had ended to the exception handler.
 [[gnu::cold]] inline void report_leftover(shared_state& task, const std::exception_ptr& error) noexcept {
     detail::report(task, "unhandled exception during asyncio.run() shutdown", error);
 }
 
-/// Asks all tasks of a loop to end, in order of creation, and holds them until it is destroyed. A task that several others
-/// wait for passes the request on once. Allocates nothing, so that the end of a run needs no memory.
+/// Asks all tasks of a loop to end, in order of creation, and holds them until it is destroyed. A task that several
+/// others wait for passes the request on once. It allocates nothing, so that the end of a run needs no memory.
 class leftovers {
 public:
     [[gnu::cold]] explicit leftovers(event_loop& loop) noexcept : loop_(loop) {
@@ -36,13 +37,14 @@ public:
     leftovers& operator=(const leftovers&) = delete;
     ~leftovers() = default;
 
-    /// Whether one of them has not ended. They stand in front of all that was created since.
+    /// Whether one of the tasks has not ended. They stand in front of all that were created since.
     bool running() const noexcept {
         const frame* const oldest = loop_.tasks().front();
         return oldest != nullptr && oldest->has_mark(mark_leftover);
     }
 
-    /// Once none runs: lets go of them, and tells the exception handler of those that failed, in order of creation.
+    /// Drops the tasks, none of which runs, and reports those that failed to the exception handler, in order of
+    /// creation.
     [[gnu::cold]] void report() noexcept {
         intrusive_list<shared_state>& kept = loop_.kept();
         intrusive_list<shared_state> failed;
@@ -51,7 +53,7 @@ public:
             each = kept.after(one);
             if (one.has(flag_future) || !static_cast<frame&>(one).has_mark(mark_leftover)) continue;
             static_cast<frame&>(one).unmark(mark_leftover);
-            if (one.failed() && one.error()) // else a future of another thread has it
+            if (one.failed() && one.error()) // else a future of another thread has the exception
                 put_in_order(failed, one);
             else
                 release(one);
@@ -65,7 +67,7 @@ public:
     }
 
 private:
-    /// From the loop's list into `failed`.
+    /// Moves a task from the loop's list into `failed`.
     void put_in_order(intrusive_list<shared_state>& failed, shared_state& one) noexcept {
         loop_.kept().remove(one);
         one.clear(flag_kept);

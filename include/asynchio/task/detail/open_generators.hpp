@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The state of asynchronous generators, and those that a loop has to close: dropped at a co_yield, or there at its end.
+// The state of asynchronous generators, and the generators that a loop must close: those that were destroyed at a
+// co_yield, and those that exist at the loop's end.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/generator_exit.hpp>
@@ -24,27 +25,27 @@ class open_generators;
 
 enum class generator_stage : unsigned char {
     unstarted,
-    yielded, // it stands at a co_yield
+    yielded, // the body stands at a co_yield
     running, // a request is under way: the body runs, or awaits something
     finished,
 };
 
-/// Without the items' type. Counted by the generator object and by whoever closes it for the loop; when the last of them
-/// goes during a request, whoever asked frees it after that. Linked in the loop's open_generators from the first request
-/// on.
+/// The state of a generator, without the type of its items. The generator object and the task that closes it for the
+/// loop count; when the last of them is gone during a request, the asking task frees the state afterwards. It is linked
+/// in the loop's open_generators from the first request on.
 struct generator_state : frame {
-    void* item = nullptr; // what it yielded
+    void* item = nullptr; // the item that was yielded
     open_generators* registry = nullptr;
     generator_stage stage = generator_stage::unstarted;
-    bool closing = false; // generator_exit is thrown when it goes on
-    bool refused = false; // it yielded while being closed: the loop does not try again
+    bool closing = false; // generator_exit is thrown when the body goes on
+    bool refused = false; // the body yielded while it was closed: the loop does not try again
 
     generator_state() noexcept {
         references = 1;
         set(flag_generator);
     }
 
-    /// Hands over to the body on behalf of `asking`.
+    /// Transfers to the body on behalf of `asking`.
     template<class Promise>
     [[gnu::always_inline]] std::coroutine_handle<> enter(std::coroutine_handle<Promise> asking,
                                                          std::source_location line) {
@@ -57,16 +58,16 @@ struct generator_state : frame {
         stage = generator_stage::running;
         return transfer(handle());
     }
-    /// Back to whoever asked.
+    /// Goes back to the asking coroutine.
     std::coroutine_handle<> leave(generator_stage now) noexcept {
         stage = now;
         return transfer(frame::leave().handle());
     }
-    /// The exception that ended it, once.
+    /// Throws the exception that ended the body, once.
     void rethrow_error() {
         if (error_) std::rethrow_exception(detail::exchange(error_, nullptr));
     }
-    /// In a catch block.
+    /// Keeps the current exception; called in a catch block.
     void failed_with_current() noexcept {
         if (!closing) return fail(std::current_exception(), outcome_state::error);
         try {
@@ -78,7 +79,7 @@ struct generator_state : frame {
     }
     bool busy() const noexcept { return stage == generator_stage::running && !done(); }
     bool can_go_on() const noexcept { return stage <= generator_stage::yielded; }
-    /// @throws std::logic_error naming the `request` while another one is under way.
+    /// @throws std::logic_error with the name of the `request` while another one is under way.
     void require_idle(const char* request) const {
         if (busy()) throw std::logic_error(std::string(request) + ": " + description() + " is already running");
     }
@@ -96,11 +97,11 @@ struct generator_state : frame {
 class [[nodiscard("aclose() does nothing until it is awaited")]] close_awaiter {
 public:
     explicit close_awaiter(generator_state * body) noexcept : body_(body) {}
-    close_awaiter(close_awaiter && other) noexcept : body_(other.body_) {} // only before it is awaited
+    close_awaiter(close_awaiter && other) noexcept : body_(other.body_) {} // before it is awaited
     close_awaiter& operator=(close_awaiter&&) = delete;
     ~close_awaiter();
 
-    /// Misuse is told by await_resume, where nothrow looks.
+    /// Misuse is reported by await_resume, whose exceptions nothrow() catches.
     bool await_ready() const noexcept {
         if (body_ == nullptr) return true;
         if (body_->stage == generator_stage::unstarted) body_->stage = generator_stage::finished;
@@ -131,12 +132,13 @@ private:
     bool entered_ = false;
 };
 
-/// A loop's generators that have begun.
+/// The generators of a loop that have begun.
 class open_generators final : public service {
     class job;
 
 public:
-    /// Written as a template, and known here by its address only, so that a file without generators does not compile it.
+    /// It is a template, of which only the address is known here, so that a file without generators does not compile
+    /// it.
     using closer = task<> (*)(job, event_loop&);
 
     open_generators(event_loop& loop, closer closes) noexcept : loop_(loop), closes_(closes) {}
@@ -160,18 +162,19 @@ public:
         open_.remove(body);
     }
 
-    /// Closes `body`, which nobody refers to any more, in a task of the loop; without memory for one, later. Its tasks
-    /// may run still, so it is not destroyed while the loop is there. @return false if the loop goes, or gives it up.
+    /// Closes a `body` that is no longer referred to, in a task of the loop; without memory for one, later. Its tasks
+    /// may still run, so it is not destroyed while the loop exists. @return false if the loop is closed, or gives the
+    /// body up.
     bool adopt(generator_state& body) noexcept {
         if (loop_.closing() || body.refused) return false;
-        body.references = 2; // one more, so that giving up the task's does not lead here again
+        body.references = 2; // one more, so that dropping the task's count does not lead here again
         const bool closing = start_closing(body);
         body.references = closing ? 1 : 0;
         deferred_ = deferred_ || !closing;
         return true;
     }
 
-    // At the end of run.
+    // The end of run() calls these.
     bool runs_code() const noexcept override { return true; }
     void close() noexcept override {
         retry();
@@ -184,7 +187,8 @@ public:
     bool closed() const noexcept override { return closing_ == 0; }
 
 private:
-    /// One that is being closed; takes over a count. Its end also comes when the task is cancelled before it begins.
+    /// A generator that is being closed; takes over a count. The job also ends when its task is cancelled before it
+    /// begins.
     class job {
     public:
         job(open_generators& registry, generator_state& closed) noexcept : body(&closed), registry_(registry) {
@@ -202,7 +206,8 @@ private:
         open_generators& registry_;
     };
 
-    /// Gives the count that `body` has for it to the task. @return false, the count given up, without memory for one.
+    /// Passes the count that `body` has for it to a task. @return false without memory for one; the count is dropped
+    /// then.
     bool start_closing(generator_state& body) noexcept {
         job counted(*this, body);
         const std::source_location created = body.where();
@@ -239,7 +244,7 @@ private:
     closer closes_;
     intrusive_list<generator_state> open_;
     std::size_t closing_ = 0;
-    bool deferred_ = false; // some could not be closed when they were dropped
+    bool deferred_ = false; // whether some could not be closed when they were dropped
 };
 
 template<class>
@@ -250,11 +255,11 @@ inline void generator_state::delist() noexcept {
     if (registry != nullptr) registry->remove(*this);
 }
 
-/// Nobody refers to it any more.
+/// Frees a generator that is no longer referred to.
 inline void free_generator(generator_state& body) noexcept {
     body.delist();
     if (!body.has(flag_done)) return discard_frame(body);
-    void* block = body.handle().address(); // its loop was closed while a request was under way
+    void* block = body.handle().address(); // the loop was closed while a request was under way
     const std::size_t size = body.block_size;
     body.~generator_state();
     frame_pool::deallocate(block, size);
@@ -267,19 +272,19 @@ inline open_generators::~open_generators() {
     }
 }
 
-/// Nobody counts it any more, and no request is under way: closes it, or destroys it where it stands if there is no loop
-/// to close it.
+/// Ends a generator that is no longer counted, while no request is under way: closes it, or destroys it where it stands
+/// if there is no loop to close it.
 [[gnu::noinline]] inline void end_generator(generator_state& body) noexcept {
     const bool open = !body.has(flag_done) && body.stage == generator_stage::yielded;
     if (!open || body.registry == nullptr || !body.registry->adopt(body)) free_generator(body);
 }
 
-/// Gives up one count.
+/// Drops one count.
 inline void release_generator(generator_state& body) noexcept {
     if (--body.references == 0 && !body.busy()) end_generator(body);
 }
 
-/// A request is over.
+/// Called when a request is over.
 inline void leave_generator(generator_state& body) noexcept {
     if (body.references == 0) [[unlikely]]
         end_generator(body);

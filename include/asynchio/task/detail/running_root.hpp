@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Which task, or branch of one, runs on this thread.
+// The task, or branch of one, that runs on this thread.
 
 #include <asynchio/loop/detail/running_mark.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
@@ -14,11 +14,11 @@
 
 namespace asynchio::detail {
 
-/// The root that runs; only in a step.
+/// Returns the root that runs; called in a step.
 inline frame& current_root() noexcept { return static_cast<frame&>(*this_thread.current); }
 
-/// The root of the chain that ends with `running`. Where a foreign awaiter has resumed a coroutine from a plain call, no
-/// task is current, and this finds it.
+/// Returns the root of the chain that ends with `running`. If a foreign awaiter has resumed a coroutine from a plain
+/// call, no task is current, and this finds it.
 inline frame& root_above(frame& running) noexcept {
     frame* each = &running;
     while (!each->has(flag_root)) each = each->parent;
@@ -29,15 +29,15 @@ inline frame& root_of(frame& running) noexcept {
     return current != nullptr ? static_cast<frame&>(*current) : root_above(running);
 }
 
-/// The root above `coroutine` where no task is current, because a foreign awaiter has resumed it from a plain call.
-/// @throws std::logic_error where no loop runs: in a plugin that was loaded by an executable which exports no symbols, and
-/// which has a state of its own therefore.
+/// Returns the root above `coroutine` if no task is current because a foreign awaiter has resumed it from a plain call.
+/// @throws std::logic_error if no loop runs: in a plugin that has a state of its own because the executable that has
+/// loaded it exports no symbols.
 [[gnu::noinline, gnu::cold]] inline frame& root_in_call(void* coroutine) {
     if (this_thread.running == nullptr) no_running_loop();
     return root_above(frame::of(coroutine));
 }
 
-/// The root in whose chain `coroutine` runs. @throws std::logic_error where no loop runs.
+/// Returns the root in whose chain `coroutine` runs. @throws std::logic_error if no loop runs.
 template<class Promise>
 [[gnu::always_inline]] inline frame& running_root(std::coroutine_handle<Promise> coroutine) {
     static_assert(std::is_base_of_v<promise_base, Promise>,
@@ -48,7 +48,7 @@ template<class Promise>
     return static_cast<frame&>(*current);
 }
 
-/// The task in whose name a root runs: that of a branch is the one that armed it, null if that is gone.
+/// Returns the task in whose name a root runs: that of a branch is the task that armed it, null if that is gone.
 inline frame* identity_of(frame* root) noexcept {
     while (root != nullptr && root->has(flag_branch)) {
         const child_owner* owner = root->get_owner();
@@ -57,7 +57,7 @@ inline frame* identity_of(frame* root) noexcept {
     return root;
 }
 
-/// The task that runs on this thread, null outside of one.
+/// Returns the task that runs on this thread, null outside of one.
 inline frame* current_task_frame() noexcept {
     return identity_of(static_cast<frame*>(this_thread.current));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Waiting until something has ended, whatever it ends with and whatever is asked meanwhile.
+// Waiting until a task has ended, whatever its outcome, and whatever request comes meanwhile.
 
 #include <asynchio/task/handle_base.hpp>
 
@@ -12,8 +12,8 @@
 
 namespace asynchio::detail {
 
-/// Gives nothing and throws nothing. A request to cancel that comes meanwhile is passed on, so that a slow cleanup is
-/// interrupted, and stays pending for the awaiting task: it is delivered at its next suspension point.
+/// An awaiter that returns nothing and throws nothing. A request to cancel that comes meanwhile is passed on, so that a
+/// slow cleanup is interrupted, and stays pending for the awaiting task: it is delivered at its next suspension point.
 class [[nodiscard]] settled final : public suspension, private watcher, private fork {
 public:
     explicit settled(shared_state& what) noexcept : watcher(&fire), what_(what) {}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A task's life in its loop: how a coroutine becomes one, how it ends, and how the loop destroys what is left.
+// The life of a task in its loop: how a coroutine becomes a task, how it ends, and how the loop destroys those that are
+// left.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -21,7 +22,7 @@
 
 namespace asynchio::detail {
 
-/// "Task-7", or the name it was given, while the task has that.
+/// The name of a task, "Task-7" or the one that it was given, while the task has that.
 struct name_of_task {
     explicit name_of_task(const frame& task) noexcept {
         if (task.extra != nullptr) text = task.extra->name.view();
@@ -45,7 +46,7 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
     task.extra->name = shared_text(name);
 }
 
-/// Who an error came from, for reports.
+/// Returns the origin of an error, for reports.
 [[gnu::cold]] inline std::string source_of_error(const shared_state& source) {
     if (source.has(flag_future)) return "a future";
     const frame& task = static_cast<const frame&>(source);
@@ -71,7 +72,7 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
     }
 }
 
-/// The state of a future without its result; future.hpp.
+/// The state of a future without its result, see future.hpp.
 class future_base : public shared_state {
 public:
     inline explicit future_base(event_loop& owner) noexcept;
@@ -80,10 +81,10 @@ public:
     virtual ~future_base() = default;
 };
 
-/// The last count is gone: frees the result, and reports an exception that nobody looked at.
+/// Called when the last count is gone: frees the result, and reports an exception that was never looked at.
 [[gnu::noinline]] inline void release_last(shared_state& c) noexcept {
     if (c.failed() && !c.has(flag_retrieved)) {
-        c.references = 1; // the handler may hold it for a while
+        c.references = 1; // the exception handler may hold it for a while
         c.set(flag_retrieved);
         report(c, c.has(flag_future) ? "Future exception was never retrieved" : "Task exception was never retrieved",
                c.error());
@@ -98,18 +99,18 @@ public:
         static_cast<frame&>(c).run(static_cast<frame&>(c));
 }
 
-/// Gives up one count.
+/// Drops one count.
 inline void release(shared_state& c) noexcept {
     if (--c.references == 0) release_last(c);
 }
 
-/// Has the loop tell `c` of its end.
+/// Has the loop tell `c` when the loop ends.
 inline void keep(shared_state& c) noexcept {
     static_cast<event_loop&>(*c.loop).kept().push_back(c);
     c.set(flag_kept);
 }
 
-/// The coroutine of the task is gone: tells everybody who waits.
+/// Called when the coroutine of the task is gone: tells all watchers.
 inline void end_task(frame& task, ready_item::function dispose) noexcept {
     task.run = dispose;
     if (task.error() && is_cancellation(task.error())) task.set_cancelled();
@@ -118,7 +119,7 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
         task.clear(flag_owned);
         task.made_at = task.where();
         task.set(flag_done);
-        ++counts_that_end_with_loop; // the owner's, which ends before the loop does
+        ++counts_that_end_with_loop; // the owner's count, which ends before the loop does
         owner->child_done(task);
     }
     task.complete();
@@ -126,22 +127,23 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     release(task);
 }
 
-/// The end of a task that finish_task has no shorter way for.
+/// Ends a task for which finish_task has no shorter way.
 inline void end_any_task(frame& task, ready_item::function dispose) noexcept {
-    if (task.outcome_base::cancelled()) // it cancelled itself and returned
+    if (task.outcome_base::cancelled()) // the task cancelled itself and returned
         task.fail(std::make_exception_ptr(cancelled_error(task.extra != nullptr ? task.extra->message : shared_text())),
                   outcome_state::cancelled);
     end_task(task, dispose);
 }
 
-/// The owner has what it wants of a gathered task that has not ended, or that others hold.
+/// Releases a gathered task that has not ended, or that other handles hold, for an owner that does not need it any
+/// more.
 [[gnu::noinline]] inline void give_up_gathered(frame& task) noexcept {
     task.disown();
     task.set(flag_retrieved);
     release(task);
 }
 
-/// The owner has what it wants of a gathered task, whether that has ended or not.
+/// Releases a gathered task for an owner that does not need it any more, whether the task has ended or not.
 template<class T>
 [[gnu::always_inline]] inline void free_gathered(task_state<T>& task) noexcept {
     if (!task.has(flag_resting)) [[unlikely]]
@@ -181,8 +183,8 @@ inline void end_unstarted(ready_item& item) noexcept {
     release(branch);
 }
 
-/// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: what a
-/// task started may refer to the frame of that task.
+/// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: a task may
+/// refer to the frame of the task that has started it.
 [[gnu::cold]] inline void destroy_tasks(event_loop& loop) noexcept {
     while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
@@ -193,7 +195,7 @@ inline void end_unstarted(ready_item& item) noexcept {
         task->disown();
         if (!task->has(flag_branch)) report(*task, "Task was destroyed but it is pending!", nullptr);
         task->loop = nullptr;
-        drop_callbacks(*task); // they may hold handles of it
+        drop_callbacks(*task); // they may hold handles of the task
         release(*task);
     }
     while (shared_state* each = loop.kept().pop_front()) {
@@ -202,7 +204,7 @@ inline void end_unstarted(ready_item& item) noexcept {
     }
 }
 
-/// The context of a task that runs; that of a branch is the awaiting task's.
+/// Returns the context of a task that runs; that of a branch is the awaiting task's.
 inline context_word* context_of_task(ready_item&) noexcept {
     frame* task = current_task_frame();
     return task != nullptr ? &task->extra.context() : nullptr;
@@ -210,7 +212,7 @@ inline context_word* context_of_task(ready_item&) noexcept {
 
 [[gnu::noinline]] inline void inherit_context(frame& task) noexcept { task.extra.context().inherit(current_context()); }
 
-/// Of the task that it is, or in whose name it runs, and the line that it goes on from.
+/// Writes the name of the task (or of the task for which a branch runs) and the line at which it resumes.
 [[gnu::cold]] inline void describe_step(ready_item& item, char* into, std::size_t size) noexcept {
     const frame* task = identity_of(static_cast<frame*>(&item));
     if (task == nullptr) task = static_cast<frame*>(&item);
@@ -230,8 +232,8 @@ inline future_base::future_base(event_loop& owner) noexcept {
     owner.set_task_hooks(hooks_of_tasks);
 }
 
-/// Makes a coroutine that has not started a task of `loop`, which holds one count and the caller `handles`; its context
-/// is empty.
+/// Makes a coroutine that has not started a task of `loop`. The loop holds one count, and the caller `handles`; the
+/// context is empty.
 inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handles,
                         const std::source_location& created) noexcept {
     coroutine.become_root(loop, 1 + handles, loop.next_task_id());
@@ -240,7 +242,7 @@ inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handle
     loop.set_task_hooks(hooks_of_tasks);
 }
 
-/// Runs a task's first step now, inside whatever runs; afterwards that is current again.
+/// Runs the first step of a task at once, inside the running code, which is current again afterwards.
 inline void start_now(frame& task) noexcept {
     scheduler& loop = *task.loop;
     if (ready_item* outer = this_thread.current) static_cast<frame&>(*outer).set(flag_started);

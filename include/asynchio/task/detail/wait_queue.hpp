@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The line in which tasks wait for their turn: one under every lock, event and queue.
+// The line in which tasks wait for their turn; every lock, event and queue is built on it.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
@@ -22,15 +22,15 @@
 
 namespace asynchio::detail {
 
-/// Tasks in the order in which they came.
+/// A line of tasks in the order in which they came.
 ///
-/// As in asyncio, who was woken or cancelled leaves the line when its task runs, an iteration later: until then a
-/// newcomer can see that somebody was first. Who was woken and is cancelled before it runs still finds out, in
-/// waiter::leave, so that it can pass on what it was given.
-/// Threads: those who stand in it at one time belong to one loop. It is bound to none: when it is empty, tasks of
-/// another loop may wait in it.
-/// Lifetime: one that ends while tasks wait, as when a loop is closed, lets them go unresumed.
-/// Cost: all in O(1), waking all in O(number); no allocation. Three words.
+/// As in asyncio, a task that was woken or cancelled leaves the line when it runs, an iteration later: until then a
+/// newcomer can see that another task was first. A task that was woken and is cancelled before it runs learns of both
+/// in waiter::leave, so that it can pass on what it was given.
+/// Threads: the tasks that stand in it at one time belong to one loop. The line is bound to none: when it is empty,
+/// tasks of another loop may wait in it.
+/// Lifetime: if it is destroyed while tasks wait, as when a loop is closed, it drops them unresumed.
+/// Cost: every call is O(1), waking all is O(number); no allocation. Three words.
 class wait_queue {
 public:
     class waiter;
@@ -41,12 +41,12 @@ public:
     wait_queue& operator=(const wait_queue&) = delete;
     ~wait_queue();
 
-    /// Whether somebody is in line who has not been cancelled; who was woken and has not run yet counts.
+    /// Whether a task is in line that was not cancelled; one that was woken and has not run yet counts.
     bool contended() const noexcept { return standing_ != 0; }
 
-    /// Wakes the first that has neither been woken nor cancelled. @return false if there is none.
+    /// Wakes the first task that was neither woken nor cancelled. @return false if there is none.
     bool wake_one() noexcept { return next_ != nullptr && wake_next(); }
-    /// The same, but lets whoever is first and knows already (woken, or cancelled) wake the next when it runs.
+    /// Wakes the first task, unless it was woken or cancelled already: it wakes the next one when it runs then.
     void wake_front() noexcept {
         if (next_ != nullptr) wake_first();
     }
@@ -54,8 +54,8 @@ public:
         while (wake_one()) {}
     }
 
-    /// Before something is done that a task of another loop must not do while tasks wait here.
-    /// @param what the thing that is waited for. @throws std::logic_error then.
+    /// Refuses a call that a task of another loop must not make while tasks wait here.
+    /// @param what the name of what is waited for. @throws std::logic_error on another loop while tasks wait.
     void require_own_loop(const char* what) const { require_loop(this_thread.running, what); }
 
 private:
@@ -69,11 +69,11 @@ private:
     void leave(waiter& w) noexcept;
 
     intrusive_list<waiter> line_;
-    waiter* next_ = nullptr; // those before it were woken or cancelled; null: so were all
+    waiter* next_ = nullptr; // all before it were woken or cancelled; null if all were
     std::size_t standing_ = 0;
 };
 
-/// A task's place in a line.
+/// The place of a task in a line.
 class wait_queue::waiter : public suspension, public list_link {
 public:
     /// @param what the name of the wait in reports.
@@ -90,14 +90,15 @@ public:
         queue_->enter(*this, root);
         park(root, coroutine, where);
     }
-    /// From enter() to leave(), while the queue lives. In a destructor: the task goes away with its loop.
+    /// Whether it stands in the line: from enter() to leave(), while the queue lives. In a destructor this means that
+    /// the task is destroyed with its loop.
     bool in_line() const noexcept { return next != nullptr; }
-    /// Woken by the queue.
+    /// Whether the queue has woken it.
     bool woken() const noexcept { return granted_; }
 
-    /// First in await_resume of a task that entered: leaves the line.
-    /// @throws cancelled_error if the task is cancelled, after a call of `pass_on()`; std::logic_error if what it was
-    /// woken by is gone.
+    /// Leaves the line; comes first in await_resume of a task that entered.
+    /// @throws cancelled_error if the task is cancelled, after a call of `pass_on()`; std::logic_error if the queue was
+    /// destroyed since it has woken the task.
     template<class PassOn>
     void leave(PassOn pass_on) {
         if (queue_ != nullptr) [[likely]]
@@ -109,7 +110,7 @@ public:
         if (queue_ == nullptr) [[unlikely]]
             refuse(what_, "destroyed while a task waited for it");
     }
-    /// The same for those who do not care whether it is gone. @throws cancelled_error if the task is cancelled.
+    /// Leaves the line, if the queue still lives. @throws cancelled_error if the task is cancelled.
     void leave() {
         if (queue_ != nullptr) queue_->leave(*this);
         resumed();
@@ -129,13 +130,14 @@ protected:
 private:
     friend wait_queue;
 
-    wait_queue* queue_; // null once that has ended
+    wait_queue* queue_; // null once the queue was destroyed
     const char* what_;
     bool granted_ = false; // woken by the queue
     bool retries_;         // a retrying_waiter
 };
 
-/// A place for those who, when their turn comes, may find that a newcomer was quicker, and then wait again, at the end.
+/// A place for a task that, when its turn comes, may find that a newcomer was quicker, and then waits again, at the
+/// end.
 class wait_queue::retrying_waiter : public waiter, private ready_item {
 protected:
     retrying_waiter(wait_queue& queue, const char* name) noexcept : waiter(queue, name, true), ready_item(&run) {}
@@ -143,7 +145,7 @@ protected:
         if (queued_) task()->loop->unschedule(*this);
     }
 
-    /// Called when its turn has come, before the task runs: whether it can go on.
+    /// Called when the turn of the task has come, before it runs. @return whether it can go on.
     virtual bool try_again() noexcept = 0;
 
 private:
@@ -158,7 +160,7 @@ private:
     bool queued_ = false;
 };
 
-/// In debug mode, names the task that let go of an awaiter which it did not await.
+/// Reports, in debug mode, the task that has dropped an awaiter without awaiting it.
 [[gnu::noinline]] inline void report_unawaited(const char* what) noexcept try {
     const auto* loop = static_cast<const event_loop*>(this_thread.running);
     const frame* task = current_task_frame();
@@ -168,11 +170,11 @@ private:
 } catch (...) { // no memory for a name
 }
 
-/// A waiter that an awaiter makes when its task has to wait: the way without waiting touches none of it.
+/// A waiter that an awaiter makes when its task must wait: the path without waiting touches none of it.
 ///
-/// @tparam Expected what debug mode calls an awaiter that goes away unawaited, as its `unawaited`; void if nobody minds.
-/// It costs nothing: the awaiter calls give_on() when it is awaited without having entered, and whoever moves one answers
-/// for it from then on.
+/// @tparam Expected an awaiter with `unawaited`, the name under which debug mode reports one that is destroyed
+/// unawaited; void for no report. It costs nothing: the awaiter calls give_on() when it is awaited without having
+/// entered, and when it is moved.
 template<class Waiter, class Expected = void>
 class late_waiter {
 public:
@@ -184,7 +186,7 @@ public:
             end();
     }
 
-    /// Makes it of `arguments`, and parks the running task.
+    /// Makes the waiter of `arguments`, and parks the running task.
     template<class Promise, class... Arguments>
     void enter(std::coroutine_handle<Promise> coroutine, const std::source_location& where, Arguments&&... arguments) {
         ::new (static_cast<void*>(&waiter_)) Waiter(std::forward<Arguments>(arguments)...);
@@ -194,11 +196,11 @@ public:
     bool entered() const noexcept {
         return std::is_void_v<Expected> ? stage_ != stage::given_on : stage_ == stage::entered;
     }
-    /// Nothing is to be reported any more. Only while it is not entered.
+    /// Ends the duty to be awaited: nothing is reported any more. It must not have entered.
     void give_on() noexcept { stage_ = stage::given_on; }
-    /// Once entered.
+    /// Returns the waiter, once it has entered.
     Waiter* operator->() noexcept { return &waiter_; }
-    /// As Waiter::leave(); what has left the line has nothing to do at its end. Only while it is entered.
+    /// Leaves the line as Waiter::leave() does; its destructor has nothing to do then. It must have entered.
     void leave() {
         waiter_.leave();
         stage_ = stage::given_on;
@@ -219,7 +221,7 @@ private:
     stage stage_ = std::is_void_v<Expected> ? stage::given_on : stage::made;
 };
 
-/// Waits in a line until woken, once.
+/// An awaiter that waits in a line until it is woken, once.
 class [[nodiscard("waiting begins only when this is awaited")]] line_awaiter {
 public:
     /// @param what the name of the wait in reports.
@@ -253,7 +255,7 @@ inline wait_queue::~wait_queue() {
     return next_;
 }
 
-/// Only while `next_` is not null.
+/// Returns the next task to wake, or null; `next_` must not be null.
 inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
     return next_->granted_ || !next_->parked() ? pass_over() : next_;
 }
