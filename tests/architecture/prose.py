@@ -37,6 +37,7 @@ TOKEN = re.compile(
     re.S | re.M,
 )
 FRAGMENT = re.compile(r"(?:^|[.!?:;]\s+|@(?:param\s+\w+|return|throws\s+[\w:]+)\s+)(The same|Of|Who)\b|[:;]\s(who)\b")
+SPECIFIERS = {"inline", "constexpr", "consteval", "constinit", "static", "explicit", "virtual", "mutable", "thread_local"}
 CLOSER = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
 
 
@@ -118,7 +119,7 @@ def without_head(words):
             words = words[matching(words, 0) + 1 :]
         elif words[0] == "requires":
             words = words[end_of_clause(words, 1) :]
-        elif words[0] in ("inline", "constexpr", "consteval", "static", "explicit", "virtual", "constinit", "mutable", "thread_local"):
+        elif words[0] in SPECIFIERS:
             words = words[1:]
             if words[:1] == ["("]:
                 words = words[matching(words, 0) + 1 :]
@@ -405,7 +406,8 @@ class counts:
         yield f"awaitables: {self.awaitables}, without Cancellation: {self.silent}"
         yield f"sentences that begin with The same, Of or Who: {self.fragments}"
         shares = ", ".join(f"{module} {doc / max(lines, 1):.0%}" for module, (doc, lines) in self.shares.items())
-        yield f"doc lines of public headers: {self.doc_lines} of {self.lines}, {self.doc_lines / max(self.lines, 1):.1%} ({shares})"
+        share = self.doc_lines / max(self.lines, 1)
+        yield f"doc lines of public headers: {self.doc_lines} of {self.lines}, {share:.1%} ({shares})"
 
 
 def main(arguments):

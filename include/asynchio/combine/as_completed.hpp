@@ -238,7 +238,8 @@ concept task_range = range<R> && is_task<range_value_t<R>>;
 /// @param handles a range of handles or futures, which are copied.
 /// @param timeout a duration from now, or nullopt for none.
 /// @return an as_completed_iterator.
-/// @throws std::logic_error without a running loop, or for an empty handle.
+/// @throws std::logic_error without a running loop, or for an empty handle; std::invalid_argument for a pending handle
+/// of another loop.
 /// Cancellation: that of as_completed_iterator::next(); the tasks behind the handles are left alone.
 /// Threads: the thread of the loop.
 /// Cost: one vector.

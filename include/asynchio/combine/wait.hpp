@@ -145,7 +145,7 @@ auto wait_for_each(const X&... x) {
 /// @param handles a range of handles or futures, which are copied.
 /// @param when whether it waits for all, for the first, or for the first that fails.
 /// @return the handles that are done and those that are not, in their order.
-/// @throws std::invalid_argument for an empty range, std::logic_error for an empty handle.
+/// @throws std::invalid_argument for an empty range or a handle of another loop, std::logic_error for an empty handle.
 /// Cancellation: the children are left alone.
 /// Threads: the thread of the loop.
 /// Cost: one vector.
@@ -162,7 +162,7 @@ auto wait(Range&& handles, return_when when = all_completed) {
 /// @param handles a range of handles or futures. @param when what it waits for.
 /// @param timeout a duration, or nullopt for none; 0 or less stands for one pass of the loop.
 /// @return the handles that are done by then and those that are not.
-/// @throws std::invalid_argument for an empty range, std::logic_error for an empty handle.
+/// @throws std::invalid_argument for an empty range or a handle of another loop, std::logic_error for an empty handle.
 /// Cancellation: the children are left alone.
 template<detail::handle_range Range, class Timeout>
 auto wait(Range&& handles, return_when when, const Timeout& timeout) {
@@ -175,7 +175,7 @@ auto wait(Range&& handles, return_when when, const Timeout& timeout) {
 ///
 /// @param first a handle or future. @param more others; a return_when may stand last.
 /// @return the handles that are done and those that are not; any_task_handle if their types differ.
-/// @throws std::logic_error for an empty handle.
+/// @throws std::logic_error for an empty handle, std::invalid_argument for a handle of another loop.
 /// Cancellation: the children are left alone.
 template<class First, class... More>
     requires(std::is_base_of_v<handle_base, First>)
