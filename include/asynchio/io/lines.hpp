@@ -41,19 +41,21 @@ async_generator<std::string> owned_lines(stream from, std::size_t limit) {
 
 } // namespace detail
 
-/// Reads the lines of a stream, without their newlines, until its end. What stands behind the last newline is a line, too.
+/// Yields the lines of a stream, without their newlines, until its end. Bytes behind the last newline are a line, too.
 ///
-/// @param from the stream, which must live as long as the generator, or one that is given up, and which the generator
-/// closes when it is destroyed.
+/// @param from the stream, which must live as long as the generator.
 /// @param limit the maximum length of a line in bytes, with its newline.
-/// @throws from `next()` what stream::read_line throws; the generator has ended then.
-/// Cancellation: of `next()`: no byte is lost; the generator has ended, and the stream can be read on.
+/// @return an async_generator; its next() throws the exceptions of stream::read_line, after which it has ended.
+/// Cancellation: a cancelled next() loses no byte; the generator has ended, and the stream can be read on.
 /// Threads: the thread of the running loop. Cost: that of read_line(), and one coroutine frame.
 /// Example: `auto all = aio::lines(s); while (auto line = co_await all.next()) use(*line);`
 /// See also: stream::read_line.
 inline async_generator<std::string> lines(stream& from, std::size_t limit = stream::default_limit) {
     return detail::borrowed_lines<>(from, limit);
 }
+/// Yields the lines of a stream that the generator owns, and closes when it is destroyed; all else is as above.
+/// @param from the stream, which is moved from. @param limit the maximum length of a line in bytes, with its newline.
+/// Cancellation: as above, but the stream is closed with the generator.
 inline async_generator<std::string> lines(stream&& from, std::size_t limit = stream::default_limit) {
     return detail::owned_lines<>(std::move(from), limit);
 }

@@ -109,18 +109,22 @@ public:
         return serving(held(state()));
     }
 
-    /// Ends the server in good order: it stops listening, a read in a handler that would have to wait sees the end of the
-    /// stream instead, and the handlers have time to answer what they have received. When the time is up, the
+    /// Ends the server in good order: it stops listening, a read in a handler that would have to wait sees the end of
+    /// the stream instead, and the handlers have time to answer what they have received. When the time is up, the
     /// connections that are left are reset, and their handlers are cancelled and waited for.
-    /// @param limit the maximum time; nothing for as long as it takes.
+    /// @param limit the maximum time.
     /// @return whether all handlers ended, and all connections were closed, in time.
-    /// @throws std::logic_error in a handler of this server, which would wait for itself; std::invalid_argument for a NaN.
+    /// @throws std::logic_error in a handler of this server, which would wait for itself; std::invalid_argument for a
+    /// NaN.
     /// Cancellation: resets the connections and cancels the handlers at once, and waits for them; then cancelled_error
     /// goes on.
     template<class Rep, class Period>
     task<bool> drain(std::chrono::duration<Rep, Period> limit) {
         return draining<>(held(state()), detail::to_nanoseconds(limit));
     }
+    /// Ends the server in good order, as above, without a time limit.
+    /// @return whether all handlers ended, and all connections were closed, by themselves.
+    /// @throws std::logic_error in a handler of this server. Cancellation: as above.
     template<class = void>
     task<bool> drain(std::nullopt_t) {
         return draining<>(held(state()), std::nullopt);

@@ -17,15 +17,20 @@
 
 namespace asynchio {
 
-/// What a descriptor is ready for: a set of flags, with `|` and `&`.
+/// Events of a descriptor: a set of flags, which `|` and `&` combine.
 enum class fd_events : unsigned char {
+    /// No event.
     none = 0,
-    readable = 1, // a read would not block: there are bytes, the end, or an error
-    writable = 2, // a write would not block
+    /// A read would not block: there are bytes, the end, or an error.
+    readable = 1,
+    /// A write would not block.
+    writable = 2,
 };
+/// Returns the events that are in one of two sets.
 constexpr fd_events operator|(fd_events a, fd_events b) noexcept {
     return static_cast<fd_events>(static_cast<unsigned char>(a) | static_cast<unsigned char>(b));
 }
+/// Returns the events that are in both sets.
 constexpr fd_events operator&(fd_events a, fd_events b) noexcept {
     return static_cast<fd_events>(static_cast<unsigned char>(a) & static_cast<unsigned char>(b));
 }
@@ -56,7 +61,8 @@ public:
     }
 
 protected:
-    /// Returns what came. Until here the descriptor is watched, so that events of one iteration come together.
+    /// Ends the wait, and returns the events that came. The descriptor is watched until now, so that events of one
+    /// iteration come together.
     fd_events finish() {
         leave();
         resumed();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Awaiting what reports its end by a callback, on whatever thread.
+// Awaiting an operation that reports its end by a callback, on whatever thread.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -28,21 +28,22 @@ namespace asynchio {
 
 namespace detail {
 
-/// What a completion, those who wait for it, and its callbacks share. The callback that ends it writes the result and posts
-/// the state itself; from the arrival on, all of it belongs to the loop's thread.
+/// The state that a completion, its awaiters, and its callbacks share. The callback that ends the wait writes the
+/// result and posts the state itself; from the arrival on, all of it belongs to the loop's thread.
 template<class T>
 class completion_state final : public counted_object<completion_state<T>>, private ready_item {
 public:
     explicit completion_state(event_loop& loop) : ready_item(&arrive), loop_(loop.ref()) {}
 
-    // Any thread.
+    // Any thread may call these.
 
     void add_callback() noexcept { callbacks_.fetch_add(1, std::memory_order_relaxed); }
-    /// The last one ends it without a result.
+    /// Drops a callback. The last one ends the wait without a result.
     void drop_callback() noexcept {
         if (callbacks_.fetch_sub(1, std::memory_order_acq_rel) == 1 && is_first()) send();
     }
-    /// Ends it with what `make(outcome)` makes, or throws, unless it has ended already.
+    /// Ends the wait with the outcome that `make(outcome)` fills in, or with its exception, unless it has ended
+    /// already.
     template<class Make>
     void end(Make make) noexcept {
         if (!is_first()) return;
@@ -55,11 +56,11 @@ public:
         send();
     }
 
-    // The loop's thread.
+    // The loop's thread calls these.
 
     bool arrived() const noexcept { return arrived_; }
     void add_reader() noexcept { ++readers_; }
-    /// Nobody is left to take the result: calls that come now are ignored.
+    /// Drops a reader. Without one, the result cannot be taken any more, and later calls are ignored.
     void drop_reader() noexcept {
         if (--readers_ == 0 && !is_first() && arrived_) result_.reset();
     }
@@ -72,7 +73,7 @@ public:
     void forget(const suspension& who) noexcept {
         if (waiter_ == &who) waiter_ = nullptr;
     }
-    /// The result, which is gone then. @throws what the wait ended with.
+    /// Moves the result out. @throws the exception that has ended the wait.
     T take() {
         if (taken_) refuse<invalid_state_error>("completion", "the result was taken already");
         if (!result_) refuse("completion", "every copy of its callback was dropped without a call");
@@ -87,7 +88,7 @@ public:
 private:
     bool is_first() noexcept { return !ended_.exchange(true, std::memory_order_relaxed); }
 
-    /// The callback that is called may be destroyed by who was woken, so this keeps the state.
+    /// Posts the state, and keeps it: the task that is woken may destroy the callback that is called.
     void send() noexcept {
         const counted_ptr<completion_state> kept = this->share();
         this->share().release();
@@ -106,7 +107,7 @@ private:
 
     const loop_ref loop_;
     std::atomic<std::size_t> callbacks_ = 0;
-    std::atomic<bool> ended_ = false; // somebody has the right to send it, or nobody is left to read it
+    std::atomic<bool> ended_ = false; // whether a callback may send the state, or no reader is left
     bool arrived_ = false;
     bool taken_ = false;
     late_value<outcome<T>> result_;
@@ -114,7 +115,7 @@ private:
     std::size_t readers_ = 0;
 };
 
-/// A share of a state for somebody who may take the result.
+/// A reference to a state from which the result may be taken.
 template<class T>
 class completion_reader {
 public:
@@ -176,13 +177,14 @@ private:
 
 } // namespace detail
 
-/// What a completion gives to an API that wants a callback. It is copyable and may be kept in a std::function.
+/// The callback of a completion, which is passed to an API that wants one. It is copyable and may be kept in a
+/// std::function.
 ///
-/// The first call of any copy ends the wait; what comes later is ignored. When the last copy goes away without a call, the
-/// awaiting task gets a std::logic_error.
+/// Behaviour: the first call of any copy ends the wait; later calls are ignored. When the last copy is destroyed
+/// without a call, the awaiting task gets a std::logic_error.
 /// Threads: any, also several at once, each with a copy of its own or all with the same one; also the loop's own.
-/// Lifetime: independent of the loop's and of the completion's. A call that nobody waits for any more does nothing, and frees
-/// what it was given.
+/// Lifetime: independent of the loop and of the completion. A call for which no task waits any more does nothing, and
+/// destroys its argument.
 /// Cost: a copy counts twice; a call moves the value in and posts to the loop without allocating.
 template<class T>
 class completion_callback {
@@ -201,8 +203,8 @@ public:
         if (state_) state_->drop_callback();
     }
 
-    /// Ends the wait with a value. If its copy or move throws, the awaiting task gets that exception. A moved-from callback
-    /// does nothing.
+    /// Ends the wait with a value. If its copy or move throws, the awaiting task gets that exception. A moved-from
+    /// callback does nothing.
     template<class U = T>
         requires(!std::is_void_v<T> && std::is_convertible_v<U, T>)
     void operator()(U&& value) const noexcept {
@@ -215,12 +217,13 @@ public:
         end([](outcome<T>& result) { result.emplace(); });
     }
 
-    /// Ends the wait with an exception: an exception_ptr, or an exception object.
-    /// @throws std::invalid_argument for a null pointer.
+    /// Ends the wait with an exception.
+    /// @param error a pointer that is not null. @throws std::invalid_argument for a null pointer.
     void fail(std::exception_ptr error) const {
         if (!error) throw std::invalid_argument("completion: fail: the exception_ptr is null");
         end([&error](outcome<T>& result) { result.set_error(std::move(error), false); });
     }
+    /// Ends the wait with an exception. @param error an exception object, which is copied or moved.
     template<class E>
         requires(!std::convertible_to<E, std::exception_ptr>)
     void fail(E&& error) const {
@@ -238,17 +241,17 @@ private:
 
 /// Makes one call of a callback awaitable: the bridge from any callback API, on any thread, to coroutines.
 ///
-/// `callback()` is given to the API, and `co_await` gives what that callback was called with, moved out, or throws what it
-/// failed with. One task waits at a time, before or after the call; the result is taken once.
+/// Behaviour: the program passes `callback()` to the API. `co_await` returns the argument of the call, moved out, or
+/// throws the exception of fail(). One task waits at a time, before or after the call; the result is taken once.
 ///
 /// @tparam T the callback's argument: an object, which may be move-only, or void.
-/// @throws std::logic_error by co_await when every copy of the callback was dropped without a call, when another task waits
-/// already, and on another loop; invalid_state_error when the result was taken before.
-/// Cancellation: the awaiting task leaves at once. The operation behind the callback goes on; while the completion lives, its
-/// result can be awaited again, and after that a call is ignored.
-/// Threads: the completion belongs to the loop it was made for; its callbacks to nobody. A call wakes the task through the
-/// loop's mailbox, never on the spot.
-/// Lifetime: a task that waits keeps what it waits for; the API may keep the callback as long as it likes.
+/// @throws std::logic_error by co_await when every copy of the callback was dropped without a call, when another task
+/// waits already, and on another loop; invalid_state_error when the result was taken before.
+/// Cancellation: the awaiting task leaves at once. The operation behind the callback goes on; while the completion
+/// lives, its result can be awaited again, and after that a call is ignored.
+/// Threads: the completion belongs to the loop for which it was made; any thread may use its callbacks. A call wakes
+/// the task through the loop's mailbox, never on the spot.
+/// Lifetime: a task that waits keeps the shared state; the API may keep the callback as long as it likes.
 /// Cost: one allocation. Virtual time does not wait for a callback.
 /// Differs from Python: asyncio has a future and call_soon_threadsafe for this.
 /// Example: `aio::completion<int> c; start_reading(file, c.callback()); int size = co_await c;`
@@ -262,17 +265,16 @@ class completion {
 public:
     using value_type = T;
 
-    /// @throws std::logic_error without a running loop.
+    /// Makes a completion for a task of the running loop. @throws std::logic_error without a running loop.
     completion() : completion(get_running_loop()) {}
-    /// For a task of `loop`. @throws std::logic_error when that is closed.
+    /// Makes a completion for a task of `loop`. @throws std::logic_error when that is closed.
     explicit completion(event_loop& loop) : reader_(make(loop)) {}
 
-    /// A callback for this completion; all of them, and their copies, count as one.
-    /// @throws std::logic_error when this was moved from.
+    /// Returns a callback for this completion; all of them, and their copies, count as one.
+    /// @throws std::logic_error when the completion was moved from.
     completion_callback<T> callback() const { return completion_callback<T>(reader_.state()); }
 
-    /// Whether co_await would give a result at once.
-    /// @throws std::logic_error when this was moved from.
+    /// Whether co_await would return at once. @throws std::logic_error when the completion was moved from.
     bool done() const { return reader_.state()->arrived(); }
 
     detail::completion_awaiter<T> operator co_await() const {

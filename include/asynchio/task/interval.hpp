@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Doing something again and again, at times that do not drift.
+// An interval: a series of points in time that do not drift.
 
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/task/sleep.hpp>
@@ -15,11 +15,14 @@
 
 namespace asynchio {
 
-/// What an interval does when a tick is taken late.
+/// The ways in which an interval goes on when a tick is taken late.
 enum class missed_ticks : unsigned char {
-    burst, // the ticks that were missed follow one by one without a pause, until it has caught up
-    delay, // the next tick comes one period after the late one was taken
-    skip,  // the next tick comes at the next multiple of the period from the start; those between are left out
+    /// The ticks that were missed follow one by one without a pause, until the interval has caught up.
+    burst,
+    /// The next tick comes one period after the late one was taken.
+    delay,
+    /// The next tick comes at the next multiple of the period from the start; those between are left out.
+    skip,
 };
 
 class interval;
@@ -52,16 +55,16 @@ private:
 
 } // namespace detail
 
-/// Ticks that are `period` apart, counted from a start, however long the work between them takes.
+/// A series of ticks that are one period apart, counted from a start, however long the work between them takes.
 ///
-/// The first tick is due when the interval is made, and each later one a period after the one before it. A tick is late when
-/// its time had passed before next() was awaited, or when the loop was held up for a whole period; missed_ticks says what
-/// follows then. The few microseconds by which a loop wakes up late move no tick.
+/// Behaviour: the first tick is due when the interval is made, and each later one a period after the one before it. A
+/// tick is late when its time had passed before next() was awaited, or when the loop was held up for a whole period;
+/// missed_ticks says what follows then. The few microseconds by which a loop wakes up late move no tick.
 ///
-/// Threads: those of the loop on which it is made.
+/// Threads: the thread of the loop on which it is made.
 /// Lifetime: it is a plain value; it must outlive a wait in next().
 /// Cost: that of sleep_until for each tick.
-/// Differs from Python: asyncio has none. The meanings are those of tokio.
+/// Differs from Python: asyncio has nothing like it. The meanings are those of tokio.
 /// Example: `aio::interval ticks(1s); for (;;) { co_await ticks.next(); report(); }`
 /// See also: sleep_until, event_loop::call_at.
 class interval {
@@ -74,19 +77,20 @@ public:
         if (period_ <= 0) throw std::invalid_argument("interval: the period is not positive");
     }
 
-    /// Waits for the next tick, and gives the time that it was due at, which is not later than now. A tick that is due
-    /// already lets everything that is ready run once, as yield() does. Tasks that wait at the same time get the same tick.
+    /// Awaitable: waits for the next tick. A tick that is due already lets everything that is ready run once, as
+    /// yield() does. Tasks that wait at the same time get the same tick.
     ///
-    /// Cancellation: ends the wait; the tick is not taken, so that the next call gives it.
+    /// @return the time at which the tick was due, which is not later than now.
+    /// Cancellation: ends the wait; the tick is not taken, so that the next call returns it.
     detail::tick_awaiter next() noexcept { return detail::tick_awaiter(*this, next_); }
 
-    /// The time between two ticks.
+    /// Returns the time between two ticks.
     duration period() const noexcept { return duration(period_); }
 
 private:
     friend detail::tick_awaiter;
 
-    /// The tick of `scheduled` was taken.
+    /// Called when the tick of `scheduled` was taken.
     void took(detail::nanoseconds_count scheduled, bool missed) noexcept {
         if (scheduled != next_) return; // another task has taken it, too
         next_ = detail::later(scheduled, period_);

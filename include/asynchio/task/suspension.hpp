@@ -55,8 +55,7 @@ class fork;
 /// The base of every awaiter that parks a task, in this library and in programs.
 ///
 /// Behaviour: an awaiter derives from it, calls `park` last in await_suspend, `wake` when what it waits for has come,
-/// and
-/// `resumed` first in await_resume. A task waits in one suspension at a time.
+/// and `resumed` first in await_resume. A task waits in one suspension at a time.
 /// Cancellation: `cancel()` is called only while the task is parked here. The default answer, refused, makes the wait
 /// uninterruptible: the request is delivered when the wait is over.
 /// Threads: the thread of the loop. Another thread wakes a task through call_soon_threadsafe.

@@ -221,8 +221,8 @@ task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args)
 /// @param pool the pool, which must live until its work is done; its destructor waits for that.
 /// @param f the callable. @param args its arguments.
 /// @return a future for the result, at once; the call begins although it is not awaited.
-/// @throws std::logic_error without a running loop, or when the pool was closed; std::system_error if not even one
-/// thread can be started.
+/// @throws std::logic_error without a running loop, or when the pool was closed; queue_full when it may queue no more;
+/// std::system_error if not even one thread can be started.
 /// Cancellation: when the future is cancelled, a queued job never runs. A running job has stop requested and ends by
 /// itself; its result is dropped.
 /// Threads: it is called on the loop's thread; `f` does not see the caller's context variables.

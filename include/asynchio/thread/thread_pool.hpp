@@ -61,7 +61,7 @@ private:
     held_future<void>& waiting_;
 };
 
-/// A job whose result a concurrent_future gets. Frees itself when it has run.
+/// A job whose result a concurrent_future gets. It deletes itself when it has run.
 template<class F, class... Args>
 class submitted_call final : public pool_job {
     using call = thread_call<F, Args...>;
@@ -82,7 +82,7 @@ public:
 
     const counted_ptr<state>& future_state() const noexcept { return state_; }
 
-    /// On the worker. A job whose future was cancelled before never begins.
+    /// Runs on the worker. A job whose future was cancelled before never begins.
     void run() noexcept override {
         const owner<submitted_call> self(this);
         if (state_->done()) return;
@@ -110,7 +110,7 @@ public:
     }
 
 private:
-    /// A cancelled future asks the job to stop; one that has its result asks in vain.
+    /// Asks the job to stop, for a future that was cancelled; does nothing once the future has its result.
     template<class Source>
     class stop_at_end_of final : public concurrent_callback {
     public:
@@ -124,7 +124,7 @@ private:
 
     std::optional<call> call_;
     counted_ptr<state> state_;
-    context_slot context_; // a copy of that of whoever gave the job
+    context_slot context_; // a copy of the context of the submitting code
 };
 
 template<class = void>
@@ -163,7 +163,9 @@ public:
     /// @throws std::invalid_argument for 0.
     explicit thread_pool(std::size_t most = default_size(), thread_pool_options options = {})
         : core_(make(most, options, detail::pool_core::unbounded)) {}
-    /// A pool that refuses work with queue_full when all threads work and `max_queued` jobs wait for one.
+    /// Makes a pool that refuses work with queue_full when all threads work and `max_queued` jobs wait for one.
+    /// @param most the maximum number of threads, at least 1. @param max_queued the maximum number of jobs that wait.
+    /// @param options how the threads wait for work. @throws std::invalid_argument for no threads.
     thread_pool(std::size_t most, std::size_t max_queued, thread_pool_options options = {})
         : core_(make(most, options, max_queued)) {}
     thread_pool(const thread_pool&) = delete;
@@ -178,12 +180,13 @@ public:
     /// Returns how many threads have been started, not counting those that took the place of one that had ended.
     std::size_t started() const noexcept { return core_->started(); }
 
-    /// Calls `f(args...)` in a thread of the pool and returns a future for its result, for threads that have no loop;
-    /// wrap_future makes it one that a task can await. Callable and arguments are copied in (or moved: see take) and
-    /// passed as rvalues. If `f` takes a leading std::stop_token, it gets one.
+    /// Calls `f(args...)` in a thread of the pool, for threads that have no loop.
     ///
-    /// Cancellation: of the future: a queued job never runs; a running one has stop requested and ends by itself, its
-    /// result dropped. Dropping the future cancels nothing.
+    /// @param f a callable; if it takes a leading std::stop_token, it gets one. @param args its arguments. Both are
+    /// copied in, or moved in by take(), and passed as rvalues.
+    /// @return a concurrent_future for the result; wrap_future() makes a future of it that a task can await.
+    /// Cancellation: when the future is cancelled, a queued job never runs; a running one has stop requested and ends
+    /// by itself, and its result is dropped. Dropping the future cancels nothing.
     /// Threads: any; `f` runs in a copy of the caller's context (see context_var).
     /// @throws std::logic_error when the pool was closed, queue_full when it may queue no more.
     /// Cost: two allocations, and one for a stop_token.

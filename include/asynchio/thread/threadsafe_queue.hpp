@@ -73,7 +73,8 @@ public:
         return core_->is_shut_down();
     }
 
-    /// Ends the queue: nothing goes in any more, and whoever waits in vain is woken. Does nothing the second time.
+    /// Shuts the queue down: nothing goes in any more, and all that wait in vain are woken. A second call changes
+    /// nothing.
     /// @param immediate whether the items that are in the queue are dropped, also after an earlier shutdown; else they
     /// can still be taken. An item for which a getter has been woken is that getter's.
     void shutdown(bool immediate = false) noexcept {
@@ -105,19 +106,20 @@ public:
         return std::nullopt;
     }
 
-    /// Puts `item` in if there is room. @throws queue_full if there is none, queue_shut_down after shutdown(): `item` is
-    /// what it was; what moving or copying throws.
+    /// Puts an item in without waiting. @throws queue_full if there is no room, queue_shut_down after shutdown():
+    /// `item` is as it was then; exceptions of moving the item.
     void put_nowait(T&& item) {
         if (!offer(std::move(item))) throw queue_full();
     }
+    /// Puts a copy of an item in without waiting. @throws queue_full, queue_shut_down as above; exceptions of copying.
     void put_nowait(const T& item)
         requires std::is_copy_constructible_v<T>
     {
         if (!offer(item)) throw queue_full();
     }
 
-    /// Takes the first item. @throws queue_empty if there is none for a newcomer, queue_shut_down once shut down and
-    /// drained.
+    /// Takes the first item that was not promised to a waiting getter, without waiting. @return the item.
+    /// @throws queue_empty if there is none, queue_shut_down once shut down and drained.
     T get_nowait() {
         const std::lock_guard lock(core_->mutex);
         if (core_->has_item()) return core_->template take<T>();

@@ -57,7 +57,7 @@ public:
 
     static bool await_ready() noexcept { return false; }
 
-    /// What the pool refuses is told by await_resume, where nothrow looks.
+    /// A refusal of the pool is reported by await_resume, whose exceptions nothrow() catches.
     template<class Promise>
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
@@ -155,8 +155,7 @@ private:
 /// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
 /// cancelled_error is thrown. It waits because the job may refer to the awaiting coroutine.
 /// Threads: `f` runs on another thread, in a copy of the caller's context (see context_var). The program must protect
-/// what
-/// `f` shares with other threads.
+/// what `f` shares with other threads.
 /// Cost: no allocation, but one for a stop_token; two system calls on each side if both threads sleep.
 /// Differs from Python: a cancelled call waits for the running job; see abandon_on_cancel.
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`
@@ -170,8 +169,15 @@ auto to_thread(F&& f, Args&&... args) {
         detail::counted_ptr<detail::pool_core>(), detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
-/// Calls `f(args...)` in a thread of `pool` and returns its result, with all the rules of to_thread in the default pool.
-/// @throws queue_full when `pool` may queue no more, std::logic_error when it was closed.
+/// Awaitable: calls `f(args...)` in a thread of `pool`; all else is as in the default pool.
+///
+/// @param pool the pool, which must live until its work is done. @param f a callable that blocks and is not a
+/// coroutine.
+/// @param args its arguments.
+/// @return the result of the call.
+/// @throws the exception of the call; queue_full when `pool` may queue no more, std::logic_error when it was closed.
+/// Cancellation: a job that is queued never starts. A running one has stop requested and is waited for; then
+/// cancelled_error is thrown.
 template<class F, class... Args>
 auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();

@@ -98,7 +98,7 @@ public:
     bool connected() const noexcept { return !connections_.empty() || leaving_; }
     event_loop& loop() const noexcept { return *loop_; }
 
-    /// Wakes those who wait in change().
+    /// Wakes all tasks that wait in change().
     void tell_change() noexcept { changed(); }
     /// Waits until something has ended: listening, the last connection, or the last handler.
     line_awaiter change() noexcept { return line_awaiter(line_, "server"); }

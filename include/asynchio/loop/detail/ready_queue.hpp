@@ -10,8 +10,7 @@
 namespace asynchio::detail {
 
 /// An item of the ready queue: either a step of a task (`resume_point` is the address of the frame to resume) or a call
-/// of
-/// `run`. The queue does not own it, and it must stay alive until it has run.
+/// of `run`. The queue does not own it, and it must stay alive until it has run.
 struct ready_item {
     enum class kind : unsigned char { step, call };
     using function = void (*)(ready_item&) noexcept;

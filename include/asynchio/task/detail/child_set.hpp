@@ -145,8 +145,7 @@ private:
 
 /// A child that was passed as a task or callable (it becomes a task), or as any other awaitable (a `Branch`, which runs
 /// in the name of the awaiting task). It has eight bytes, so that ranges stay small: the pointer to its coroutine, or,
-/// if
-/// `Place` is a reference, the place of that pointer in a task of a vector, which the owner of the vector frees.
+/// if `Place` is a reference, the place of that pointer in a task of a vector, which the owner of the vector frees.
 template<class T, bool Branch, class Place = task_state<T>*, bool TakesNothing = !Branch>
 class owned_child {
 public:

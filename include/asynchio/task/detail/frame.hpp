@@ -187,8 +187,7 @@ inline void destroy_coroutine(frame& dead) noexcept {
 }
 
 /// The last awaiter of a coroutine: it resumes the coroutine that awaits it, or has the driver complete the task by
-/// calling
-/// `Complete`.
+/// calling `Complete`.
 template<ready_item::function Complete>
 struct final_awaiter {
     static bool await_ready() noexcept { return false; }

@@ -103,7 +103,7 @@ public:
         putters.refuse_all();
         if (items_.empty()) getters.refuse_all();
     }
-    /// After shut_down(): takes items out that nobody has a claim to, without the lock while each is destroyed.
+    /// Removes, after shut_down(), the items that no getter has claimed; each is destroyed without the lock.
     static void drop_unclaimed(const counted_ptr<threadsafe_queue_core>& self) noexcept {
         const counted_ptr<threadsafe_queue_core> kept = self; // an item's end may be that of the queue
         std::unique_lock lock(kept->mutex);
