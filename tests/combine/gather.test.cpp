@@ -1089,7 +1089,8 @@ TEST_CASE("gather: what a shield alone holds is copied before it ends") {
     virtual_run([]() -> aio::task<> {
         auto held = aio::create_task([]() -> aio::task<std::string> {
             co_await aio::yield();
-            co_return std::string(100, 'x');
+            std::string text(100, 'x');
+            co_return text;
         });
         auto shielded = aio::shield(held);
         held = {};

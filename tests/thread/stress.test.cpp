@@ -171,9 +171,9 @@ TEST_CASE("stress: four threads and two loops, a million operations, nothing los
         }
         users[0].join();
         users[1].join();
-        up.close();
+        up.shutdown();
         for (const auto& each : ends) each.get();
-        down.close();
+        down.shutdown();
         users[2].join();
         users[3].join();
     }
