@@ -9,6 +9,7 @@
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/map.hpp>
 #include <asynchio/combine/merge.hpp>
+#include <asynchio/combine/on_cancel.hpp>
 #include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/task_group.hpp>

@@ -137,6 +137,7 @@ aio::task<> my_combined() {
     co_await aio::with(aio::timeout(1h), make);
     co_await aio::with(aio::move_on_after(1h), make);
     co_await aio::finally(make, my_told());
+    co_await aio::on_cancel(make, my_told());
     auto in_group = [](aio::task_group& group) -> aio::task<> {
         group.create_task(my_makes());
         group.create_task(my_makes_of(), my_item());
