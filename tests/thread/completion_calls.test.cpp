@@ -13,6 +13,7 @@
 #include <asynchio/task/nothrow.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,50 +29,62 @@ namespace {
 using value = std::unique_ptr<std::string>;
 using callback = aio::completion_callback<value>;
 
-/// Two threads that get a copy of each callback, to do what `act` says.
+/// Two threads that do what `act` says with a copy of each callback, at the same time. Many at once, since to hand a thread
+/// something takes long on a busy machine.
 class two_callers {
 public:
-    explicit two_callers(void (*act)(callback, int)) : act_(act) {
+    using act = void (*)(callback, int);
+
+    two_callers(const std::vector<callback>& given, act what) : given_{given, given} {
         for (int i = 0; i < 2; ++i)
-            threads_.emplace_back([this, i] {
-                for (int round = 0;;) {
-                    const int now = round_.load(std::memory_order_acquire);
-                    if (now < 0) return;
-                    if (now == round) {
-                        std::this_thread::yield();
-                        continue;
-                    }
-                    round = now;
-                    act_(*std::exchange(given_[i], std::nullopt), i);
-                    idle_.fetch_add(1, std::memory_order_release);
+            threads_[i] = std::thread([this, what, i] {
+                ready_.fetch_add(1);
+                while (ready_.load() != 2) std::this_thread::yield();
+                for (std::size_t k = 0; k < given_[i].size(); ++k) {
+                    meet(i, k);
+                    what(std::move(given_[i][k]), i);
                 }
             });
     }
     two_callers(const two_callers&) = delete;
     two_callers& operator=(const two_callers&) = delete;
     ~two_callers() {
-        join_round();
-        round_.store(-1, std::memory_order_release);
         for (std::thread& each : threads_) each.join();
     }
-
-    void start(const callback& given) {
-        join_round();
-        for (auto& each : given_) each.emplace(given);
-        idle_.store(0, std::memory_order_relaxed);
-        round_.fetch_add(1, std::memory_order_release);
-    }
-    void join_round() const {
-        while (idle_.load(std::memory_order_acquire) != 2) std::this_thread::yield();
-    }
+    bool begun() const { return ready_.load() == 2; }
 
 private:
-    void (*act_)(callback, int);
-    std::optional<callback> given_[2];
-    std::atomic<int> round_ = 0;
-    std::atomic<int> idle_ = 2;
-    std::vector<std::thread> threads_;
+    /// Waits for the other thread to come to the same callback, unless that does not run.
+    void meet(int who, std::size_t place) {
+        at_[who].store(place);
+        for (int i = 0; at_[1 - who].load() < place && i < 1'000; ++i) {}
+    }
+
+    std::atomic<std::size_t> at_[2] = {0, 0};
+    std::vector<callback> given_[2];
+    std::atomic<int> ready_ = 0;
+    std::thread threads_[2];
 };
+
+constexpr int batches = 20;
+constexpr std::size_t batch = sanitized ? 100 : 500;
+
+/// Has both threads do `act` with callbacks of completions that one task awaits, one after the other.
+template<class Ended>
+void call_and_await(two_callers::act act, Ended ended) {
+    virtual_run(
+        [&]() -> aio::task<> {
+            for (int i = 0; i < batches; ++i) {
+                std::vector<aio::completion<value>> all(batch);
+                std::vector<callback> callbacks;
+                for (const auto& each : all) callbacks.push_back(each.callback());
+                const two_callers callers(callbacks, act);
+                callbacks.clear();
+                for (const auto& each : all) ended(co_await aio::nothrow(each));
+            }
+        },
+        aio::run_options());
+}
 
 void calls(callback c, int who) {
     const callback copy = c;
@@ -86,83 +99,69 @@ void drops(callback, int) {}
 } // namespace
 
 TEST_CASE("completion calls: of two threads that call at once, one is heard", "[stress]") {
-    virtual_run(
-        []() -> aio::task<> {
-            two_callers callers(&calls);
-            for (int i = 0; i < rounds(20'000); ++i) {
-                aio::completion<value> c;
-                callers.start(c.callback());
-                const value got = co_await c;
-                if (*got != "zero" && *got != "one") FAIL(*got);
-            }
-        },
-        aio::run_options());
+    call_and_await(&calls, [](const aio::outcome<value>& ended) {
+        if (*ended.value() != "zero" && *ended.value() != "one") FAIL(*ended.value());
+    });
 }
 
 TEST_CASE("completion calls: a call wins over a copy that another thread drops", "[stress]") {
-    virtual_run(
-        []() -> aio::task<> {
-            two_callers callers(&calls_or_drops);
-            for (int i = 0; i < rounds(20'000); ++i) {
-                aio::completion<value> c;
-                callers.start(c.callback());
-                const value got = co_await c;
-                if (*got != "zero") FAIL(*got);
-            }
-        },
-        aio::run_options());
+    call_and_await(&calls_or_drops, [](const aio::outcome<value>& ended) {
+        if (*ended.value() != "zero") FAIL(*ended.value());
+    });
 }
 
 TEST_CASE("completion calls: two threads drop the last two copies", "[stress]") {
-    virtual_run(
-        []() -> aio::task<> {
-            two_callers callers(&drops);
-            for (int i = 0; i < rounds(20'000); ++i) {
-                aio::completion<value> c;
-                callers.start(c.callback());
-                const auto ended = co_await aio::nothrow(c);
-                if (!ended.error()) FAIL("there is no result");
-            }
-        },
-        aio::run_options());
+    call_and_await(&drops, [](const aio::outcome<value>& ended) {
+        if (!ended.error()) FAIL("there is no result");
+    });
 }
 
-TEST_CASE("completion calls: the task leaves, and the completion goes, while they come", "[stress]") {
+TEST_CASE("completion calls: the tasks leave, and the completions go, while they come", "[stress]") {
     virtual_run(
         []() -> aio::task<> {
-            two_callers callers(&calls);
-            int cancelled = 0;
-            for (int i = 0; i < rounds(20'000); ++i) {
-                auto waiting = aio::create_task([&callers]() -> aio::task<value> {
-                    aio::completion<value> c;
-                    callers.start(c.callback());
-                    co_return co_await c;
-                });
+            for (int i = 0; i < batches; ++i) {
+                std::vector<callback> callbacks;
+                std::vector<aio::task_handle<value>> waiting;
+                for (std::size_t k = 0; k < batch; ++k)
+                    waiting.push_back(aio::create_task([&callbacks]() -> aio::task<value> {
+                        aio::completion<value> c;
+                        callbacks.push_back(c.callback());
+                        co_return co_await c;
+                    }));
                 co_await aio::yield();
-                take_a_moment(i % 16);
-                waiting.cancel();
-                const auto ended = co_await aio::nothrow(std::move(waiting));
-                if (!ended && !ended.cancelled()) FAIL("neither a value nor cancelled");
-                cancelled += ended.cancelled() ? 1 : 0;
+                const two_callers callers(callbacks, &calls);
+                callbacks.clear();
+                while (!callers.begun()) std::this_thread::yield();
+                for (std::size_t k = batch; k-- > 0;) {
+                    waiting[k].cancel();
+                    if (k % 8 == 0) co_await aio::yield();
+                }
+                for (auto& each : waiting) {
+                    const auto ended = co_await aio::nothrow(std::move(each));
+                    if (!ended && !ended.cancelled()) FAIL("neither a value nor cancelled");
+                }
             }
-            CHECK(cancelled > 0);
         },
         aio::run_options());
 }
 
 TEST_CASE("completion calls: the loop closes while they come", "[stress]") {
-    two_callers callers(&calls);
-    for (int i = 0; i < rounds(4'000); ++i) {
+    for (int i = 0; i < batches; ++i) {
+        std::optional<two_callers> callers;
         aio::event_loop loop;
         loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
-        loop.create_task([&callers]() -> aio::task<> {
-            aio::completion<value> c;
-            callers.start(c.callback());
-            static_cast<void>(co_await c);
-        });
+        std::vector<callback> callbacks;
+        for (std::size_t k = 0; k < batch; ++k)
+            loop.create_task([&callbacks]() -> aio::task<> {
+                aio::completion<value> c;
+                callbacks.push_back(c.callback());
+                static_cast<void>(co_await c);
+            });
         loop.call_soon([&loop] { loop.stop(); });
         loop.run_forever();
-        take_a_moment(i % 16);
-    }
-    SUCCEED();
+        callers.emplace(callbacks, &calls);
+        callbacks.clear();
+        while (!callers->begun()) std::this_thread::yield();
+    } // the loop goes first
+    CHECK(aio::testing::audit().clean());
 }
