@@ -58,7 +58,7 @@ aio::task<> parse_all(line_queue& lines, request_queue& requests) {
     co_await aio::gather(aio::to_thread(parse, std::ref(lines), std::ref(requests)),
                          aio::to_thread(parse, std::ref(lines), std::ref(requests)),
                          aio::to_thread(parse, std::ref(lines), std::ref(requests)));
-    requests.close();
+    requests.shutdown();
 }
 
 aio::task<> merge(request_queue& requests) {
