@@ -13,6 +13,7 @@
 #include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/task_group.hpp>
+#include <asynchio/combine/task_status.hpp>
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/combine/wait_for.hpp>

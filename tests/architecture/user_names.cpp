@@ -40,6 +40,12 @@ struct my_makes {
 struct my_makes_of {
     aio::task<my_item> operator()(my_item x) const { co_return x; }
 };
+struct my_starts {
+    aio::task<> operator()(aio::task_status<my_item>& status, my_item x) const {
+        status.started(x);
+        co_return;
+    }
+};
 struct my_gives {
     my_item operator()() const { return my_item{2}; }
 };
@@ -96,6 +102,12 @@ aio::task<> my_tasks() {
     future.add_done_callback(my_told());
     future.set_result(my_item());
     co_await std::move(future);
+    aio::completion<my_item> called;
+    called.callback()(my_item());
+    co_await called;
+    aio::completion<my_item> uncalled;
+    uncalled.callback().fail(my_error());
+    co_await aio::nothrow(uncalled);
     aio::future<my_item> failed;
     failed.set_exception(my_error());
     co_await aio::nothrow(failed);
@@ -144,6 +156,11 @@ aio::task<> my_combined() {
         co_return;
     };
     co_await aio::with(aio::task_group(), in_group);
+    auto starts = [](aio::task_group& group) -> aio::task<> {
+        co_await group.start(my_starts(), my_item());
+        co_await group.start<my_item>(my_starts(), my_item());
+    };
+    co_await aio::with(aio::task_group(), starts);
     auto all = aio::merge(aio::buffered(1), my_stream(), my_stream());
     co_await all.next();
     co_await all.aclose();

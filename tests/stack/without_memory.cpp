@@ -9,6 +9,7 @@
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/map.hpp>
 #include <asynchio/combine/merge.hpp>
+#include <asynchio/combine/on_cancel.hpp>
 #include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/task_group.hpp>
@@ -25,9 +26,11 @@
 #include <asynchio/sync/priority_queue.hpp>
 #include <asynchio/sync/queue.hpp>
 #include <asynchio/sync/semaphore.hpp>
+#include <asynchio/task/completion.hpp>
 #include <asynchio/task/context_var.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
+#include <asynchio/task/interval.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
@@ -465,6 +468,61 @@ aio::task<> groups() {
     co_await aio::sleep(10ms);
 }
 
+/// What has started is in the group, and what has not is waited for.
+aio::task<> started() {
+    bool here = false;
+    {
+        const alive self(&here);
+        const auto serves = [&here](aio::task_status<std::string>& status, std::string text) -> aio::task<> {
+            co_await aio::sleep(1ms);
+            if (!here) std::terminate(); // it outlives what it refers to
+            status.started(text);
+            co_await aio::sleep(1ms);
+            if (!here) std::terminate();
+        };
+        const auto fails = [](aio::task_status<>&) -> aio::task<> { co_await fails_later(1ms); };
+        auto body = [&](aio::task_group& group) -> aio::task<> {
+            hold((co_await group.start(serves, long_text)) == long_text, "what it started with");
+            const auto failed = co_await aio::nothrow(group.start(fails));
+            hold(static_cast<bool>(failed.error()), "the error of what has not started");
+        };
+        co_await aio::with(aio::task_group(), body);
+    }
+}
+
+/// Cancelled: the cleanup runs, or there was no memory for it, which is told.
+aio::task<> cleaned_up() {
+    int cleaned = 0;
+    const auto cleanup = [&cleaned]() -> aio::task<std::string> {
+        co_await aio::sleep(1ms);
+        ++cleaned;
+        co_return long_text;
+    };
+    auto body = [&cleanup]() -> aio::task<std::string> { co_return co_await aio::on_cancel(later(1h), cleanup); };
+    const auto task = aio::create_task(body);
+    co_await aio::sleep(1ms);
+    task.cancel(long_text);
+    const auto ended = co_await aio::nothrow(task);
+    hold(!ended.cancelled() || cleaned == 1, "no cleanup is left out in silence");
+    if (!ended.cancelled()) ended.rethrow();
+}
+
+// Callbacks and ticks
+
+aio::task<> called_back() {
+    aio::completion<std::string> ended;
+    aio::get_running_loop().call_later(1ms, [callback = ended.callback()] { callback(long_text); });
+    hold((co_await ended) == long_text, "what the callback was called with");
+    aio::completion<> dropped;
+    static_cast<void>(dropped.callback());
+    const auto nothing = co_await aio::nothrow(dropped);
+    hold(static_cast<bool>(nothing.error()), "the end without a call");
+    aio::interval ticks(1ms);
+    const auto first = co_await ticks.next();
+    const auto second = co_await ticks.next();
+    hold(second - first == 1ms, "the next tick");
+}
+
 // Module sync
 
 aio::task<> locks() {
@@ -555,6 +613,9 @@ constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"shielded", &shielded},
     {"resources", &resources},
     {"groups", &groups},
+    {"started", &started},
+    {"cleaned_up", &cleaned_up},
+    {"called_back", &called_back},
     {"locks", &locks},
     {"meetings", &meetings},
     {"queue", &queued<aio::queue<std::string>>},

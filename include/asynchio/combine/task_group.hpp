@@ -8,21 +8,31 @@
 #include <asynchio/loop/detail/task_creator.hpp>
 #include <asynchio/task/detail/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
+#include <asynchio/combine/task_status.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/crew.hpp>
 #include <asynchio/task/current_task.hpp>
 
+#include <coroutine>
 #include <exception>
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio {
+
+namespace detail {
+
+template<class T>
+class start_awaiter;
+
+} // namespace detail
 
 /// A resource for `with` that waits, at the end of its block, for all tasks created in it.
 ///
@@ -46,12 +56,48 @@ public:
         if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
     }
     task_group& operator=(task_group&&) = delete;
-    ~task_group() override = default;
+    ~task_group() override {
+        while (detail::start_wait* const each = starting_.front()) each->leave();
+    }
 
     /// Makes a task of this group; the arguments are those of asynchio::create_task().
     /// @throws std::logic_error before the block, after its end, and while the group is shutting down; the task never
     /// runs then.
     using task_creator::create_task;
+
+    /// `co_await g.start(f, args...)` calls `f(task_status<T>&, args...)` as a task of this group and waits until that calls
+    /// `started(value)`, which it gives. So a server is known to listen, and at which port, before its block goes on.
+    ///
+    /// @param f a callable that returns an awaitable. `T` is told by its first parameter, or by `start<T>(f)` where that is
+    /// generic. @param args what it is called with besides; all are copied in, or moved: see take.
+    /// @return what `started` got.
+    /// @throws what the task fails with before it has started, which is no error of the group then; std::logic_error when it
+    /// ends without having called `started`, and as create_task.
+    /// Cancellation: cancels the task and waits for it, until it has ended; one that starts all the same has swallowed the
+    /// request. When it has started, a request does not concern it any more.
+    /// Threads: the loop's.
+    /// Lifetime: as for create_task; the group waits for a task that has not started, too.
+    /// Cost: two frames beside that of `f`.
+    /// Example: `int port = co_await g.start(serve, address);` with `aio::task<> serve(aio::task_status<int>&, std::string)`
+    template<class T = detail::deduced_status, class F, class... Args>
+    auto start(F&& f, Args&&... args) {
+        detail::check_awaited_arguments<F, Args...>();
+        detail::require_callable(f, "task_group: start");
+        using callable = detail::copied_t<F>;
+        using value = typename decltype(detail::started_value<T, callable>())::type;
+        static_assert(detail::starts_with<callable, task_status<value>&, detail::copied_t<Args>...>,
+                      "start calls f(task_status<T>&, args...), which returns a task or another awaitable");
+        using starting = detail::starting<value>;
+        if constexpr (std::is_nothrow_move_constructible_v<callable>)
+            return detail::start_awaiter<value>(
+                *this, starting::template run<callable, detail::copied_t<Args>...>(starting_, detail::pass_on<F>(f),
+                                                                                  detail::pass_on<Args>(args)...));
+        else
+            return detail::start_awaiter<value>(
+                *this, starting::template run<detail::boxed<callable>, detail::copied_t<Args>...>(
+                           starting_, detail::boxed<callable>(std::in_place, detail::pass_on<F>(f)),
+                           detail::pass_on<Args>(args)...));
+    }
 
     /// Cancels children and body, and ends the block quietly; their errors are thrown all the same. A second call does
     /// nothing, nor does a call at the end; before the block it takes effect as soon as the block is entered.
@@ -125,24 +171,37 @@ private:
         co_return quiet;
     }
 
+    template<class>
+    friend class detail::start_awaiter;
+    task_handle<> adopt_starting(task<>&& child, const std::source_location& line) {
+        event_loop& loop = ready_to_adopt("start");
+        reservation room = make_room();
+        auto handle = detail::make_task(loop, std::move(child), {}, false, line);
+        adopt(*handle.shared(), std::move(room));
+        return handle;
+    }
+
     friend task_creator;
     template<class... X>
     auto create_task_at(const std::source_location& line, X&&... x) {
-        event_loop& loop = ready_to_adopt();
+        event_loop& loop = ready_to_adopt("create_task");
         reservation room = make_room();
         auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
         adopt(*handle.shared(), std::move(room));
         return handle;
     }
 
-    event_loop& ready_to_adopt() {
-        if (!entered_) throw std::logic_error("task_group: create_task: the group has not been entered");
-        if (exiting_ && running() == 0) throw std::logic_error("task_group: create_task: the group is finished");
-        if (aborting_) throw std::logic_error("task_group: create_task: the group is shutting down");
+    event_loop& ready_to_adopt(const char* what) {
+        const char* const why = !entered_                      ? "the group has not been entered"
+                                : exiting_ && running() == 0 ? "the group is finished"
+                                : aborting_                  ? "the group is shutting down"
+                                                             : nullptr;
+        if (why != nullptr) throw std::logic_error(detail::formatted("task_group: %s: %s", what, why));
         return get_running_loop();
     }
 
     void child_ended(detail::frame& child) noexcept override {
+        if (detail::start_wait* const caller = detail::start_wait::find(starting_, &child)) return caller->over();
         if (!child.failed()) return;
         child.set(detail::flag_retrieved);
         try {
@@ -164,6 +223,7 @@ private:
     }
 
     any_task_handle parent_;
+    detail::start_wait::list starting_;
     std::vector<std::exception_ptr> errors_;
     std::exception_ptr unlisted_; // the first exception that there was no memory to list
     std::exception_ptr body_error_;
@@ -174,6 +234,43 @@ private:
     bool parent_cancelled_ = false;
     bool group_cancelled_ = false;
 };
+
+namespace detail {
+
+template<class T>
+class [[nodiscard("start does nothing until it is awaited")]] start_awaiter final : public start_result<T> {
+public:
+    start_awaiter(task_group& group, task<> child) noexcept : group_(group), child_(std::move(child)) {}
+    start_awaiter(start_awaiter&& other) noexcept : start_awaiter(other.group_, std::move(other.child_)) {}
+    start_awaiter& operator=(start_awaiter&&) = delete;
+    ~start_awaiter() override = default;
+
+    static bool await_ready() noexcept { return false; }
+
+    template<class Promise>
+    void await_suspend(std::coroutine_handle<Promise> coroutine,
+                       std::source_location where = std::source_location::current()) {
+        frame& root = running_root(coroutine);
+        this->enter(group_.starting_, group_.adopt_starting(std::move(child_), where));
+        this->park(root, coroutine, where);
+    }
+
+    T await_resume() {
+        shared_state& child = *this->awaited();
+        const bool started = this->result.has_value();
+        if (!started && child.outcome_base::cancelled() && this->interrupted()) this->deliver_with_result();
+        this->resumed();
+        if (started) return std::move(this->result).value();
+        take_result<void, true>(child);
+        refuse("task_group", "start: the task has ended without having called started");
+    }
+
+private:
+    task_group& group_;
+    task<> child_;
+};
+
+} // namespace detail
 
 } // namespace asynchio
 
