@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Under task_group::start: who waits for a child to start, and the child's end of that.
+// Under task_group::start: the wait of the caller for a child to start, and what the child holds of that wait.
 
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -26,8 +26,8 @@ namespace detail {
 
 class start_status;
 
-/// A wait for a child of a group to start. It stands in the group's list until the child has started or ended, or the wait
-/// is given up: who is not in the list is an ordinary child.
+/// A wait for a child of a group to start. It stands in the list of the group until the child has started or ended, or it
+/// is given up. A child without a wait in the list is an ordinary one.
 class start_wait : public suspension, public list_link {
 public:
     using list = intrusive_list<start_wait>;
