@@ -193,7 +193,7 @@ private:
     template<class = void>
     static task<bool> draining(held state, std::optional<detail::nanoseconds_count> most) {
         require_other_task(state, "drain()");
-        const time_limit limit(state, most);
+        time_limit limit(state, most);
         state->close();
         state->end_idle_clients();
         std::exception_ptr cancellation;
