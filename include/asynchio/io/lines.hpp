@@ -16,22 +16,16 @@ namespace asynchio {
 
 namespace detail {
 
+/// Removes the newline at the end of a line. @return whether there was a line; none at the end of a stream.
 inline bool without_newline(std::string& line) {
     if (line.empty()) return false;
     if (line.back() == '\n') line.pop_back();
     return true;
 }
 
-template<class = void>
-async_generator<std::string> borrowed_lines(stream& from, std::size_t limit) {
-    for (;;) {
-        std::string line = co_await from.read_line(limit);
-        if (!without_newline(line)) co_return;
-        co_yield std::move(line);
-    }
-}
-template<class = void>
-async_generator<std::string> owned_lines(stream from, std::size_t limit) {
+/// @tparam Stream a reference to a stream, or a stream that the frame keeps.
+template<class Stream>
+async_generator<std::string> lines_of(Stream from, std::size_t limit) {
     for (;;) {
         std::string line = co_await from.read_line(limit);
         if (!without_newline(line)) co_return;
@@ -51,13 +45,13 @@ async_generator<std::string> owned_lines(stream from, std::size_t limit) {
 /// Example: `auto all = aio::lines(s); while (auto line = co_await all.next()) use(*line);`
 /// See also: stream::read_line.
 inline async_generator<std::string> lines(stream& from, std::size_t limit = stream::default_limit) {
-    return detail::borrowed_lines<>(from, limit);
+    return detail::lines_of<stream&>(from, limit);
 }
 /// Yields the lines of a stream that the generator owns, and closes when it is destroyed; all else is as above.
 /// @param from the stream, which is moved from. @param limit the maximum length of a line in bytes, with its newline.
 /// Cancellation: as above, but the stream is closed with the generator.
 inline async_generator<std::string> lines(stream&& from, std::size_t limit = stream::default_limit) {
-    return detail::owned_lines<>(std::move(from), limit);
+    return detail::lines_of<stream>(std::move(from), limit);
 }
 
 } // namespace asynchio
