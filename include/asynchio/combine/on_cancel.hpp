@@ -21,7 +21,7 @@ namespace asynchio {
 
 namespace detail {
 
-/// Frees a cleanup that was given as a task and is not needed.
+/// Destroys a cleanup that is a task and was not awaited.
 template<class C>
 class needless_cleanup {
 public:
@@ -37,7 +37,7 @@ private:
     std::remove_reference_t<C>& cleanup_;
 };
 
-/// Throws nothing, so that a request to cancel which comes meanwhile hides nothing.
+/// Runs a cleanup and keeps its exception, so that a request to cancel that comes meanwhile does not hide it.
 template<class C>
 task<> clean_up(std::remove_reference_t<C>& cleanup, outcome<void>& cleaned) {
     using callable = std::remove_reference_t<C>;
@@ -56,8 +56,8 @@ task<> clean_up(std::remove_reference_t<C>& cleanup, outcome<void>& cleaned) {
     }
 }
 
-/// The exception of a cleanup goes on instead of the request that came meanwhile, so that is delivered at the next
-/// suspension.
+/// Makes a request to cancel once more. The exception of a cleanup goes on in its place; the request is delivered at the
+/// next suspension.
 inline void request_again(const cancelled_error& request) {
     const any_task_handle task = current_task();
     if (!task) return;
@@ -88,16 +88,18 @@ task<body_result_t<B>> run_on_cancel(B body, C cleanup) {
 
 } // namespace detail
 
-/// Runs `body` in the calling task, and when that ends cancelled, `cleanup`; then the cancellation goes on. It gives what the
-/// body gives; any other end of the body leaves the cleanup alone.
+/// Awaitable: runs a body in the calling task and, if the body ends cancelled, a cleanup; then the cancellation goes on.
+/// After any other end of the body the cleanup does not run.
 ///
-/// @param body an awaitable, or what is called with nothing and returns one. @param cleanup the same, or a plain call. It runs
-/// as a task of its own, so that timeouts and groups work in it.
-/// @throws what the body throws; an exception of the cleanup replaces the cancellation.
+/// @param body an awaitable, or a callable without arguments that returns one.
+/// @param cleanup an awaitable, or a callable without arguments, which may be a plain function. An awaitable one runs as a
+/// task of its own, so that timeouts and groups work in it.
+/// @return the result of the body.
+/// @throws the body's exception; an exception of the cleanup replaces the cancellation.
 /// Cancellation: cancels the body. The cleanup is shielded: a request that comes while it runs is delivered when it has ended,
 /// with the first one, or at the next suspension if the cleanup fails. A cleanup that may hang needs a limit of its own, as
 /// with wait_for.
-/// Threads: the loop's.
+/// Threads: the thread of the loop.
 /// Lifetime: an lvalue is referenced, a temporary or taken one kept until the end.
 /// Cost: two frames from the pool, and one more for a cleanup that runs.
 /// Example: `co_await aio::on_cancel(transfer(file), [&] { return remove_partial(file); });`

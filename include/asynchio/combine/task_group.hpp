@@ -65,18 +65,18 @@ public:
     /// runs then.
     using task_creator::create_task;
 
-    /// `co_await g.start(f, args...)` calls `f(task_status<T>&, args...)` as a task of this group and waits until that calls
-    /// `started(value)`, which it gives. So a server is known to listen, and at which port, before its block goes on.
+    /// Awaitable: calls `f(task_status<T>&, args...)` as a task of this group, and waits until that task calls
+    /// `started(value)`. So a block goes on when a server is known to listen, and knows at which port.
     ///
-    /// @param f a callable that returns an awaitable. `T` is told by its first parameter, or by `start<T>(f)` where that is
-    /// generic. @param args what it is called with besides; all are copied in, or moved: see take.
-    /// @return what `started` got.
-    /// @throws what the task fails with before it has started, which is no error of the group then; std::logic_error when it
-    /// ends without having called `started`, and as create_task.
-    /// Cancellation: cancels the task and waits for it, until it has ended; one that starts all the same has swallowed the
-    /// request. When it has started, a request does not concern it any more.
-    /// Threads: the loop's.
-    /// Lifetime: as for create_task; the group waits for a task that has not started, too.
+    /// @param f a callable that returns an awaitable. `T` is the type in its first parameter; where that is generic, write
+    /// `start<T>(f)`. @param args further arguments. Both are copied in, or moved in by take().
+    /// @return the value that was passed to `started`.
+    /// @throws the task's exception if it fails before it has started, which is no error of the group then;
+    /// std::logic_error if it ends without having called `started`; the exceptions of create_task().
+    /// Cancellation: cancels the task and waits until it has ended. A task that starts all the same has swallowed the
+    /// request; one that has started is not concerned by a request.
+    /// Threads: the thread of the loop.
+    /// Lifetime: as for create_task(); the group also waits for a task that has not started.
     /// Cost: two frames beside that of `f`.
     /// Example: `int port = co_await g.start(serve, address);` with `aio::task<> serve(aio::task_status<int>&, std::string)`
     template<class T = detail::deduced_status, class F, class... Args>

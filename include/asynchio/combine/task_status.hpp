@@ -13,18 +13,20 @@
 
 namespace asynchio {
 
-/// What task_group::start passes to the task that it starts, to be told that this is ready, and with what.
+/// The means by which a task that task_group::start has started reports that it is ready, and with what value.
 ///
-/// @tparam T what the call of start gives: an object, a reference or void.
-/// Threads: the loop's.
-/// Lifetime: as long as the task that got it.
+/// @tparam T the result of the call of start: an object, a reference or void.
+/// Threads: the thread of the loop.
+/// Lifetime: it lives as long as the task to which it was passed.
 /// See also: task_group::start.
 template<class T = void>
 class task_status : private detail::start_status {
 public:
-    /// Ends the call of start, which gives `value`; from now on the task is an ordinary one of its group. When nobody waits for
-    /// it any more, the value is dropped.
-    /// @throws std::logic_error the second time; what copying or moving the value throws, and the task has not started then.
+    /// Reports that the task has started: the call of start returns `value`, and the task is an ordinary one of its group
+    /// from now on. If that call has ended already, the value is dropped.
+    /// @param value the result of start; nothing for a task_status<void>.
+    /// @throws std::logic_error the second time; exceptions of copying or moving the value, after which the task counts as
+    /// not started.
     template<class... U>
     void started(U&&... value) {
         static_assert(sizeof...(U) == (std::is_void_v<T> ? 0 : 1),

@@ -185,8 +185,9 @@ public:
     /// @param f a callable; if it takes a leading std::stop_token, it gets one. @param args its arguments. Both are
     /// copied in, or moved in by take(), and passed as rvalues.
     /// @return a concurrent_future for the result; wrap_future() makes a future of it that a task can await.
-    /// Cancellation: when the future is cancelled, a queued job never runs; a running one has stop requested and ends
-    /// by itself, and its result is dropped. Dropping the future cancels nothing.
+    /// Cancellation: when the future is cancelled, a queued job never runs, and is destroyed when its turn comes: until
+    /// then it counts as queued. A running one has stop requested and ends by itself, and its result is dropped. Dropping
+    /// the future cancels nothing.
     /// Threads: any; `f` runs in a copy of the caller's context (see context_var).
     /// @throws std::logic_error when the pool was closed, queue_full when it may queue no more.
     /// Cost: two allocations, and one for a stop_token.

@@ -32,15 +32,15 @@ class start_wait : public suspension, public list_link {
 public:
     using list = intrusive_list<start_wait>;
 
-    /// The wait in `all` for `child`, null if there is none. Linear.
+    /// Finds the wait in `all` for `child`; null if there is none. Linear in the number of waits.
     static start_wait* find(const list& all, const frame* child) noexcept {
         for (start_wait* each = all.front(); each != nullptr; each = all.after(*each))
             if (each->child_.shared() == child) return each;
         return nullptr;
     }
-    /// The child has begun to run, or its end of this has gone.
+    /// Records the status of a child that has begun to run, or null when that status is destroyed.
     void meet(start_status* status) noexcept { status_ = status; }
-    /// The child has started, or ended.
+    /// Ends the wait: the child has started, or ended.
     void over() noexcept {
         leave();
         if (parked()) wake();
@@ -50,7 +50,7 @@ public:
     const char* waiting_for() const noexcept override { return "task_group::start"; }
     shared_state* awaited() const noexcept override { return child_.shared(); }
     bool forwards() const noexcept override { return true; }
-    /// Only asked when forwarding would go round in a circle.
+    /// Called only if forwarding the request would lead round a circle.
     cancel_reply cancel(const shared_text&) noexcept override {
         leave();
         return cancel_reply::left;
