@@ -490,16 +490,16 @@ aio::task<> started() {
     }
 }
 
-/// Cancelled: the cleanup runs, or there was no memory for it, which is told.
+/// Cancelled: the cleanup runs, or there was no memory for it, which is told. The task may outlive who waits for it.
 aio::task<> cleaned_up() {
-    int cleaned = 0;
-    const auto cleanup = [&cleaned]() -> aio::task<std::string> {
+    static int cleaned;
+    cleaned = 0;
+    auto cleanup = []() -> aio::task<std::string> {
         co_await aio::sleep(1ms);
         ++cleaned;
         co_return long_text;
     };
-    auto body = [&cleanup]() -> aio::task<std::string> { co_return co_await aio::on_cancel(later(1h), cleanup); };
-    const auto task = aio::create_task(body);
+    const auto task = aio::create_task(aio::on_cancel(later(1h), aio::take(cleanup)));
     co_await aio::sleep(1ms);
     task.cancel(long_text);
     const auto ended = co_await aio::nothrow(task);
