@@ -462,7 +462,7 @@ TEST_CASE("task_group::start: callable and arguments live as long as the task, a
             CHECK(counted::alive == 0);
             for (int fuse = 1; fuse < 8; ++fuse) {
                 fragile held(1);
-                auto child = [held](aio::task_status<fragile>& s, fragile argument) -> aio::task<> {
+                auto child = [held](aio::task_status<fragile>& s, const fragile& argument) -> aio::task<> {
                     s.started(fragile(held.value + argument.value));
                     co_return;
                 };

@@ -6,6 +6,9 @@
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
+#include <asynchio/combine/finally.hpp>
+#include <asynchio/combine/on_cancel.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -392,4 +395,39 @@ TEST_CASE("with: 1,000 deep") {
         CHECK(depth == 1000);
         CHECK(closed == 1000);
     });
+}
+
+TEST_CASE("with, finally, on_cancel, wait_for: a body or resource that cannot be moved in leaves nothing") {
+    struct resource {
+        fragile held;
+        aio::task<> aclose() { co_return; }
+    };
+    virtual_run([]() -> aio::task<> {
+        const fragile value(1);
+        const auto body = [value]() -> aio::task<> { co_return; };
+        CHECK(throws_while_made([&] {
+                  resource owned{value};
+                  auto first = body;
+                  return aio::with(aio::take(owned), aio::take(first));
+              }) > 2);
+        CHECK(throws_while_made([&] {
+                  auto first = body, second = body;
+                  return aio::finally(aio::take(first), aio::take(second));
+              }) > 2);
+        CHECK(throws_while_made([&] {
+                  auto first = body, second = body;
+                  return aio::on_cancel(aio::take(first), aio::take(second));
+              }) > 2);
+        CHECK(throws_while_made([&] {
+                  auto first = body;
+                  return aio::wait_for(aio::take(first), 1s);
+              }) > 1);
+        resource owned{value};
+        auto first = body, second = body, third = body, fourth = body, fifth = body, sixth = body;
+        co_await aio::with(aio::take(owned), aio::take(first));
+        co_await aio::finally(aio::take(second), aio::take(third));
+        co_await aio::on_cancel(aio::take(fourth), aio::take(fifth));
+        co_await aio::wait_for(aio::take(sixth), 1s);
+    });
+    CHECK(fragile::alive == 0);
 }

@@ -68,3 +68,22 @@ TEST_CASE("steady: a type whose moves throw is moved once, on the way in") {
     fragile::fuse = 0;
     CHECK(fragile::alive == 0);
 }
+
+TEST_CASE("parameter: is the type itself, or a box that converts to references to the value") {
+    using asynchio::detail::parameter;
+    STATIC_REQUIRE(std::is_same_v<parameter<std::unique_ptr<int>>, std::unique_ptr<int>>);
+    STATIC_REQUIRE(std::is_same_v<parameter<fragile&>, fragile&>);
+    STATIC_REQUIRE(std::is_nothrow_move_constructible_v<parameter<fragile>>);
+    {
+        parameter<fragile> boxed = fragile(1);
+        fragile::fuse = 1;
+        parameter<fragile> moved(std::move(boxed));
+        fragile::fuse = 0;
+        fragile& value = moved;
+        value.value = 2;
+        const fragile taken = static_cast<fragile&&>(moved);
+        CHECK(taken.value == 2);
+        CHECK(fragile::alive == 2);
+    }
+    CHECK(fragile::alive == 0);
+}

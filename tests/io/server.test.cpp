@@ -864,3 +864,16 @@ TEST_CASE("server: drain in one of its own handlers is misuse, and so is a limit
         co_await server.aclose();
     });
 }
+
+TEST_CASE("start_server: a handler that cannot be moved in leaves nothing") {
+    const fragile value(1);
+    const auto handler = [value](aio::stream) -> aio::task<> { co_return; };
+    CHECK(throws_while_made([&] {
+              auto given = handler;
+              return aio::start_server(aio::take(given), "127.0.0.1", 0);
+          }) > 1);
+    CHECK(throws_while_made([&] {
+              auto given = handler;
+              return aio::start_unix_server(aio::take(given), "@x");
+          }) > 1);
+}

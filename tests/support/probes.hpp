@@ -76,6 +76,25 @@ private:
     }
 };
 
+/// Calls `make` until it returns, and lets an earlier copy or move of a fragile throw each time before. What it makes is
+/// destroyed at once, and nothing fragile may be left. @return how many calls threw.
+template<class Make>
+int throws_while_made(Make make) {
+    const int before = fragile::alive;
+    for (int calls = 0;; ++calls) {
+        fragile::fuse = calls + 1;
+        bool thrown = false;
+        try {
+            static_cast<void>(make());
+        } catch (const boom&) {
+            thrown = true;
+        }
+        fragile::fuse = 0;
+        if (fragile::alive != before) throw std::logic_error("a fragile is left, or one too many was destroyed");
+        if (!thrown) return calls;
+    }
+}
+
 /// Counts the iterations of the running loop while it lives: `passed()` is how many have begun since. Time stands
 /// still meanwhile, as something is always ready.
 class iterations {

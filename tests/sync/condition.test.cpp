@@ -419,3 +419,21 @@ TEST_CASE("condition: debug mode reports a guard whose co_await was forgotten, w
         CHECK(contains(text, "condition.test.cpp:") == debug);
     }
 }
+
+TEST_CASE("condition: a predicate that cannot be moved in leaves nothing") {
+    virtual_run([]() -> aio::task<> {
+        aio::condition c;
+        const fragile value(1);
+        const auto is_true = [value] { return value.value == 1; };
+        co_await c.acquire();
+        CHECK(throws_while_made([&] {
+                  auto given = is_true;
+                  return c.wait_for(aio::take(given));
+              }) > 1);
+        auto given = is_true;
+        const bool found = co_await c.wait_for(aio::take(given));
+        CHECK(found);
+        c.release();
+    });
+    CHECK(fragile::alive == 0);
+}

@@ -9,6 +9,7 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
 
+#include <coroutine>
 #include <functional>
 #include <memory>
 
@@ -108,9 +109,7 @@ TEST_CASE("co_invoke: makes a task of any awaitable; a handle given as an lvalue
 
 TEST_CASE("co_invoke: passes exceptions of the call and of the task on", "[TASK-8]") {
     virtual_run([]() -> aio::task<> {
-        const auto refuses = [](int) -> aio::task<int> {
-            throw boom("in the call");
-        };
+        const auto refuses = [](int) -> aio::task<int> { throw boom("in the call"); };
         std::string caught;
         try {
             co_await aio::co_invoke(refuses, 1);
@@ -125,4 +124,29 @@ TEST_CASE("co_invoke: passes exceptions of the call and of the task on", "[TASK-
         }
         CHECK(caught == "in the task");
     });
+}
+
+TEST_CASE("co_invoke: a callable or argument that cannot be moved in leaves nothing") {
+    virtual_run([]() -> aio::task<> {
+        const fragile value(1);
+        const auto takes = [](fragile, const fragile&) -> aio::task<> { co_return; };
+        const auto keeps = [value]() -> aio::task<> { co_return; };
+        const auto keeps_and_takes = [value](fragile) -> aio::task<> { co_return; };
+        struct waits {
+            fragile held;
+            bool await_ready() const noexcept { return true; }
+            void await_suspend(std::coroutine_handle<>) const noexcept {}
+            void await_resume() const noexcept {}
+        };
+        const waits awaited{value};
+        CHECK(throws_while_made([&] { return aio::co_invoke(takes, value, value); }) > 0);
+        CHECK(throws_while_made([&] { return aio::co_invoke(keeps); }) > 0);
+        CHECK(throws_while_made([&] { return aio::co_invoke(keeps_and_takes, value); }) > 0);
+        CHECK(throws_while_made([&] {
+                  auto given = awaited;
+                  return aio::co_invoke(aio::take(given));
+              }) > 0);
+        co_return;
+    });
+    CHECK(fragile::alive == 0);
 }

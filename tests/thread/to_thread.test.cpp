@@ -790,3 +790,14 @@ TEST_CASE("to_thread: in a pool of one's own, a queued call that is cancelled ne
         CHECK_FALSE(ran);
     });
 }
+
+TEST_CASE("to_thread: a callable or argument that cannot be moved in leaves nothing") {
+    virtual_run([]() -> aio::task<> {
+        const fragile value(1);
+        const auto call = [value](const fragile& other) { return value.value + other.value; };
+        CHECK(throws_while_made([&] { return aio::to_thread(aio::abandon_on_cancel, call, value); }) > 1);
+        const int sum = co_await aio::to_thread(aio::abandon_on_cancel, call, value);
+        CHECK(sum == 2);
+    });
+    CHECK(fragile::alive == 0);
+}

@@ -5,6 +5,7 @@
 
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>
@@ -19,7 +20,8 @@ namespace asynchio {
 namespace detail {
 
 template<class B, class C>
-task<body_result_t<B>> run_finally(B body, C cleanup) {
+task<body_result_t<B>> run_finally(parameter<B> body, parameter<C> given) {
+    std::remove_reference_t<C>& cleanup = given;
     outcome<body_result_t<B>> ended;
     task<body_result_t<B>> block = make_or_fail(ended, [&] { return run_body<B>(body); });
     if (block) co_await capture_into(ended, std::move(block));

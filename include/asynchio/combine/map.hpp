@@ -8,6 +8,7 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/range.hpp>
@@ -99,12 +100,12 @@ private:
         co_await with(source_, body);
     }
 
-    task<> apply(V item, std::size_t place) {
+    task<> apply(parameter<V> item, std::size_t place) {
         if constexpr (std::is_void_v<typename mapped<F, V>::awaited>) {
-            co_await detail::invoke(f_, std::move(item));
+            co_await detail::invoke(f_, static_cast<V&&>(item));
             put(R(), place);
         } else {
-            auto&& result = co_await detail::invoke(f_, std::move(item));
+            auto&& result = co_await detail::invoke(f_, static_cast<V&&>(item));
             put(R(std::forward<decltype(result)>(result)), place);
         }
     }

@@ -6,6 +6,7 @@
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -66,7 +67,7 @@ inline void request_again(const cancelled_error& request) {
 }
 
 template<class B, class C>
-task<body_result_t<B>> run_on_cancel(B body, C cleanup) {
+task<body_result_t<B>> run_on_cancel(parameter<B> body, parameter<C> cleanup) {
     const needless_cleanup<C> unless_awaited(cleanup);
     outcome<body_result_t<B>> ended;
     task<body_result_t<B>> block = make_or_fail(ended, [&] { return run_body<B>(body); });

@@ -88,15 +88,9 @@ public:
         static_assert(detail::starts_with<callable, task_status<value>&, detail::copied_t<Args>...>,
                       "start calls f(task_status<T>&, args...), which returns a task or another awaitable");
         using starting = detail::starting<value>;
-        if constexpr (std::is_nothrow_move_constructible_v<callable>)
-            return detail::start_awaiter<value>(
-                *this, starting::template run<callable, detail::copied_t<Args>...>(starting_, detail::pass_on<F>(f),
-                                                                                  detail::pass_on<Args>(args)...));
-        else
-            return detail::start_awaiter<value>(
-                *this, starting::template run<detail::boxed<callable>, detail::copied_t<Args>...>(
-                           starting_, detail::boxed<callable>(std::in_place, detail::pass_on<F>(f)),
-                           detail::pass_on<Args>(args)...));
+        return detail::start_awaiter<value>(
+            *this, starting::template run<callable, detail::copied_t<Args>...>(starting_, detail::pass_on<F>(f),
+                                                                              detail::pass_on<Args>(args)...));
     }
 
     /// Cancels children and body, and ends the block quietly; their errors are thrown all the same. A second call does

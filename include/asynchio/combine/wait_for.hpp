@@ -7,6 +7,7 @@
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/task/detail/child_set.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
@@ -193,7 +194,7 @@ inline constexpr bool never_begins =
 
 /// Does what with(timeout(limit), body) does, in one frame: otherwise every call would compile two more.
 template<class B>
-task<body_result_t<B>> run_wait_for(B body, std::optional<duration> limit) {
+task<body_result_t<B>> run_wait_for(parameter<B> body, std::optional<duration> limit) {
     if (limit && limit->count() <= 0) {
         if constexpr (never_begins<B>) {
             co_await cancelled_at_once();

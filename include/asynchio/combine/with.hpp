@@ -5,6 +5,7 @@
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
@@ -210,7 +211,7 @@ task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resour
 }
 
 template<class Resources, class B>
-task<typename level_result<0, Resources, B>::type> with_all(Resources resources, B body) {
+task<typename level_result<0, Resources, B>::type> with_all(parameter<Resources> resources, parameter<B> body) {
     co_return co_await with_level<0, Resources, B>(resources, body);
 }
 

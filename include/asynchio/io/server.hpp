@@ -6,6 +6,7 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/held.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
@@ -250,16 +251,16 @@ server make_server(const std::vector<address>& where, Handler handler, const ser
 }
 
 template<class Handler>
-task<server> start_server(Handler handler, std::string host, int port, server_options options) {
+task<server> start_server(parameter<Handler> handler, std::string host, int port, server_options options) {
     require_port(port, "start_server");
     const std::vector<address> where =
         co_await resolve(name_query(std::move(host), std::to_string(port), AF_UNSPEC, AI_PASSIVE));
-    co_return detail::make_server(where, std::move(handler), options);
+    co_return detail::make_server<Handler>(where, static_cast<Handler&&>(handler), options);
 }
 
 template<class Handler>
-task<server> start_unix_server(Handler handler, address where, server_options options) {
-    co_return make_server(std::vector<address>(1, where), std::move(handler), options);
+task<server> start_unix_server(parameter<Handler> handler, address where, server_options options) {
+    co_return detail::make_server<Handler>(std::vector<address>(1, where), static_cast<Handler&&>(handler), options);
 }
 
 } // namespace detail

@@ -6,6 +6,7 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
@@ -98,7 +99,8 @@ private:
     class notification;
 
     template<class Predicate>
-    task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(Predicate predicate) {
+    task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(detail::parameter<Predicate> given) {
+        std::remove_reference_t<Predicate>& predicate = given;
         for (;;) {
             auto value = detail::invoke(predicate);
             if (value) co_return value;

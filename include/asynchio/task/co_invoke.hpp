@@ -6,7 +6,7 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/functional.hpp>
-#include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -31,32 +31,16 @@ concept starts_with = std::is_invocable_v<F, Args...> && awaitable<std::invoke_r
 template<class F, class... Args>
 using started_result_t = passed_result_t<await_result_t<std::invoke_result_t<F, Args...>>>;
 
-/// A callable whose move may throw, behind a pointer: if an argument cannot be moved in, clang 19 touches a frame that
-/// it has freed.
-template<class F>
-class boxed {
-public:
-    template<class G>
-    explicit boxed(std::in_place_t, G&& f) : box_(make_heap_value<F>(std::forward<G>(f))) {}
-    template<class... Args>
-    decltype(auto) operator()(Args&&... args) && {
-        return detail::invoke(std::move(box_->value), std::forward<Args>(args)...);
-    }
-
-private:
-    owner<heap_value<F>> box_;
-};
-
 /// Keeps callable and arguments in its frame until the awaitable that they return has ended.
 template<class F, class... Args>
-task<started_result_t<F, Args...>> invoke_kept(F f, Args... args) {
-    co_return co_await detail::invoke(std::move(f), std::move(args)...);
+task<started_result_t<F, Args...>> invoke_kept(parameter<F> f, parameter<Args>... args) {
+    co_return co_await detail::invoke(static_cast<F&&>(f), static_cast<Args&&>(args)...);
 }
 
 /// Awaits what it keeps. `A` is a reference if the awaitable was passed as an lvalue: the result of a handle is copied
 /// then, else moved.
 template<class A>
-task<typename kept_result<await_result_t<A>>::type> await_kept(std::remove_reference_t<A> awaitable) {
+task<typename kept_result<await_result_t<A>>::type> await_kept(parameter<std::remove_reference_t<A>> awaitable) {
     co_return co_await static_cast<A&&>(awaitable);
 }
 
@@ -73,11 +57,7 @@ decltype(auto) as_task(X&& x, Args&&... args) {
     } else if constexpr (std::is_invocable_v<kept, std::decay_t<Args>...>) {
         static_assert(starts_with<kept, std::decay_t<Args>...>,
                       "the callable must return a task or another awaitable; for a plain blocking call use to_thread");
-        if constexpr (std::is_nothrow_move_constructible_v<kept>)
-            return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
-        else
-            return invoke_kept<boxed<kept>, std::decay_t<Args>...>(boxed<kept>(std::in_place, std::forward<X>(x)),
-                                                                   std::forward<Args>(args)...);
+        return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
     } else {
         static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
                                             "passed as rvalues; std::ref passes a reference)");

@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/task/future.hpp>
@@ -207,10 +208,10 @@ private:
 
 /// The coroutine of to_thread(abandon_on_cancel, ...): the call goes to the pool when the task is awaited.
 template<class F, class... Args>
-task<typename thread_call<F, Args...>::result> abandoned_call(F f, Args... args) {
+task<typename thread_call<F, Args...>::result> abandoned_call(parameter<F> f, parameter<Args>... args) {
     event_loop& loop = get_running_loop();
-    co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(), std::move(f),
-                                                                   std::move(args)...);
+    co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(), static_cast<F&&>(f),
+                                                                   static_cast<Args&&>(args)...);
 }
 
 } // namespace detail

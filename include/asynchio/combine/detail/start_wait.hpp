@@ -6,6 +6,7 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -115,9 +116,9 @@ template<class T>
 struct starting {
     /// Keeps status, callable and arguments in its frame while what they start runs.
     template<class F, class... Args>
-    static task<> run(const start_wait::list& waits, F f, Args... args) {
+    static task<> run(const start_wait::list& waits, parameter<F> f, parameter<Args>... args) {
         task_status<T> status(start_wait::find(waits, current_task_frame()));
-        static_cast<void>(co_await detail::invoke(std::move(f), status, std::move(args)...));
+        static_cast<void>(co_await detail::invoke(static_cast<F&&>(f), status, static_cast<Args&&>(args)...));
     }
 };
 

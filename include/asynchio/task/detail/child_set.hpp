@@ -6,6 +6,7 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
+#include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/detail/hop.hpp>
@@ -288,7 +289,7 @@ using branch_of =
     owned_child<branch_result_t<A>, true, task_state<branch_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
 
 template<class A>
-task<branch_result_t<A>> await_in_place(kept_t<A> awaitable) {
+task<branch_result_t<A>> await_in_place(parameter<kept_t<A>> awaitable) {
     co_return co_await static_cast<kept_t<A>&&>(awaitable);
 }
 
