@@ -125,7 +125,7 @@ TEST_CASE("ring_buffer: without memory it takes nothing") {
     struct enormous {
         explicit enormous(std::unique_ptr<int>&& from) noexcept : value(std::move(from)) {}
         std::unique_ptr<int> value;
-        char bytes[std::size_t(1) << 45];
+        char bytes[std::size_t(-1) / 16];
     };
     ring_buffer<enormous> r;
     auto mine = std::make_unique<int>(3);
