@@ -11,10 +11,8 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
-#include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -96,8 +94,6 @@ public:
     void async_exit(const std::exception_ptr&) { release(); }
 
 private:
-    class notification;
-
     template<class Predicate>
     task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(detail::parameter<Predicate> given) {
         std::remove_reference_t<Predicate>& predicate = given;
@@ -120,22 +116,6 @@ private:
     mutex* mutex_;
 };
 
-class condition::notification {
-public:
-    explicit notification(condition& c) noexcept : waiter_(c.line_, "condition") {}
-
-    static bool await_ready() noexcept { return false; }
-    template<class Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting,
-                       std::source_location where = std::source_location::current()) {
-        waiter_.enter(awaiting, where);
-    }
-    void await_resume() { waiter_.leave(); }
-
-private:
-    detail::wait_queue::waiter waiter_;
-};
-
 template<class>
 task<> condition::wait() {
     require_locked("wait");
@@ -143,7 +123,7 @@ task<> condition::wait() {
     release();
     std::exception_ptr cancelled;
     try {
-        co_await notification(*this);
+        co_await detail::line_awaiter(line_, "condition");
     } catch (const cancelled_error&) {
         cancelled = std::current_exception();
     }

@@ -12,12 +12,10 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
-#include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <type_traits>
 #include <utility>
 
@@ -39,19 +37,6 @@ std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
     else
         return std::move(*item);
 }
-
-/// Waits until something has changed: an item came, or was taken.
-class [[nodiscard]] turn final : public wait_queue::waiter {
-public:
-    using waiter::waiter;
-    static bool await_ready() noexcept { return false; }
-    template<class Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting,
-                       std::source_location where = std::source_location::current()) {
-        enter(awaiting, where);
-    }
-    void await_resume() { leave(); }
-};
 
 /// The tasks, and the places of the items on their way, in the order in which they will be taken. A place gets its item
 /// when it is made, or later. The first task that fails, or is cancelled by other code, ends all.
@@ -92,14 +77,14 @@ public:
     /// Whether it ends. Items of a task that goes on in spite of that will not be taken.
     bool stopping() const noexcept { return stopping_; }
     /// Awaitable: waits until an item was taken.
-    turn room() noexcept { return turn(taken_one_, name_); }
+    line_awaiter room() noexcept { return line_awaiter(taken_one_, name_); }
 
     // The generator calls these.
 
     /// Whether there is an item, or no item will come.
     bool settled() const noexcept { return ready() || failure_ || running() == 0; }
     /// Awaitable: waits until settled() may have changed.
-    turn change() noexcept { return turn(changed_, name_); }
+    line_awaiter change() noexcept { return line_awaiter(changed_, name_); }
     /// Whether there is an item; settled() must be true. @throws the exception of a task that has failed.
     bool more() const {
         if (ready()) return true;
