@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-// covers: combine/detail/observed.hpp
+// covers: combine/detail/wait_arguments.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

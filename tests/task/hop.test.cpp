@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: task/detail/settled.hpp task/detail/child_set.hpp
+// covers: task/detail/settled.hpp task/detail/child_set.hpp task/detail/watched_handle.hpp
 
 #include <asynchio/task/detail/hop.hpp>
 

@@ -4,7 +4,7 @@
 // Results in the order in which they come. It watches handles as a child_set does.
 
 #include <asynchio/combine/detail/deadline.hpp>
-#include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/late_value.hpp>
@@ -40,11 +40,11 @@ public:
     class next_awaiter;
 
     as_completed_iterator(std::vector<H> handles, detail::nanoseconds_count timeout)
-        : loop_(get_running_loop()), children_(detail::observe<child>(std::move(handles), "as_completed")),
+        : loop_(get_running_loop()), children_(detail::watched_once<child>(std::move(handles), "as_completed")),
           left_(children_.size()), running_(left_) {
         if (timeout != detail::no_timeout && left_ != 0)
             deadline_.emplace(loop_, detail::later(loop_.now(), timeout), *this);
-        for (child& each : children_) each.start(*this);
+        for (child& each : children_) each.watch(*this);
     }
     as_completed_iterator(as_completed_iterator&&) = delete;
     as_completed_iterator& operator=(as_completed_iterator&&) = delete;
@@ -57,13 +57,13 @@ public:
     next_awaiter next() noexcept { return next_awaiter(*this); }
 
 private:
-    friend detail::observed<H, as_completed_iterator>;
+    friend detail::watched_handle<H, as_completed_iterator>;
     friend detail::deadline<as_completed_iterator>;
 
-    void ended(detail::observed<H, as_completed_iterator>& each) noexcept;
+    void ended(detail::watched_handle<H, as_completed_iterator>& each) noexcept;
     void announce(child& each) noexcept;
     void on_deadline() noexcept {
-        for (child& each : children_) each.stop();
+        for (child& each : children_) each.stop_watching();
         expired_ = true;
         wake_waiter();
     }
@@ -94,9 +94,9 @@ private:
 
 /// A child. It is announced in the iteration after its end, in its turn among the calls of that iteration.
 template<class H>
-class as_completed_iterator<H>::child : public detail::observed<H, as_completed_iterator>, public detail::ready_item {
+class as_completed_iterator<H>::child : public detail::watched_handle<H, as_completed_iterator>, public detail::ready_item {
 public:
-    explicit child(H h) : detail::observed<H, as_completed_iterator>(std::move(h)), ready_item(&run) {}
+    explicit child(H h) : detail::watched_handle<H, as_completed_iterator>(std::move(h)), ready_item(&run) {}
     child(child&& other) noexcept : child(std::move(other.handle)) {}
     child& operator=(child&&) = delete;
     ~child() = default;
@@ -118,7 +118,7 @@ as_completed_iterator<H>::~as_completed_iterator() {
 }
 
 template<class H>
-void as_completed_iterator<H>::ended(detail::observed<H, as_completed_iterator>& each) noexcept {
+void as_completed_iterator<H>::ended(detail::watched_handle<H, as_completed_iterator>& each) noexcept {
     ++on_way_;
     loop_.schedule(static_cast<child&>(each));
 }

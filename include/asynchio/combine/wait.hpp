@@ -4,7 +4,7 @@
 // Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
 #include <asynchio/combine/detail/deadline.hpp>
-#include <asynchio/combine/detail/observed.hpp>
+#include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/detail/hop.hpp>
 #include <asynchio/task/task_handle.hpp>
@@ -46,11 +46,11 @@ namespace detail {
 
 template<class H>
 class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final : public suspension, public hop {
-    using child = observed<H, wait_awaiter>;
+    using child = watched_handle<H, wait_awaiter>;
 
 public:
     wait_awaiter(std::vector<H> handles, return_when when, nanoseconds_count timeout)
-        : handles_(observe<child>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
+        : handles_(watched_once<child>(std::move(handles), "wait")), when_(when), timeout_(timeout) {
         if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
     }
     wait_awaiter(wait_awaiter&& other) noexcept
@@ -67,7 +67,7 @@ public:
         begin();
         running_ = handles_.size();
         if (timeout_ != no_timeout) deadline_.emplace(loop(), later(loop().now(), timeout_), *this);
-        for (child& each : handles_) each.start(*this);
+        for (child& each : handles_) each.watch(*this);
         park(awaiting, where);
     }
 
@@ -100,7 +100,7 @@ private:
     void on_deadline() noexcept { decide(); }
     void stop() noexcept {
         deadline_.reset();
-        for (child& each : handles_) each.stop();
+        for (child& each : handles_) each.stop_watching();
     }
 
     std::vector<child> handles_;

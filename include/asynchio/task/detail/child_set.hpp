@@ -10,6 +10,7 @@
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/detail/hop.hpp>
+#include <asynchio/task/detail/watched_handle.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
 
@@ -32,6 +33,7 @@ public:
 
     /// Called when a watched child has ended, in its last step. A child that was started calls child_done.
     virtual void watched_done(shared_state& child) noexcept = 0;
+    void ended(const watched_handle<handle_base, child_set>& child) noexcept { watched_done(*child.handle.shared()); }
 
     frame* identity() const noexcept final { return origin_; }
 
@@ -217,43 +219,23 @@ private:
 
 /// A child that was passed as a handle or future.
 template<class T, bool Move>
-class watched_child : private watcher {
+class watched_child : private watched_handle<handle_base, child_set> {
 public:
     using value_type = T;
     static constexpr bool owned = false;
     static constexpr bool is_a_task = false;
     static constexpr bool takes_nothing = true;
 
-    explicit watched_child(handle_base what) noexcept : watcher(&fire), handle_(std::move(what)) {}
-    watched_child(watched_child&& other) noexcept : watcher(&fire), handle_(std::move(other.handle_)) {}
-    watched_child& operator=(watched_child&&) = delete;
-    ~watched_child() { stop_watching(); }
+    using watched_handle::stop_watching;
+    using watched_handle::watch;
+    using watched_handle::watched_handle;
 
-    bool empty() const noexcept { return !handle_; }
-    shared_state* get() const noexcept { return handle_.shared(); }
+    bool empty() const noexcept { return !handle; }
+    shared_state* get() const noexcept { return handle.shared(); }
     bool done_before_start() const { return get()->done(); }
 
     void start(starting_children& all) { watch(all.set()); }
-    /// Has the child tell `set` of its end, at once if it is done.
-    void watch(child_set& set) {
-        set_ = &set;
-        if (get()->done())
-            set.watched_done(*get());
-        else
-            get()->watch(*this);
-    }
-    void stop_watching() noexcept {
-        if (watching()) get()->unwatch(*this);
-    }
     decltype(auto) take() { return take_result<T, Move>(*get()); }
-
-private:
-    static void fire(watcher& self, shared_state& what) noexcept {
-        static_cast<watched_child&>(self).set_->watched_done(what);
-    }
-
-    handle_base handle_;
-    child_set* set_ = nullptr;
 };
 
 /// Calls a callable that is kept elsewhere.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Handles whose end alone wait and as_completed watch for.
+// The arguments of wait and as_completed: the handles that they watch, and the timeout.
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/pointer_set.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/task/handle_base.hpp>
+#include <asynchio/task/detail/watched_handle.hpp>
 
 #include <optional>
 #include <stdexcept>
@@ -19,40 +19,11 @@
 
 namespace asynchio::detail {
 
-/// A watched handle. It calls `owner.ended(*this)` once, in the step in which the handle is done.
-template<class H, class Owner>
-struct observed : watcher {
-    explicit observed(H h) : watcher(&fire), handle(std::move(h)) {}
-    observed(observed&& other) noexcept : watcher(&fire), handle(std::move(other.handle)) {}
-    observed& operator=(observed&&) = delete;
-    ~observed() { stop(); }
-
-    void start(Owner& who) noexcept {
-        owner = &who;
-        if (handle.done())
-            who.ended(*this);
-        else
-            handle.shared()->watch(*this);
-    }
-    void stop() noexcept {
-        if (watching()) handle.shared()->unwatch(*this);
-    }
-
-    H handle;
-    Owner* owner = nullptr;
-
-private:
-    static void fire(watcher& self, shared_state&) noexcept {
-        auto& each = static_cast<observed&>(self);
-        each.owner->ended(each);
-    }
-};
-
 /// Returns each handle once, in order. @throws std::logic_error for an empty handle.
-/// @tparam Observed an observed, or derived from one.
-template<class Observed, class H>
-std::vector<Observed> observe(std::vector<H> handles, const char* who) {
-    std::vector<Observed> list;
+/// @tparam Watched a watched_handle, or derived from one.
+template<class Watched, class H>
+std::vector<Watched> watched_once(std::vector<H> handles, const char* who) {
+    std::vector<Watched> list;
     list.reserve(handles.size());
     pointer_set seen(handles.size());
     for (H& each : handles) {
