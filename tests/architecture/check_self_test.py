@@ -100,8 +100,8 @@ class check_self_test(unittest.TestCase):
 
     def test_detail_of_another_module(self):
         edge = {
-            "include/asynchio/thread/detail/crew.hpp": PROLOGUE,
-            "include/asynchio/io/resolve.hpp": "#include <asynchio/thread/detail/crew.hpp>\n",
+            "include/asynchio/thread/detail/child_tasks.hpp": PROLOGUE,
+            "include/asynchio/io/resolve.hpp": "#include <asynchio/thread/detail/child_tasks.hpp>\n",
         }
         self.expect("edges", "a detail of another module", edge)
         below = {"include/asynchio/loop/event_loop.hpp": PROLOGUE + "#include <asynchio/core/detail/text.hpp>\n"}

@@ -24,7 +24,7 @@
 #include <variant>
 #include <vector>
 
-// covers: combine/detail/joint.hpp
+// covers: combine/detail/child_join.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: task/detail/crew.hpp combine/detail/outlet.hpp
+// covers: task/detail/child_tasks.hpp combine/detail/ordered_results.hpp
 
 #include <asynchio/combine/merge.hpp>
 

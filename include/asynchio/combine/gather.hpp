@@ -3,7 +3,7 @@
 
 // Running several awaitables at once and waiting for all of them. Built on child_set.
 
-#include <asynchio/combine/detail/joint.hpp>
+#include <asynchio/combine/detail/child_join.hpp>
 #include <asynchio/core/detail/functional.hpp>
 
 #include <tuple>
@@ -66,13 +66,13 @@ auto take_outcome(Child& child) {
 /// The awaiter of gather(a, b, ...).
 template<bool Outcomes, class... Children>
 class [[nodiscard("gather does nothing until it is awaited")]] gather_tuple final
-    : public joint<std::tuple<Children...>> {
-    using base = joint<std::tuple<Children...>>;
+    : public child_join<std::tuple<Children...>> {
+    using base = child_join<std::tuple<Children...>>;
 
 public:
     template<class... Args>
     explicit gather_tuple(std::in_place_t, Args&&... children)
-        : base(Outcomes ? joint_end::all_done : joint_end::first_failure, std::forward<Args>(children)...) {}
+        : base(Outcomes ? join_end::all_done : join_end::first_failure, std::forward<Args>(children)...) {}
 
     auto await_resume() {
         this->end();
@@ -93,14 +93,14 @@ public:
 
 /// The awaiter of gather(range).
 template<bool Outcomes, class Children>
-class [[nodiscard("gather does nothing until it is awaited")]] gather_range final : public joint<Children> {
-    using base = joint<Children>;
+class [[nodiscard("gather does nothing until it is awaited")]] gather_range final : public child_join<Children> {
+    using base = child_join<Children>;
     using Child = typename Children::value_type;
     using T = typename Child::value_type;
 
 public:
     explicit gather_range(Children children)
-        : base(Outcomes ? joint_end::all_done : joint_end::first_failure, std::move(children)) {}
+        : base(Outcomes ? join_end::all_done : join_end::first_failure, std::move(children)) {}
 
     auto await_resume() {
         this->end();

@@ -3,7 +3,7 @@
 
 // Applying an asynchronous function to a stream of values, several at a time.
 
-#include <asynchio/combine/detail/outlet.hpp>
+#include <asynchio/combine/detail/ordered_results.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -73,15 +73,15 @@ using mapped_t = typename mapped<F, V>::type;
 /// The tasks behind map_ordered and map_unordered. If `Ordered`, an item has its place from the moment at which its
 /// call begins, else from the moment at which the call ends.
 template<bool Ordered, class T, class F>
-class mapping final : public outlet<mapped_t<F, std::remove_cvref_t<T>>> {
+class mapping final : public ordered_results<mapped_t<F, std::remove_cvref_t<T>>> {
     using V = std::remove_cvref_t<T>;
     using R = mapped_t<F, V>;
 
 public:
     template<class G>
     mapping(async_generator<T> source, G&& f, std::size_t limit)
-        : outlet<R>(Ordered ? "map_ordered" : "map_unordered"), source_(std::move(source)), f_(std::forward<G>(f)),
-          limit_(limit) {}
+        : ordered_results<R>(Ordered ? "map_ordered" : "map_unordered"), source_(std::move(source)),
+          f_(std::forward<G>(f)), limit_(limit) {}
 
     void start() { this->launch(feed()); }
 

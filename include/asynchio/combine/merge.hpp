@@ -3,7 +3,7 @@
 
 // Merging several streams of values into one.
 
-#include <asynchio/combine/detail/outlet.hpp>
+#include <asynchio/combine/detail/ordered_results.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -34,10 +34,10 @@ struct buffered {
 namespace detail {
 
 template<class T>
-class merging final : public outlet<std::remove_cvref_t<T>> {
+class merging final : public ordered_results<std::remove_cvref_t<T>> {
 public:
     merging(std::vector<async_generator<T>> sources, std::size_t buffer) noexcept
-        : outlet<std::remove_cvref_t<T>>("merge"), sources_(std::move(sources)), buffer_(buffer) {}
+        : ordered_results<std::remove_cvref_t<T>>("merge"), sources_(std::move(sources)), buffer_(buffer) {}
 
     void start() {
         for (async_generator<T>& each : sources_) this->launch(pump(each));

@@ -3,7 +3,7 @@
 
 // Running several awaitables until the first one has ended. Built on child_set, as gather is.
 
-#include <asynchio/combine/detail/joint.hpp>
+#include <asynchio/combine/detail/child_join.hpp>
 #include <asynchio/core/detail/functional.hpp>
 
 #include <cstddef>
@@ -26,13 +26,14 @@ using race_slot = std::conditional_t<
     std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, std::remove_cv_t<T>>>;
 
 template<class... Children>
-class [[nodiscard("race does nothing until it is awaited")]] race_tuple final : public joint<std::tuple<Children...>> {
-    using base = joint<std::tuple<Children...>>;
+class [[nodiscard("race does nothing until it is awaited")]] race_tuple final
+    : public child_join<std::tuple<Children...>> {
+    using base = child_join<std::tuple<Children...>>;
 
 public:
     using result = std::variant<race_slot<typename Children::value_type>...>;
 
-    explicit race_tuple(Children&&... children) : base(joint_end::first_done, std::move(children)...) {}
+    explicit race_tuple(Children&&... children) : base(join_end::first_done, std::move(children)...) {}
 
     result await_resume() {
         this->end();
@@ -57,12 +58,12 @@ private:
 };
 
 template<class Children>
-class [[nodiscard("race does nothing until it is awaited")]] race_range final : public joint<Children> {
-    using base = joint<Children>;
+class [[nodiscard("race does nothing until it is awaited")]] race_range final : public child_join<Children> {
+    using base = child_join<Children>;
     using T = typename Children::value_type::value_type;
 
 public:
-    explicit race_range(Children children) : base(joint_end::first_done, std::move(children)) {
+    explicit race_range(Children children) : base(join_end::first_done, std::move(children)) {
         if (this->children_.empty()) throw std::invalid_argument("race: the range is empty");
     }
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A group of tasks that end together: structured concurrency. Built on crew.
+// A group of tasks that end together: structured concurrency. Built on child_tasks.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/loop/detail/task_creator.hpp>
-#include <asynchio/task/detail/crew.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/task_status.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -47,12 +47,12 @@ class start_awaiter;
 /// Differs from Python: `async with` is with(), and cancel() ends the block quietly.
 /// Example: `co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> { g.create_task(f()); ... })`
 /// See also: gather.
-class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::crew,
-                                                                            public detail::task_creator<task_group> {
+class [[nodiscard("a task_group is a resource for with")]] task_group : private detail::child_tasks,
+                                                                        public detail::task_creator<task_group> {
 public:
     task_group() = default;
     /// Moves a group that was not entered yet. @throws std::logic_error for one that was.
-    task_group(task_group&& other) : crew(), task_creator(), group_cancelled_(other.group_cancelled_) {
+    task_group(task_group&& other) : child_tasks(), task_creator(), group_cancelled_(other.group_cancelled_) {
         if (other.entered_) throw std::logic_error("task_group: moved while or after it was entered");
     }
     task_group& operator=(task_group&&) = delete;
@@ -132,15 +132,13 @@ private:
         std::exception_ptr late; // a request that came while the group was ending already
         if (error && !aborting_) abort();
         while (running() != 0) {
-            try {
-                co_await all_ended(*this, "task_group", false);
-            } catch (const cancelled_error&) {
-                if (aborting_) {
-                    late = std::current_exception();
-                } else {
-                    cancellation = std::current_exception();
-                    abort();
-                }
+            std::exception_ptr request = co_await detail::cancellation_of(all_ended(*this, "task_group", false));
+            if (!request) continue;
+            if (aborting_) {
+                late = std::move(request);
+            } else {
+                cancellation = std::move(request);
+                abort();
             }
         }
         bool quiet = false;

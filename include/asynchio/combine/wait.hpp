@@ -6,7 +6,7 @@
 #include <asynchio/combine/detail/deadline.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
-#include <asynchio/task/detail/hop.hpp>
+#include <asynchio/task/detail/deferred_call.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <source_location>
@@ -45,7 +45,8 @@ struct wait_result {
 namespace detail {
 
 template<class H>
-class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final : public suspension, public hop {
+class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final : public suspension,
+                                                                                  public deferred_call {
     using child = watched_handle<H, wait_awaiter>;
 
 public:
@@ -83,7 +84,7 @@ public:
     void ended(child& each) noexcept {
         --running_;
         if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.shared()->failed()))
-            hop_soon();
+            decide_soon();
     }
 
     /// Leaves the children alone.

@@ -32,7 +32,7 @@ task<> never_begun() {
 }
 
 /// Suspends for as many iterations as asyncio takes to cancel a task that has not begun.
-class [[nodiscard]] cancelled_at_once final : public suspension, private hop, private watcher {
+class [[nodiscard]] cancelled_at_once final : public suspension, private deferred_call, private watcher {
 public:
     cancelled_at_once() noexcept : watcher(&fire) {}
     [[gnu::noinline]] ~cancelled_at_once() override { stop(); }
@@ -59,7 +59,7 @@ private:
         unstarted_.cancel();
         unstarted_.shared()->watch(*this);
     }
-    static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).hop_soon(); }
+    static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).decide_soon(); }
     void decide() noexcept override {
         if (parked()) wake();
     }
@@ -118,7 +118,7 @@ public:
     void child_done(shared_state& child) noexcept override {
         if (collecting_) return;
         if (cancelled_)
-            hop_soon();
+            decide_soon();
         else
             decide_after(child);
     }
@@ -129,7 +129,7 @@ public:
         leave();
         if (child_.get()->done()) return cancel_reply::left;
         if (!detail::exchange(cancelled_, true)) message_ = message;
-        hop_soon();
+        decide_soon();
         return cancel_reply::forwarded;
     }
 

@@ -12,7 +12,8 @@
 #include <asynchio/io/process_options.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/detail/child_tasks.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>
 
 #include <concepts>
@@ -118,10 +119,10 @@ private:
     using held = detail::held<detail::process_state>;
 
     /// The tasks that read and write; the first error cancels the others.
-    class conversation final : public detail::crew {
+    class conversation final : public detail::child_tasks {
     public:
-        using crew::make_room;
-        using crew::reservation;
+        using child_tasks::make_room;
+        using child_tasks::reservation;
         void add(task<> part, reservation room) {
             if (!part) return;
             const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
@@ -131,12 +132,10 @@ private:
         task<> end() {
             std::exception_ptr cancellation;
             while (running() != 0) {
-                try {
-                    co_await all_ended(*this, "process", false);
-                } catch (const cancelled_error&) {
-                    cancellation = std::current_exception();
-                    cancel_all();
-                }
+                std::exception_ptr request = co_await detail::cancellation_of(all_ended(*this, "process", false));
+                if (!request) continue;
+                cancellation = std::move(request);
+                cancel_all();
             }
             if (error_) std::rethrow_exception(error_);
             if (cancellation) std::rethrow_exception(cancellation);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Servers: they accept connections and run a handler task for each. Built on crew and on the loop's readers.
+// Servers: they accept connections and run a handler task for each. Built on child_tasks and on the loop's readers.
 
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -14,6 +14,7 @@
 #include <asynchio/io/resolve.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -158,11 +159,7 @@ private:
             bool& flag;
         } in_it(state->serves_forever);
         std::exception_ptr cancellation;
-        try {
-            while (!state->closed()) co_await state->change();
-        } catch (const cancelled_error&) {
-            cancellation = std::current_exception();
-        }
+        while (!state->closed() && !cancellation) cancellation = co_await detail::cancellation_of(state->change());
         co_await closing(state);
         if (cancellation) std::rethrow_exception(cancellation);
     }
@@ -199,11 +196,7 @@ private:
         state->end_idle_clients();
         std::exception_ptr cancellation;
         const auto busy = [&] { return state->running() != 0 || state->connected(); };
-        try {
-            while (busy() && !limit.up()) co_await state->change();
-        } catch (const cancelled_error&) {
-            cancellation = std::current_exception();
-        }
+        while (busy() && !limit.up() && !cancellation) cancellation = co_await detail::cancellation_of(state->change());
         const bool in_time = !busy();
         if (!in_time) state->abort_clients();
         co_await closing(state);
@@ -217,12 +210,10 @@ private:
         state->cancel_handlers();
         std::exception_ptr cancellation;
         while (state->running() != 0) {
-            try {
-                co_await state->change();
-            } catch (const cancelled_error&) {
-                cancellation = std::current_exception();
-                state->cancel_handlers();
-            }
+            std::exception_ptr request = co_await detail::cancellation_of(state->change());
+            if (!request) continue;
+            cancellation = std::move(request);
+            state->cancel_handlers();
         }
         if (cancellation) std::rethrow_exception(cancellation);
     }

@@ -8,6 +8,7 @@
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/sync/mutex.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -121,19 +122,11 @@ task<> condition::wait() {
     require_locked("wait");
     line_.require_own_loop("condition");
     release();
-    std::exception_ptr cancelled;
-    try {
-        co_await detail::line_awaiter(line_, "condition");
-    } catch (const cancelled_error&) {
-        cancelled = std::current_exception();
-    }
-    for (bool held = false; !held;) {
-        try {
-            co_await acquire();
-            held = true;
-        } catch (const cancelled_error&) {
-            cancelled = std::current_exception();
-        }
+    std::exception_ptr cancelled = co_await detail::cancellation_of(detail::line_awaiter(line_, "condition"));
+    for (;;) {
+        std::exception_ptr request = co_await detail::cancellation_of(acquire());
+        if (!request) break;
+        cancelled = std::move(request);
     }
     if (cancelled) {
         wake(1);

@@ -105,6 +105,23 @@ capture_awaiter<A, T> capture_into(outcome<T>& out, A&& awaitable) {
     return capture_awaiter<A, T>(out, std::forward<A>(awaitable));
 }
 
+/// An awaiter that returns the cancellation that has ended its wait, or null, instead of throwing it: what follows may
+/// await as well, which a catch block cannot.
+template<class Wait>
+class [[nodiscard]] cancellation_of final : public Wait {
+public:
+    explicit cancellation_of(Wait wait) noexcept : Wait(std::move(wait)) {}
+
+    std::exception_ptr await_resume() {
+        try {
+            Wait::await_resume();
+        } catch (const cancelled_error&) {
+            return std::current_exception();
+        }
+        return nullptr;
+    }
+};
+
 } // namespace detail
 
 /// Awaitable: awaits `x` without throwing its exceptions.

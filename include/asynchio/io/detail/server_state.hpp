@@ -13,7 +13,7 @@
 #include <asynchio/io/detail/listening_socket.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
 #include <cerrno>
@@ -53,7 +53,7 @@ public:
 };
 
 /// Lives while it is referred to, a handler runs, or a connection is open.
-class server_state : public crew, public channel_owner, public list_link {
+class server_state : public child_tasks, public channel_owner, public list_link {
 public:
     server_state(const server_state&) = delete;
     server_state& operator=(const server_state&) = delete;

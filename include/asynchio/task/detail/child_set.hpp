@@ -9,7 +9,7 @@
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/future.hpp>
-#include <asynchio/task/detail/hop.hpp>
+#include <asynchio/task/detail/deferred_call.hpp>
 #include <asynchio/task/detail/watched_handle.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
@@ -27,7 +27,7 @@ namespace asynchio::detail {
 /// A suspension with children. The children that it started (tasks), armed in place (branches) or watches (handles,
 /// futures) tell it in the step in which they end. The consequences are decided one iteration later, in decide(), which
 /// is when asyncio's done-callbacks run.
-class child_set : public suspension, public child_owner, public hop {
+class child_set : public suspension, public child_owner, public deferred_call {
 public:
     child_set& operator=(child_set&&) = delete;
 
@@ -46,7 +46,7 @@ protected:
     /// Begins the wait; called once, before the first child starts.
     template<class Promise>
     void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
-        hop::begin();
+        deferred_call::begin();
         frame& running = awaiting.promise().state();
         running.stand_at(where);
         origin_ = identity_of(&root_of(running));
@@ -64,7 +64,7 @@ protected:
     /// Called when `child` has ended and a decision follows.
     void decide_after(const shared_state& child) noexcept {
         if (decided_later(child))
-            hop_soon();
+            decide_soon();
         else
             decide();
     }

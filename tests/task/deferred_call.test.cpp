@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // covers: task/detail/settled.hpp task/detail/child_set.hpp task/detail/watched_handle.hpp
 
-#include <asynchio/task/detail/hop.hpp>
+#include <asynchio/task/detail/deferred_call.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
@@ -19,10 +19,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class hopper final : public aio::detail::hop {
+class counted_call final : public aio::detail::deferred_call {
 public:
-    hopper() { begin(); }
-    using hop::hop_soon;
+    counted_call() { begin(); }
+    using deferred_call::decide_soon;
     int decided = 0;
 
 private:
@@ -61,7 +61,7 @@ private:
     void ended(const char* which) noexcept {
         log_.push_back(which);
         ++ended_;
-        hop_soon();
+        decide_soon();
     }
     void decide() noexcept override {
         log_.push_back("decided at " + std::to_string(ended_));
@@ -79,30 +79,30 @@ auto await_all(trace& log, X&&... x) {
 
 } // namespace
 
-TEST_CASE("hop: decides once, in the next iteration, however often it is asked", "[TASK-6]") {
+TEST_CASE("deferred_call: decides once, in the next iteration, however often it is asked", "[TASK-6]") {
     virtual_run([]() -> aio::task<> {
-        hopper h;
-        h.hop_soon();
-        h.hop_soon();
+        counted_call h;
+        h.decide_soon();
+        h.decide_soon();
         CHECK(h.decided == 0);
         co_await aio::yield();
         CHECK(h.decided == 1);
         co_await aio::yield();
         CHECK(h.decided == 1);
-        h.hop_soon();
+        h.decide_soon();
         co_await aio::yield();
         CHECK(h.decided == 2);
     });
 }
 
-TEST_CASE("hop: may die before it has decided", "[TASK-6]") {
+TEST_CASE("deferred_call: may die before it has decided", "[TASK-6]") {
     virtual_run([]() -> aio::task<> {
         int calls = 0;
         auto& loop = aio::get_running_loop();
         {
-            hopper h;
+            counted_call h;
             loop.call_soon([&calls] { ++calls; });
-            h.hop_soon();
+            h.decide_soon();
             loop.call_soon([&calls] { ++calls; });
         }
         co_await aio::yield();

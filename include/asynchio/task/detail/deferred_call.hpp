@@ -15,17 +15,17 @@ namespace asynchio::detail {
 
 /// The base of a wait that, when told that a child has ended, decides in the next iteration what follows. It needs two
 /// words in the ready queue instead of a callback for each child.
-class hop : private ready_item {
+class deferred_call : private ready_item {
 public:
-    hop(const hop&) = delete;
-    hop& operator=(const hop&) = delete;
+    deferred_call(const deferred_call&) = delete;
+    deferred_call& operator=(const deferred_call&) = delete;
 
     /// Returns the loop, once begin() was called.
     event_loop& loop() const noexcept { return *loop_; }
 
 protected:
-    hop() noexcept : ready_item(&run) {}
-    ~hop() {
+    deferred_call() noexcept : ready_item(&run) {}
+    ~deferred_call() {
         if (queued_) loop_->unschedule(*this);
     }
 
@@ -33,14 +33,14 @@ protected:
     void begin() { loop_ = &get_running_loop(); }
 
     /// Has decide() called in the next iteration; once, however often it is called before.
-    void hop_soon() noexcept {
+    void decide_soon() noexcept {
         if (!detail::exchange(queued_, true)) loop_->schedule(*this);
     }
     virtual void decide() noexcept = 0;
 
 private:
     static void run(ready_item& item) noexcept {
-        auto& self = static_cast<hop&>(item);
+        auto& self = static_cast<deferred_call&>(item);
         self.queued_ = false;
         if (!self.loop_->closing()) self.decide();
     }

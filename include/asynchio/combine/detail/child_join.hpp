@@ -18,7 +18,7 @@
 
 namespace asynchio::detail {
 
-enum class joint_end : unsigned char {
+enum class join_end : unsigned char {
     all_done,      // nothing ends the wait early
     first_failure, // an exception or a cancellation of a child ends it
     first_done,    // the child that ends first ends it
@@ -26,7 +26,7 @@ enum class joint_end : unsigned char {
 
 /// The decisions, which do not depend on the types of the children. An early end stops the owned children, and waits
 /// for them.
-class joint_state : public child_set, private fork {
+class child_join_state : public child_set, private fork {
 public:
     void child_done(shared_state& child) noexcept final { ended(child); }
     void watched_done(shared_state& child) noexcept final {
@@ -45,24 +45,24 @@ public:
     }
 
 protected:
-    [[gnu::noinline]] ~joint_state() override {} // compiled once, not in each gather
-    explicit joint_state(joint_end end) noexcept : end_(end) {}
-    joint_state(joint_state&& other) noexcept : joint_state(other.end_) {} // before begin()
+    [[gnu::noinline]] ~child_join_state() override {} // compiled once, not in each gather
+    explicit child_join_state(join_end end) noexcept : end_(end) {}
+    child_join_state(child_join_state&& other) noexcept : child_join_state(other.end_) {} // before begin()
 
     void ended(shared_state& child) noexcept {
         --running_;
-        if (running_ != 0 && child.has_value() && end_ != joint_end::first_done && deciding_ == nullptr) [[likely]]
+        if (running_ != 0 && child.has_value() && end_ != join_end::first_done && deciding_ == nullptr) [[likely]]
             return;
         consider(child);
     }
 
     [[gnu::noinline]] void consider(shared_state& child) noexcept {
-        const bool decides = end_ == joint_end::first_done || (end_ == joint_end::first_failure && !child.has_value());
+        const bool decides = end_ == join_end::first_done || (end_ == join_end::first_failure && !child.has_value());
         const bool first = decides && (deciding_ == nullptr || overtakes(child));
         if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
         if (first) {
             deciding_ = &child;
-            if (end_ == joint_end::first_done && !collecting_) stop_children(children_kind::branches);
+            if (end_ == join_end::first_done && !collecting_) stop_children(children_kind::branches);
         }
         if (collecting_ || (!first && !complete())) return;
         decide_after(child);
@@ -70,7 +70,7 @@ protected:
 
     /// Whether the end of `child` counts now, and that of another child, which came before, an iteration later.
     bool overtakes(const shared_state& child) const noexcept {
-        return end_ == joint_end::first_failure && !decided_ && !decided_later(child) && decided_later(*deciding_);
+        return end_ == join_end::first_failure && !decided_ && !decided_later(child) && decided_later(*deciding_);
     }
 
     enum class children_kind : unsigned char { branches, tasks };
@@ -99,26 +99,26 @@ protected:
     [[gnu::noinline]] void stop_others() noexcept {
         decided_ = true;
         if (detail::exchange(stopped_, true) || !owned_run()) return;
-        if (end_ != joint_end::first_done || deciding_ == nullptr) stop_children(children_kind::branches);
+        if (end_ != join_end::first_done || deciding_ == nullptr) stop_children(children_kind::branches);
         stop_children(children_kind::tasks);
     }
 
     /// The body of await_resume. @throws the exception that ends the wait.
     void finish() {
         if ((deciding_ != nullptr ? deciding_->cancelled() : cancelled_) && interrupted()) deliver_with_result();
-        if (end_ != joint_end::first_done || deciding_ == nullptr) resumed();
+        if (end_ != join_end::first_done || deciding_ == nullptr) resumed();
         if (deciding_ != nullptr) {
             // A request to cancel that came while it waited for the children that it has stopped, or to a race that has
             // its result, is delivered at the next suspension, unless it throws a cancellation now.
             if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
             deciding_->rethrow();
         }
-        if (cancelled_ && (deciding_ == nullptr || end_ == joint_end::first_done))
+        if (cancelled_ && (deciding_ == nullptr || end_ == join_end::first_done))
             throw cancelled_error(std::move(message_));
     }
 
     cancel_reply all_asked(const shared_text& message, bool any) noexcept final {
-        const bool race_is_over = deciding_ != nullptr && end_ == joint_end::first_done;
+        const bool race_is_over = deciding_ != nullptr && end_ == join_end::first_done;
         if (!any && !race_is_over) return cancel_reply::refused;
         if (deciding_ == nullptr) {
             stopped_ = true;
@@ -136,7 +136,7 @@ protected:
     std::size_t running_watched_ = 0; // those of them that are watched, and outlive us
     shared_state* deciding_ = nullptr;
     shared_text message_;
-    joint_end end_;
+    join_end end_;
     bool collecting_ = false; // ends are only recorded, and the code that has set this decides
     bool stopped_ = false;
     bool cancelled_ = false;
@@ -167,9 +167,9 @@ struct children_kinds<std::tuple<Each...>> {
     }
 };
 
-/// A joint_state with its children: a tuple or a vector of owned_child and watched_child, or owned_tasks.
+/// A child_join_state with its children: a tuple or a vector of owned_child and watched_child, or owned_tasks.
 template<class Children>
-class joint : public joint_state {
+class child_join : public child_join_state {
 public:
     /// Whether arming it takes nothing from other tasks: no child is an operation.
     static constexpr bool takes_nothing = children_kinds<Children>::takes_nothing;
@@ -187,8 +187,8 @@ public:
                     require_own_loop(*child.get(), "gather or race");
                     if (!child.done_before_start())
                         all_done = false;
-                    else if (end_ == joint_end::first_done ||
-                             (end_ == joint_end::first_failure && !child.get()->has_value()))
+                    else if (end_ == join_end::first_done ||
+                             (end_ == join_end::first_failure && !child.get()->has_value()))
                         decided = true;
                 }
             });
@@ -215,7 +215,7 @@ public:
         start_children();
         collecting_ = false;
         if (deciding_ != nullptr) {
-            if (end_ == joint_end::first_done) stop_children(children_kind::branches);
+            if (end_ == join_end::first_done) stop_children(children_kind::branches);
             stop_others();
         }
         if (complete()) return false;
@@ -225,7 +225,8 @@ public:
 
 protected:
     template<class... Args>
-    explicit joint(joint_end end, Args&&... children) : joint_state(end), children_(std::forward<Args>(children)...) {}
+    explicit child_join(join_end end, Args&&... children)
+        : child_join_state(end), children_(std::forward<Args>(children)...) {}
 
     /// Ends the wait. Watched children that run on are forgotten; their exceptions count as seen.
     void end() {
@@ -264,7 +265,7 @@ private:
                 children_);
         else
             each_child([&](auto& child) {
-                if (end_ == joint_end::first_done && deciding_ != nullptr)
+                if (end_ == join_end::first_done && deciding_ != nullptr)
                     leave_out(child);
                 else
                     child.start(all);

@@ -8,7 +8,7 @@
 #include <asynchio/core/detail/ring_buffer.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/async_generator.hpp>
-#include <asynchio/task/detail/crew.hpp>
+#include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
@@ -41,16 +41,16 @@ std::remove_cvref_t<T> own_item(typename async_generator<T>::item_type& item) {
 /// The tasks, and the places of the items on their way, in the order in which they will be taken. A place gets its item
 /// when it is made, or later. The first task that fails, or is cancelled by other code, ends all.
 template<class R>
-class outlet : private crew {
+class ordered_results : private child_tasks {
 public:
     using item_type = R;
     /// The number of a place, counted from the first one ever made.
     using ticket = std::size_t;
 
-    explicit outlet(const char* name) noexcept : name_(name) {}
-    outlet(const outlet&) = delete;
-    outlet& operator=(const outlet&) = delete;
-    ~outlet() override = default;
+    explicit ordered_results(const char* name) noexcept : name_(name) {}
+    ordered_results(const ordered_results&) = delete;
+    ordered_results& operator=(const ordered_results&) = delete;
+    ~ordered_results() override = default;
 
     /// Runs `work` in a task beside the others.
     void launch(task<> work) {
@@ -136,7 +136,8 @@ private:
     bool stopping_ = false;
 };
 
-/// Yields the items of a `State`, an outlet with its tasks, until its end or until it is closed; then no task is left.
+/// Yields the items of a `State`, which is an ordered_results with its tasks, until its end or until it is closed; then
+/// no task is left.
 template<class State>
 async_generator<typename State::item_type> stream_of(owner<State> state) {
     std::exception_ptr error;

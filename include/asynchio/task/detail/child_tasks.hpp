@@ -22,14 +22,14 @@ namespace asynchio::detail {
 /// in its turn among the calls of that iteration.
 ///
 /// Cost: one recycled block of 64 bytes for each child, freed when the child has ended.
-class crew {
+class child_tasks {
     class member;
 
 public:
     class all_ended;
 
-    crew(const crew&) = delete;
-    crew& operator=(const crew&) = delete;
+    child_tasks(const child_tasks&) = delete;
+    child_tasks& operator=(const child_tasks&) = delete;
 
     /// Returns how many children have not ended yet.
     std::size_t running() const noexcept { return running_; }
@@ -41,8 +41,8 @@ public:
     }
 
 protected:
-    crew() = default;
-    virtual ~crew() {
+    child_tasks() = default;
+    virtual ~child_tasks() {
         while (member* each = children_.pop_front()) each->leave();
     }
 
@@ -78,7 +78,7 @@ private:
         static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
         static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
 
-        explicit member(crew& c) noexcept : list_link(), ready_item(&decide), all_(&c) {}
+        explicit member(child_tasks& all) noexcept : list_link(), ready_item(&decide), all_(&all) {}
         member(const member&) = delete;
         member& operator=(const member&) = delete;
         ~member() {
@@ -93,7 +93,7 @@ private:
         std::source_location child_created() const noexcept override {
             return __builtin_bit_cast(std::source_location, waiting_for);
         }
-        /// Called if the crew is destroyed first; a call that is under way frees this object.
+        /// Called if the set is destroyed first; a call that is under way frees this object.
         void leave() noexcept {
             all_ = nullptr;
             if (task->done() && !loop_is_gone()) return;
@@ -107,7 +107,7 @@ private:
         static inline void decide(ready_item& item) noexcept;
         bool loop_is_gone() const noexcept { return task->loop == nullptr || task->loop->closing(); }
 
-        crew* all_;
+        child_tasks* all_;
     };
 
     intrusive_list<member> children_;
@@ -116,22 +116,23 @@ private:
 };
 
 /// Suspends until the last child has ended. One must run.
-class [[nodiscard]] crew::all_ended final : public suspension, private fork {
+class [[nodiscard]] child_tasks::all_ended : public suspension, private fork {
 public:
     /// @param passes_on whether a request to cancel goes to the children, and stays pending for the awaiting task until
     /// it has waited for them; otherwise the wait ends.
-    all_ended(crew& c, const char* what, bool passes_on) noexcept : crew_(c), what_(what), passes_on_(passes_on) {}
-    all_ended(all_ended&& other) noexcept : all_ended(other.crew_, other.what_, other.passes_on_) {}
+    all_ended(child_tasks& all, const char* what, bool passes_on) noexcept
+        : all_(all), what_(what), passes_on_(passes_on) {}
+    all_ended(all_ended&& other) noexcept : all_ended(other.all_, other.what_, other.passes_on_) {}
     all_ended& operator=(all_ended&&) = delete;
     ~all_ended() override {
-        if (crew_.waiting_ == this) crew_.waiting_ = nullptr;
+        if (all_.waiting_ == this) all_.waiting_ = nullptr;
     }
 
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        crew_.waiting_ = this;
+        all_.waiting_ = this;
         park(awaiting, where);
     }
     void await_resume() {
@@ -144,20 +145,20 @@ public:
 
 private:
     shared_state* next_asked(bool first) noexcept override {
-        asked_ = first ? crew_.children_.front() : crew_.children_.after(*asked_);
+        asked_ = first ? all_.children_.front() : all_.children_.after(*asked_);
         return asked_ != nullptr ? asked_->task : nullptr;
     }
     cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
 
-    crew& crew_;
+    child_tasks& all_;
     const member* asked_ = nullptr;
     const char* what_;
     bool passes_on_;
 };
 
-inline void crew::member::decide(ready_item& item) noexcept {
+inline void child_tasks::member::decide(ready_item& item) noexcept {
     auto& self = static_cast<member&>(item);
-    crew* const all = self.all_;
+    child_tasks* const all = self.all_;
     if (all == nullptr) return delete &self;
     if (self.loop_is_gone()) return;
     all->children_.remove(self);
