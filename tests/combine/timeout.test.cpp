@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-// covers: combine/detail/deadline.hpp
+// covers: loop/detail/deadline.hpp
 
 namespace aio = asynchio;
 using namespace asynchio_tests;

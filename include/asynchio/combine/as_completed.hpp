@@ -3,7 +3,7 @@
 
 // Results in the order in which they come. It watches handles as a child_set does.
 
-#include <asynchio/combine/detail/deadline.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/core/errors.hpp>
@@ -58,11 +58,10 @@ public:
 
 private:
     friend detail::watched_handle<H, as_completed_iterator>;
-    friend detail::deadline<as_completed_iterator>;
 
     void ended(detail::watched_handle<H, as_completed_iterator>& each) noexcept;
     void announce(child& each) noexcept;
-    void on_deadline() noexcept {
+    void expire() noexcept {
         for (child& each : children_) each.stop_watching();
         expired_ = true;
         wake_waiter();
@@ -87,7 +86,7 @@ private:
     std::size_t on_way_ = 0;  // children that have ended and will be announced
     child* first_done_ = nullptr;
     child* last_done_ = nullptr;
-    detail::late_value<detail::deadline<as_completed_iterator>> deadline_;
+    detail::late_value<detail::deadline<as_completed_iterator, &as_completed_iterator::expire>> deadline_;
     next_awaiter* waiter_ = nullptr;
     bool expired_ = false;
 };

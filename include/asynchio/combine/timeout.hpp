@@ -3,7 +3,7 @@
 
 // A deadline for a block.
 
-#include <asynchio/combine/detail/deadline.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -105,21 +105,20 @@ protected:
     }
 
 private:
-    friend detail::deadline<timeout>;
     friend timeout timeout_at(std::optional<time_point> when);
     enum class state : unsigned char { created, entered, expiring, expired, left };
 
     [[gnu::noinline]] static time_point from_now(detail::nanoseconds_count wait) {
         return time_point(duration(detail::later(get_running_loop().now(), wait)));
     }
-    void on_deadline() noexcept {
+    void expire() noexcept {
         state_ = state::expiring;
         task_.cancel();
     }
 
     std::optional<time_point> when_;
     any_task_handle task_;
-    detail::late_value<detail::deadline<timeout>> alarm_;
+    detail::late_value<detail::deadline<timeout, &timeout::expire>> alarm_;
     int cancels_ = 0;
     state state_ = state::created;
 };

@@ -3,7 +3,7 @@
 
 // Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
-#include <asynchio/combine/detail/deadline.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/detail/deferred_call.hpp>
@@ -98,7 +98,6 @@ private:
     void decide() noexcept override {
         if (parked()) wake();
     }
-    void on_deadline() noexcept { decide(); }
     void stop() noexcept {
         deadline_.reset();
         for (child& each : handles_) each.stop_watching();
@@ -108,8 +107,7 @@ private:
     std::size_t running_ = 0;
     return_when when_;
     nanoseconds_count timeout_;
-    late_value<deadline<wait_awaiter>> deadline_;
-    friend deadline<wait_awaiter>;
+    late_value<deadline<wait_awaiter, &wait_awaiter::decide>> deadline_;
 };
 
 /// The type that several handles share: their own if they have one type, else any_task_handle.

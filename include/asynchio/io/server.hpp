@@ -6,6 +6,7 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/held.hpp>
@@ -13,6 +14,7 @@
 #include <asynchio/io/detail/server_state.hpp>
 #include <asynchio/io/resolve.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/take.hpp>
@@ -171,22 +173,20 @@ private:
     /// Tells the state when the time is up.
     class time_limit {
     public:
-        time_limit(const held& state, std::optional<detail::nanoseconds_count> limit) {
-            if (!limit) return;
-            const auto tell = [this, server = state.operator->()] {
-                up_ = true;
-                server->tell_change();
-            };
-            timer_ = state->loop().call_later(duration(*limit), tell);
+        time_limit(const held& state, std::optional<detail::nanoseconds_count> limit) : state_(state) {
+            if (limit) timer_.emplace(state->loop(), detail::later(state->loop().now(), *limit), *this);
         }
-        time_limit(const time_limit&) = delete;
-        time_limit& operator=(const time_limit&) = delete;
-        ~time_limit() { timer_.cancel(); }
         bool up() const noexcept { return up_; }
 
     private:
-        timer_handle timer_;
+        void pass() noexcept {
+            up_ = true;
+            state_->tell_change();
+        }
+
+        const held& state_;
         bool up_ = false;
+        detail::late_value<detail::deadline<time_limit, &time_limit::pass>> timer_;
     };
     template<class = void>
     static task<bool> draining(held state, std::optional<detail::nanoseconds_count> most) {

@@ -3,8 +3,10 @@
 
 // Several attempts to connect, the first of which to succeed counts: RFC 8305, Happy Eyeballs.
 
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
@@ -58,7 +60,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        if (deadline_ != far_future) loop_->add_timer(limit_, deadline_);
+        if (deadline_ != far_future) limit_.emplace(*loop_, deadline_, *this);
         park(awaiting, where);
     }
     connected await_resume() {
@@ -87,37 +89,24 @@ private:
         address peer;
         descriptor socket;
     };
-    struct next_timer : timer {
-        explicit next_timer(connect_race& r) noexcept : timer(&expired), race(r) {}
-        static void expired(ready_item& item) noexcept {
-            auto& self = static_cast<next_timer&>(static_cast<timer&>(item));
-            self.pending = false;
-            if (self.race.loop_->closing()) return;
-            self.race.begin_next();
-            self.race.wake_if_over();
-        }
-        connect_race& race;
-    };
-    struct limit_timer : timer {
-        explicit limit_timer(connect_race& r) noexcept : timer(&expired), race(r) {}
-        static void expired(ready_item& item) noexcept {
-            auto& self = static_cast<limit_timer&>(static_cast<timer&>(item));
-            self.pending = false;
-            self.race.over_ = true;
-            self.race.wake_if_over();
-        }
-        connect_race& race;
-    };
 
+    void stagger_is_over() noexcept {
+        begin_next();
+        wake_if_over();
+    }
+    void time_is_up() noexcept {
+        over_ = true;
+        wake_if_over();
+    }
     void begin_next() noexcept {
         if (over_) return;
-        if (next_timer_.pending) loop_->remove_timer(next_timer_);
+        next_attempt_.reset();
         while (next_ < peers_.size() && !over_) {
             const int error = begin(peers_[next_++]);
             if (error == 0) break;
         }
         try {
-            if (!over_ && next_ < peers_.size()) loop_->add_timer(next_timer_, later(loop_->now(), stagger_));
+            if (!over_ && next_ < peers_.size()) next_attempt_.emplace(*loop_, later(loop_->now(), stagger_), *this);
         } catch (const std::bad_alloc&) { // the next one begins when this one fails
         }
         if (next_ == peers_.size() && under_way_ == 0) over_ = true;
@@ -190,8 +179,8 @@ private:
     }
 
     void end() noexcept {
-        if (next_timer_.pending) loop_->remove_timer(next_timer_);
-        if (limit_.pending) loop_->remove_timer(limit_);
+        next_attempt_.reset();
+        limit_.reset();
         for (attempt* each : attempts_) {
             loop_->outside().descriptors.detach(*each);
             each->socket = descriptor();
@@ -208,8 +197,8 @@ private:
     std::size_t under_way_ = 0;
     bool over_ = false;
     connected winner_;
-    next_timer next_timer_{*this};
-    limit_timer limit_{*this};
+    late_value<deadline<connect_race, &connect_race::stagger_is_over>> next_attempt_;
+    late_value<deadline<connect_race, &connect_race::time_is_up>> limit_;
 };
 
 } // namespace asynchio::detail

@@ -4,7 +4,9 @@
 // The state of a server: listening sockets, connections, and the tasks of their handlers.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/services.hpp>
@@ -135,16 +137,6 @@ private:
         bool failing = false; // whether it was reported that nothing can be accepted
         bool paused = false;  // whether accepting waits for the next attempt
     };
-    struct retry_timer : timer {
-        explicit retry_timer(server_state& s) noexcept
-            : timer([](detail::ready_item& item) noexcept {
-                  auto& self = static_cast<retry_timer&>(static_cast<timer&>(item));
-                  self.pending = false;
-                  if (!self.state.loop().closing()) self.state.retry();
-              }),
-              state(s) {}
-        server_state& state;
-    };
     struct reaper : detail::ready_item {
         explicit reaper(server_state& s) noexcept
             : detail::ready_item([](detail::ready_item& item) noexcept {
@@ -183,7 +175,7 @@ private:
         l.paused = false;
     }
     void stop_watching() noexcept {
-        if (retry_.pending) loop().remove_timer(retry_);
+        retry_.reset();
         for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
     }
 
@@ -237,9 +229,10 @@ private:
 
     /// Uses one timer for all listening sockets, so that several of them do not wake the loop more often.
     void retry_later() {
-        if (!retry_.pending) loop().add_timer(retry_, later(loop().now(), pause));
+        if (!retry_) retry_.emplace(loop(), later(loop().now(), pause), *this);
     }
     void retry() noexcept try {
+        retry_.reset();
         try {
             for (listener& each : listeners_)
                 if (each.paused) watch(each);
@@ -303,7 +296,7 @@ private:
     reaper reaper_{*this};
     event_loop* loop_ = &get_running_loop();
     open_servers* servers_ = nullptr; // null once the loop has ended
-    retry_timer retry_{*this};
+    late_value<deadline<server_state, &server_state::retry>> retry_;
     int backlog_;
     unsigned holders_ = 0;
     bool serving_ = false;

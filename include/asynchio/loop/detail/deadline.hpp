@@ -10,11 +10,12 @@
 
 namespace asynchio::detail {
 
-/// A timer that calls `owner.on_deadline()` once, when `when` has passed, unless it is destroyed before.
-template<class Owner>
+/// A timer that calls `owner.Due()` once, when `when` has passed, unless it is destroyed before or the loop closes. The
+/// call may destroy it.
+template<class Owner, void (Owner::*Due)() noexcept>
 class deadline final : private timer {
 public:
-    /// A deadline that has passed already takes effect in the next iteration, behind what is ready by then; with
+    /// A time that has passed already takes effect in the next iteration, behind what is ready by then; with
     /// `in_order`, in the order of calls that are made now.
     deadline(event_loop& loop, nanoseconds_count when, Owner& owner, bool in_order = false)
         : timer(&run), loop_(loop), owner_(owner) {
@@ -34,7 +35,7 @@ private:
     static void run(ready_item& item) noexcept {
         auto& self = static_cast<deadline&>(static_cast<timer&>(item));
         self.pending = false;
-        if (!self.loop_.closing()) self.owner_.on_deadline();
+        if (!self.loop_.closing()) (self.owner_.*Due)();
     }
 
     event_loop& loop_;
