@@ -4,9 +4,9 @@
 // Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
 #include <asynchio/loop/detail/deadline.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
-#include <asynchio/task/detail/deferred_call.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <source_location>
@@ -46,7 +46,7 @@ namespace detail {
 
 template<class H>
 class [[nodiscard("wait does nothing until it is awaited")]] wait_awaiter final : public suspension,
-                                                                                  public deferred_call {
+                                                                                  private loop_call<wait_awaiter<H>> {
     using child = watched_handle<H, wait_awaiter>;
 
 public:
@@ -65,9 +65,10 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        begin();
+        event_loop& loop = get_running_loop();
+        this->bind(loop);
         running_ = handles_.size();
-        if (timeout_ != no_timeout) deadline_.emplace(loop(), later(loop().now(), timeout_), *this);
+        if (timeout_ != no_timeout) deadline_.emplace(loop, later(loop.now(), timeout_), *this);
         for (child& each : handles_) each.watch(*this);
         park(awaiting, where);
     }
@@ -84,7 +85,7 @@ public:
     void ended(child& each) noexcept {
         --running_;
         if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.shared()->failed()))
-            decide_soon();
+            this->call_soon();
     }
 
     /// Leaves the children alone.
@@ -95,7 +96,8 @@ public:
     const char* waiting_for() const noexcept override { return "wait"; }
 
 private:
-    void decide() noexcept override {
+    friend loop_call<wait_awaiter>;
+    void called() noexcept {
         if (parked()) wake();
     }
     void stop() noexcept {
@@ -107,7 +109,7 @@ private:
     std::size_t running_ = 0;
     return_when when_;
     nanoseconds_count timeout_;
-    late_value<deadline<wait_awaiter, &wait_awaiter::decide>> deadline_;
+    late_value<deadline<wait_awaiter, &wait_awaiter::called>> deadline_;
 };
 
 /// The type that several handles share: their own if they have one type, else any_task_handle.

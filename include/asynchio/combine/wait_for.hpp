@@ -32,7 +32,7 @@ task<> never_begun() {
 }
 
 /// Suspends for as many iterations as asyncio takes to cancel a task that has not begun.
-class [[nodiscard]] cancelled_at_once final : public suspension, private deferred_call, private watcher {
+class [[nodiscard]] cancelled_at_once final : public suspension, private loop_call<cancelled_at_once>, private watcher {
 public:
     cancelled_at_once() noexcept : watcher(&fire) {}
     [[gnu::noinline]] ~cancelled_at_once() override { stop(); }
@@ -53,14 +53,15 @@ public:
     }
 
 private:
+    friend loop_call;
     [[gnu::noinline, gnu::cold]] void start(const std::source_location& where) {
-        begin();
+        bind(get_running_loop());
         unstarted_ = make_task_with(loop(), never_begun().release(), {}, nullptr, false, where);
         unstarted_.cancel();
         unstarted_.shared()->watch(*this);
     }
-    static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).decide_soon(); }
-    void decide() noexcept override {
+    static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).call_soon(); }
+    void called() noexcept {
         if (parked()) wake();
     }
     void stop() noexcept {
@@ -118,7 +119,7 @@ public:
     void child_done(shared_state& child) noexcept override {
         if (collecting_) return;
         if (cancelled_)
-            decide_soon();
+            call_soon();
         else
             decide_after(child);
     }
@@ -129,7 +130,7 @@ public:
         leave();
         if (child_.get()->done()) return cancel_reply::left;
         if (!detail::exchange(cancelled_, true)) message_ = message;
-        decide_soon();
+        call_soon();
         return cancel_reply::forwarded;
     }
 

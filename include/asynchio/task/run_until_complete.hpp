@@ -3,6 +3,7 @@
 
 // Running a loop until one task or future is done.
 
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
 
@@ -18,8 +19,9 @@ namespace detail {
 
 /// Stops the loop one iteration after `handle` is done, as asyncio does: other calls that are ready then still run.
 [[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
-    struct stopper final : watcher, ready_item {
-        stopper(event_loop& l, shared_state& c) noexcept : watcher(&told), ready_item(&stop), stopped(l), main(c) {
+    struct stopper final : watcher, loop_call<stopper> {
+        stopper(event_loop& l, shared_state& c) noexcept : watcher(&told), main(c) {
+            bind(l);
             if (main.done())
                 told(*this, main);
             else
@@ -27,23 +29,10 @@ namespace detail {
         }
         stopper(const stopper&) = delete;
         stopper& operator=(const stopper&) = delete;
-        ~stopper() {
-            main.unwatch(*this);
-            if (queued) stopped.unschedule(*this);
-        }
-        static void told(watcher& self, shared_state&) noexcept {
-            auto& waiting = static_cast<stopper&>(self);
-            waiting.queued = true;
-            waiting.stopped.schedule(waiting);
-        }
-        static void stop(ready_item& self) noexcept {
-            auto& waiting = static_cast<stopper&>(self);
-            waiting.queued = false;
-            if (!waiting.stopped.closing()) waiting.stopped.stop();
-        }
-        event_loop& stopped;
+        ~stopper() { main.unwatch(*this); }
+        static void told(watcher& self, shared_state&) noexcept { static_cast<stopper&>(self).call_soon(); }
+        void called() noexcept { loop().stop(); }
         shared_state& main;
-        bool queued = false;
     } waiting(loop, *handle.shared());
     loop.run_forever();
     if (!handle.done()) throw std::runtime_error("Event loop stopped before Future completed.");

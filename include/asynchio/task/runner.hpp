@@ -124,14 +124,12 @@ private:
     };
 
     /// Begins to close the services, in its turn among the calls of an iteration.
-    struct first_step final : detail::ready_item {
-        first_step(detail::service_registry& all, bool run_code) noexcept
-            : ready_item(&run), services(all), those_that_run_code(run_code) {}
-        static void run(ready_item& item) noexcept {
-            auto& self = static_cast<first_step&>(item);
-            self.services.close(self.those_that_run_code);
+    struct first_step final : detail::loop_call<first_step> {
+        first_step(event_loop& its, bool run_code) noexcept : those_that_run_code(run_code) {
+            bind(its);
+            call_soon();
         }
-        detail::service_registry& services;
+        void called() noexcept { loop().services().close(those_that_run_code); }
         bool those_that_run_code;
     };
 
@@ -155,8 +153,7 @@ private:
 
     /// Begins to close the services of one kind. @return whether there is something to wait for.
     [[gnu::cold]] bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
-        first_step begin(services, those_that_run_code);
-        loop_->schedule(begin);
+        const first_step begin(*loop_, those_that_run_code);
         make_iterations(1);
         return !services.closed(those_that_run_code);
     }

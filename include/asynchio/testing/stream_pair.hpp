@@ -56,14 +56,11 @@ public:
 using pipe_ptr = asynchio::detail::counted_ptr<memory_pipe>;
 
 /// One end. The other end is told of its events in the next iteration, as the system would.
-class memory_channel final : public channel, private asynchio::detail::ready_item {
+class memory_channel final : public channel, private asynchio::detail::loop_call<memory_channel> {
 public:
     memory_channel(pipe_ptr in, pipe_ptr out, const char* name) noexcept
-        : ready_item(&tell), in_(std::move(in)), out_(std::move(out)), name_(name) {}
-    ~memory_channel() override {
-        shut(false);
-        if (queued_) loop_->unschedule(*this);
-    }
+        : in_(std::move(in)), out_(std::move(out)), name_(name) {}
+    ~memory_channel() override { shut(false); }
 
     static void connect(memory_channel& a, memory_channel& b) noexcept {
         a.other_ = &b;
@@ -105,33 +102,25 @@ public:
 private:
     void arm(direction) override {
         scheduler* running = asynchio::detail::this_thread.running;
-        if (queued_ && loop_ != running) throw std::logic_error("stream: it belongs to another event loop");
-        loop_ = running;
-        if (what_ != 0) tell_soon(); // an event is left from a loop that has ended
+        if (queued() && &loop() != running) throw std::logic_error("stream: it belongs to another event loop");
+        bind(*running);
+        if (what_ != 0) call_soon(); // an event is left from a loop that has ended
     }
     /// Records an event. An operation that runs now must not be begun anew, so waiting operations learn of it in the
     /// next iteration.
     void happened(unsigned char news) noexcept {
         if (!busy(direction::read) && !busy(direction::write)) return notify(news);
         what_ |= news;
-        tell_soon();
+        call_soon();
     }
-    void tell_soon() noexcept {
-        if (!loop_->closing() && !asynchio::detail::exchange(queued_, true)) loop_->schedule(*this);
-    }
-    static void tell(asynchio::detail::ready_item& item) noexcept {
-        auto& self = static_cast<memory_channel&>(item);
-        self.queued_ = false;
-        if (!self.loop_->closing()) self.notify(asynchio::detail::exchange(self.what_, static_cast<unsigned char>(0)));
-    }
+    friend loop_call;
+    void called() noexcept { notify(asynchio::detail::exchange(what_, static_cast<unsigned char>(0))); }
 
     pipe_ptr in_;
     pipe_ptr out_;
     const char* name_;
     memory_channel* other_ = nullptr; // null once one of them was closed
-    scheduler* loop_ = nullptr;
     unsigned char what_ = 0;
-    bool queued_ = false;
     bool reset_ = false;
 };
 

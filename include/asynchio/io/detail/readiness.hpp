@@ -4,7 +4,7 @@
 // The operation that this module is built on: try the call; if it would block, wait for readiness and try again.
 
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/loop/detail/ready_queue.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/loop/detail/watches.hpp>
 #include <asynchio/task/suspension.hpp>
 
@@ -73,11 +73,11 @@ private:
 /// before it does anything. An operation that waits does nothing before its task's turn has come, and then the task
 /// goes on at once: what was taken cannot be lost in between.
 /// Cancellation: the operation stops waiting. What attempt() has done stays done, and what would end it was not done.
-class io_operation : public suspension, private ready_item {
+class io_operation : public suspension, private loop_call<io_operation> {
 public:
     const char* waiting_for() const noexcept override { return what_; }
     cancel_reply cancel(const shared_text&) noexcept override {
-        if (queued_) return cancel_reply::refused; // the task's turn comes anyway, and nothing is done in it
+        if (queued()) return cancel_reply::refused; // the task's turn comes anyway, and nothing is done in it
         leave();
         on_ = nullptr; // it may end before the task runs
         return cancel_reply::left;
@@ -85,8 +85,7 @@ public:
 
 protected:
     /// @param name the name of the wait in reports.
-    io_operation(readiness& on, direction d, const char* name) noexcept
-        : ready_item(&retry), on_(&on), what_(name), direction_(d) {}
+    io_operation(readiness& on, direction d, const char* name) noexcept : on_(&on), what_(name), direction_(d) {}
     ~io_operation() override { leave(); }
 
     /// Makes calls while the direction is open, until the operation is over or other tasks should have a turn.
@@ -133,6 +132,7 @@ protected:
 
 private:
     friend readiness;
+    friend loop_call;
     static constexpr unsigned char most_in_a_row = 128;
 
     [[noreturn, gnu::noinline]] void refuse() const {
@@ -144,12 +144,12 @@ private:
     }
     void leave() noexcept {
         if (detail::exchange(known_, false)) on_->lane_of(direction_).waiting = nullptr;
-        if (detail::exchange(queued_, false)) task()->loop->unschedule(*this);
+        take_back();
     }
     void orphaned() noexcept {
         on_ = nullptr;
         known_ = false;
-        if (parked() && !queued_) wake();
+        if (parked() && !queued()) wake();
     }
     /// @return whether the task can go on.
     bool try_now() noexcept {
@@ -167,14 +167,11 @@ private:
         return false;
     }
     void try_later() noexcept {
-        if (detail::exchange(queued_, true)) return;
-        task()->loop->schedule(*this);
+        bind(*task()->loop);
+        call_soon();
     }
-    static void retry(ready_item& item) noexcept {
-        auto& self = static_cast<io_operation&>(item);
-        self.queued_ = false;
-        if (self.task()->loop->closing() || !self.parked()) return;
-        if (self.on_ == nullptr || self.interrupted() || self.try_now()) self.run_now();
+    void called() noexcept {
+        if (parked() && (on_ == nullptr || interrupted() || try_now())) run_now();
     }
 
     readiness* on_; // null once that was destroyed, or the task has left
@@ -182,7 +179,6 @@ private:
     std::exception_ptr failure_;
     direction direction_;
     bool gives_way_ = false;
-    bool queued_ = false;
     bool known_ = false; // the lane refers to it
 };
 

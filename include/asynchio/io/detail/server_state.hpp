@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/detail/deadline.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/services.hpp>
@@ -97,7 +98,7 @@ public:
     void cancel_handlers() noexcept { cancel_all(); }
     /// Whether there is a connection, or the last one was closed in this iteration: tasks that read from it have seen
     /// the end, and gone on, before this becomes false.
-    bool connected() const noexcept { return !connections_.empty() || leaving_; }
+    bool connected() const noexcept { return !connections_.empty() || last_has_left_.queued(); }
     event_loop& loop() const noexcept { return *loop_; }
 
     /// Wakes all tasks that wait in change().
@@ -137,23 +138,17 @@ private:
         bool failing = false; // whether it was reported that nothing can be accepted
         bool paused = false;  // whether accepting waits for the next attempt
     };
-    struct reaper : detail::ready_item {
-        explicit reaper(server_state& s) noexcept
-            : detail::ready_item([](detail::ready_item& item) noexcept {
-                  server_state& ended = static_cast<reaper&>(item).state;
-                  if (!ended.loop().closing()) delete &ended; // else the service deletes it
-              }),
-              state(s) {}
+    struct reaper : loop_call<reaper> {
+        explicit reaper(server_state& s) noexcept : state(s) { bind(s.loop()); }
+        void called() noexcept { delete &state; } // when the loop closes, the service deletes it
+        using loop_call::call_soon;
         server_state& state;
     };
-    struct leave_note : detail::ready_item {
-        explicit leave_note(server_state& s) noexcept
-            : detail::ready_item([](detail::ready_item& item) noexcept {
-                  server_state& left = static_cast<leave_note&>(item).state;
-                  left.leaving_ = false;
-                  if (!left.loop().closing()) left.changed();
-              }),
-              state(s) {}
+    struct leave_note : loop_call<leave_note> {
+        explicit leave_note(server_state& s) noexcept : state(s) { bind(s.loop()); }
+        void called() noexcept { state.changed(); }
+        using loop_call::call_soon;
+        using loop_call::queued;
         server_state& state;
     };
     static constexpr nanoseconds_count pause = 100'000'000;
@@ -260,8 +255,7 @@ private:
 
     void released(channel& c) noexcept override {
         connections_.remove(c);
-        if (!connections_.empty() || loop().closing() || detail::exchange(leaving_, true)) return;
-        loop().schedule(leave_note_);
+        if (connections_.empty()) last_has_left_.call_soon();
     }
     void child_ended(frame& child) noexcept override {
         if (child.failed()) {
@@ -285,24 +279,22 @@ private:
         free_if_idle();
     }
     void free_if_idle() noexcept {
-        if (holders_ != 0 || running() != 0 || connected() || detail::exchange(doomed_, true)) return;
-        loop().schedule(reaper_); // not destroyed here: a function further up may use it
+        if (holders_ != 0 || running() != 0 || connected()) return;
+        reaper_.call_soon(); // not destroyed here: a function further up may use it
     }
 
     std::vector<listener> listeners_;
     intrusive_list<channel> connections_;
     wait_queue line_;
-    leave_note leave_note_{*this};
-    reaper reaper_{*this};
     event_loop* loop_ = &get_running_loop();
+    leave_note last_has_left_{*this};
+    reaper reaper_{*this};
     open_servers* servers_ = nullptr; // null once the loop has ended
     late_value<deadline<server_state, &server_state::retry>> retry_;
     int backlog_;
     unsigned holders_ = 0;
     bool serving_ = false;
     bool closed_ = false;
-    bool leaving_ = false; // whether the last connection was closed in this iteration
-    bool doomed_ = false;
 };
 
 inline open_servers::~open_servers() {

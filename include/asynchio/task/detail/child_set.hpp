@@ -7,9 +7,9 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/detail/steady.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/future.hpp>
-#include <asynchio/task/detail/deferred_call.hpp>
 #include <asynchio/task/detail/watched_handle.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
@@ -27,7 +27,7 @@ namespace asynchio::detail {
 /// A suspension with children. The children that it started (tasks), armed in place (branches) or watches (handles,
 /// futures) tell it in the step in which they end. The consequences are decided one iteration later, in decide(), which
 /// is when asyncio's done-callbacks run.
-class child_set : public suspension, public child_owner, public deferred_call {
+class child_set : public suspension, public child_owner, public loop_call<child_set> {
 public:
     child_set& operator=(child_set&&) = delete;
 
@@ -46,7 +46,7 @@ protected:
     /// Begins the wait; called once, before the first child starts.
     template<class Promise>
     void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
-        deferred_call::begin();
+        bind(get_running_loop());
         frame& running = awaiting.promise().state();
         running.stand_at(where);
         origin_ = identity_of(&root_of(running));
@@ -64,7 +64,7 @@ protected:
     /// Called when `child` has ended and a decision follows.
     void decide_after(const shared_state& child) noexcept {
         if (decided_later(child))
-            decide_soon();
+            call_soon();
         else
             decide();
     }
@@ -78,7 +78,12 @@ protected:
     /// Whether the wait has begun.
     bool begun() const noexcept { return origin_ != nullptr; }
 
+    virtual void decide() noexcept = 0;
+
 private:
+    friend loop_call;
+    void called() noexcept { decide(); }
+
     frame* origin_ = nullptr;
     std::source_location where_;
 };

@@ -5,6 +5,7 @@
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 
@@ -138,26 +139,22 @@ private:
 
 /// A place for a task that, when its turn comes, may find that a newcomer was quicker, and then waits again, at the
 /// end.
-class wait_queue::retrying_waiter : public waiter, private ready_item {
+class wait_queue::retrying_waiter : public waiter, private loop_call<wait_queue::retrying_waiter> {
 protected:
-    retrying_waiter(wait_queue& queue, const char* name) noexcept : waiter(queue, name, true), ready_item(&run) {}
-    ~retrying_waiter() {
-        if (queued_) task()->loop->unschedule(*this);
-    }
+    retrying_waiter(wait_queue& queue, const char* name) noexcept : waiter(queue, name, true) {}
 
     /// Called when the turn of the task has come, before it runs. @return whether it can go on.
     virtual bool try_again() noexcept = 0;
 
 private:
     friend wait_queue;
+    friend loop_call;
 
     void run_soon() noexcept {
-        queued_ = true;
-        task()->loop->schedule(*this);
+        bind(*task()->loop);
+        call_soon();
     }
-    static void run(ready_item& item) noexcept;
-
-    bool queued_ = false;
+    inline void called() noexcept;
 };
 
 /// Reports, in debug mode, the task that has dropped an awaiter without awaiting it.
@@ -302,14 +299,11 @@ inline void wait_queue::enter_again(waiter& w) noexcept {
     line_.remove(w);
 }
 
-inline void wait_queue::retrying_waiter::run(ready_item& item) noexcept {
-    auto& self = static_cast<retrying_waiter&>(item);
-    self.queued_ = false;
-    if (self.task()->loop->closing()) return;
-    if (self.queue_ == nullptr || self.interrupted() || self.try_again())
-        self.run_now();
+inline void wait_queue::retrying_waiter::called() noexcept {
+    if (queue_ == nullptr || interrupted() || try_again())
+        run_now();
     else
-        self.queue_->enter_again(self);
+        queue_->enter_again(*this);
 }
 
 } // namespace asynchio::detail

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: task/detail/settled.hpp task/detail/child_set.hpp task/detail/watched_handle.hpp
+// covers: task/detail/settled.hpp task/detail/watched_handle.hpp
 
-#include <asynchio/task/detail/deferred_call.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
-#include <asynchio/task/detail/child_set.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/settled.hpp>
 
@@ -18,16 +17,6 @@ using namespace asynchio_tests;
 using namespace std::chrono_literals;
 
 namespace {
-
-class counted_call final : public aio::detail::deferred_call {
-public:
-    counted_call() { begin(); }
-    using deferred_call::decide_soon;
-    int decided = 0;
-
-private:
-    void decide() noexcept override { ++decided; }
-};
 
 /// Awaits all its children, and tells the order of their ends.
 template<class... Child>
@@ -61,7 +50,7 @@ private:
     void ended(const char* which) noexcept {
         log_.push_back(which);
         ++ended_;
-        decide_soon();
+        call_soon();
     }
     void decide() noexcept override {
         log_.push_back("decided at " + std::to_string(ended_));
@@ -78,37 +67,6 @@ auto await_all(trace& log, X&&... x) {
 }
 
 } // namespace
-
-TEST_CASE("deferred_call: decides once, in the next iteration, however often it is asked", "[TASK-6]") {
-    virtual_run([]() -> aio::task<> {
-        counted_call h;
-        h.decide_soon();
-        h.decide_soon();
-        CHECK(h.decided == 0);
-        co_await aio::yield();
-        CHECK(h.decided == 1);
-        co_await aio::yield();
-        CHECK(h.decided == 1);
-        h.decide_soon();
-        co_await aio::yield();
-        CHECK(h.decided == 2);
-    });
-}
-
-TEST_CASE("deferred_call: may die before it has decided", "[TASK-6]") {
-    virtual_run([]() -> aio::task<> {
-        int calls = 0;
-        auto& loop = aio::get_running_loop();
-        {
-            counted_call h;
-            loop.call_soon([&calls] { ++calls; });
-            h.decide_soon();
-            loop.call_soon([&calls] { ++calls; });
-        }
-        co_await aio::yield();
-        CHECK(calls == 2);
-    });
-}
 
 TEST_CASE("child_set: starts tasks and callables, arms awaitables, watches handles", "[TASK-20]") {
     trace log;
