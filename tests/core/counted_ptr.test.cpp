@@ -21,6 +21,16 @@ private:
     int& ends_;
 };
 
+/// Counts its pointers itself, from 0 on.
+struct counting_itself {
+    void retain() noexcept { ++pointers; }
+    void release() noexcept {
+        if (--pointers == 0) ++ends;
+    }
+    int pointers = 0;
+    int ends = 0;
+};
+
 } // namespace
 
 TEST_CASE("counted_ptr: the last one ends the object") {
@@ -44,6 +54,19 @@ TEST_CASE("counted_ptr: the last one ends the object") {
         CHECK(ends == 0);
     }
     CHECK(ends == 1);
+}
+
+TEST_CASE("counted_ptr: an object can count in its own way") {
+    counting_itself object;
+    {
+        auto one = counted_ptr<counting_itself>::to(object);
+        auto another = one;
+        CHECK(object.pointers == 2);
+        one = std::move(another);
+        CHECK(object.pointers == 1);
+        CHECK(object.ends == 0);
+    }
+    CHECK(object.ends == 1);
 }
 
 TEST_CASE("counted_ptr: gives up its count with the pointer") {

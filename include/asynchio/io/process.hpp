@@ -4,10 +4,9 @@
 // Subprocesses: other programs, with streams to them.
 
 #include <asynchio/core/cancelled_error.hpp>
-#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/io/byte_view.hpp>
-#include <asynchio/io/detail/held.hpp>
 #include <asynchio/io/detail/process_state.hpp>
 #include <asynchio/io/process_options.hpp>
 #include <asynchio/io/stream.hpp>
@@ -58,16 +57,10 @@ struct process_output {
 /// See also: create_subprocess, process_options.
 class process {
 public:
-    explicit process(detail::process_state& state) noexcept : state_(&state) { state.hold(); }
-    process(process&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
-    process& operator=(process&& other) noexcept {
-        const process old(std::move(*this));
-        state_ = detail::exchange(other.state_, nullptr);
-        return *this;
-    }
-    ~process() {
-        if (state_ != nullptr) state_->let_go();
-    }
+    explicit process(detail::process_state& state) noexcept : state_(held::to(state)) {}
+    process(process&&) noexcept = default;
+    process& operator=(process&&) noexcept = default;
+    ~process() = default;
 
     /// Returns the number of the process. The system may reuse it once the process was reaped.
     int pid() const { return state().pid(); }
@@ -92,7 +85,7 @@ public:
     /// Cancellation: the process lives on.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<int> wait() {
-        return ended(held(state()));
+        return ended(held::to(state()));
     }
 
     /// Writes `input` to the process and closes its standard input, reads everything that the process writes, and waits
@@ -104,7 +97,7 @@ public:
     /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
     template<class = void>
     task<process_output> communicate(std::string input = {}) {
-        return communicating(held(state()), std::move(input));
+        return communicating(held::to(state()), std::move(input));
     }
 
     /// Sends a signal to the process; does nothing once it has ended.
@@ -116,7 +109,7 @@ public:
     void kill() const { send_signal(SIGKILL); }
 
 private:
-    using held = detail::held<detail::process_state>;
+    using held = detail::counted_ptr<detail::process_state>;
 
     /// The tasks that read and write; the first error cancels the others.
     class conversation final : public detail::child_tasks {
@@ -230,12 +223,12 @@ private:
         return *which;
     }
     detail::process_state& state() const {
-        if (state_ == nullptr) [[unlikely]]
+        if (!state_) [[unlikely]]
             throw std::logic_error("process: it was moved from");
         return *state_;
     }
 
-    detail::process_state* state_;
+    held state_;
 };
 
 namespace detail {

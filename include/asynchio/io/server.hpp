@@ -4,12 +4,11 @@
 // Servers: they accept connections and run a handler task for each. Built on child_tasks and on the loop's readers.
 
 #include <asynchio/core/detail/closure_check.hpp>
-#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/io/address.hpp>
-#include <asynchio/io/detail/held.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
 #include <asynchio/io/detail/server_state.hpp>
 #include <asynchio/io/resolve.hpp>
@@ -60,18 +59,17 @@ struct server_options {
 /// See also: open_connection, stream.
 class server {
 public:
-    explicit server(detail::server_state& state) noexcept : state_(&state) { state.hold(); }
-    server(server&& other) noexcept : state_(detail::exchange(other.state_, nullptr)) {}
+    explicit server(detail::server_state& state) noexcept : state_(held::to(state)) {}
+    server(server&&) noexcept = default;
     server& operator=(server&& other) noexcept {
         server old(std::move(*this));
-        state_ = detail::exchange(other.state_, nullptr);
+        state_ = std::move(other.state_);
         return *this;
     }
     ~server() {
-        if (state_ == nullptr) return;
+        if (!state_) return;
         state_->close();
         state_->cancel_handlers();
-        state_->let_go();
     }
 
     /// Returns the port that it listens on, which is the same at all addresses; 0 once it is closed and for Unix-domain
@@ -101,7 +99,7 @@ public:
     /// Cancellation: the server goes on.
     template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
     task<> wait_closed() {
-        return until_closed(held(state()));
+        return until_closed(held::to(state()));
     }
 
     /// Begins to listen, waits until the server is closed, and then cancels the handlers and waits for them, as
@@ -110,7 +108,7 @@ public:
     /// Cancellation: closes the server, cancels the handlers and waits for them; then cancelled_error goes on.
     template<class = void>
     task<> serve_forever() {
-        return serving(held(state()));
+        return serving(held::to(state()));
     }
 
     /// Ends the server in good order: it stops listening, a read in a handler that would have to wait sees the end of
@@ -124,14 +122,14 @@ public:
     /// goes on.
     template<class Rep, class Period>
     task<bool> drain(std::chrono::duration<Rep, Period> limit) {
-        return draining<>(held(state()), detail::to_nanoseconds(limit));
+        return draining<>(held::to(state()), detail::to_nanoseconds(limit));
     }
     /// Ends the server in good order, as above, without a time limit.
     /// @return whether all handlers ended, and all connections were closed, by themselves.
     /// @throws std::logic_error in a handler of this server. Cancellation: as above.
     template<class = void>
     task<bool> drain(std::nullopt_t) {
-        return draining<>(held(state()), std::nullopt);
+        return draining<>(held::to(state()), std::nullopt);
     }
 
     /// Closes the server, cancels its handlers, and waits until they have ended.
@@ -139,11 +137,11 @@ public:
     /// Cancellation: cancels the handlers once more and goes on waiting for them; then cancelled_error goes on.
     template<class = void>
     task<> aclose() {
-        return closing(held(state()));
+        return closing(held::to(state()));
     }
 
 private:
-    using held = detail::held<detail::server_state>;
+    using held = detail::counted_ptr<detail::server_state>;
 
     template<class = void>
     static task<> until_closed(held state) {
@@ -219,12 +217,12 @@ private:
     }
 
     detail::server_state& state() const {
-        if (state_ == nullptr) [[unlikely]]
+        if (!state_) [[unlikely]]
             throw std::logic_error("server: it was moved from");
         return *state_;
     }
 
-    detail::server_state* state_;
+    held state_;
 };
 
 namespace detail {

@@ -3,6 +3,7 @@
 
 // A call that the loop will make: in the next iteration, at a point in time, or because another thread asked for it.
 
+#include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/kept.hpp>
@@ -191,29 +192,18 @@ public:
     callback_handle() noexcept = default;
     /// For the library: takes over one count.
     explicit callback_handle(detail::callback& c) noexcept : callback_(&c) {}
-    callback_handle(const callback_handle& other) noexcept : callback_(other.callback_) {
-        if (callback_ != nullptr) callback_->retain();
-    }
-    callback_handle(callback_handle&& other) noexcept : callback_(detail::exchange(other.callback_, nullptr)) {}
-    callback_handle& operator=(callback_handle other) noexcept {
-        std::swap(callback_, other.callback_);
-        return *this;
-    }
-    ~callback_handle() {
-        if (callback_ != nullptr) callback_->release();
-    }
 
     /// Whether the handle refers to a call: neither default-constructed nor moved from.
-    explicit operator bool() const noexcept { return callback_ != nullptr; }
+    explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
     /// Prevents the call, also when it is due in this very iteration. The callable and its arguments are
     /// destroyed at once, those of call_soon_threadsafe when their turn comes. A second cancel() does nothing, nor does
     /// one after the call.
     inline void cancel() noexcept;
     /// Whether cancel() was called.
-    bool cancelled() const noexcept { return callback_ != nullptr && callback_->cancelled(); }
+    bool cancelled() const noexcept { return callback_ && callback_->cancelled(); }
 
 protected:
-    detail::callback* callback_ = nullptr;
+    detail::counted_ptr<detail::callback> callback_;
 };
 
 /// The handle that call_later() and call_at() return. Handles of the same call are equal; `when()` tells the order.
@@ -226,14 +216,14 @@ public:
     explicit timer_handle(detail::timed_callback& c) noexcept : callback_handle(c) {}
     /// Returns the absolute deadline; the clock's epoch for an empty handle.
     time_point when() const noexcept {
-        const auto* timed = static_cast<const detail::timed_callback*>(callback_);
+        const auto* timed = static_cast<const detail::timed_callback*>(callback_.get());
         return time_point(duration(timed != nullptr ? timed->deadline : 0));
     }
     friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept { return a.callback_ == b.callback_; }
 };
 
 inline void callback_handle::cancel() noexcept {
-    if (callback_ == nullptr || !callback_->request_cancel() || callback_->posted) return; // posted: the loop drops it
+    if (!callback_ || !callback_->request_cancel() || callback_->posted) return; // posted: the loop drops it
     detail::scheduler* const loop = callback_->loop;
     if (loop == nullptr) return;
     callback_->discard();

@@ -21,11 +21,9 @@ inline constinit bool context_touched = false;
 inline bool context_in_use() noexcept { return __atomic_load_n(&context_touched, __ATOMIC_RELAXED); }
 
 /// A context that has an identity, for tokens and for code that shares it. It belongs to one thread at a time.
-struct context_cell {
+struct context_cell : counted_object<context_cell> {
     explicit context_cell(context_map_ptr m) noexcept : map(std::move(m)) {}
-    void destroy() noexcept { delete this; }
 
-    std::size_t references = 1;
     context_map_ptr map;
 };
 using context_cell_ptr = counted_ptr<context_cell>;
@@ -48,9 +46,7 @@ public:
             made->map = context_map_ptr(map_of(bits_));
             bits_ = reinterpret_cast<std::uintptr_t>(made) | cell_tag;
         }
-        context_cell* found = cell_of(bits_);
-        __atomic_fetch_add(&found->references, 1, __ATOMIC_RELAXED);
-        return context_cell_ptr(found);
+        return context_cell_ptr::to(*cell_of(bits_));
     }
 
     /// Makes an empty word start with the values of `other`.
@@ -58,7 +54,7 @@ public:
         const context_map* values = other.map();
         if (values == nullptr) return;
         auto* counted = const_cast<context_map*>(values); // maps are only read; any owner may change the count
-        __atomic_fetch_add(&counted->references, 1, __ATOMIC_RELAXED);
+        counted->retain();
         bits_ = reinterpret_cast<std::uintptr_t>(counted) | map_tag;
     }
     /// Makes an empty word hold `cell` itself.
@@ -100,7 +96,7 @@ public:
     explicit context_slot(context_cell_ptr cell) noexcept { share(std::move(cell)); }
     context_slot(context_slot&& other) noexcept : context_word(other) { other.bits_ = 0; }
     context_slot& operator=(context_slot&& other) noexcept {
-        std::swap(bits_, other.bits_);
+        bits_ = detail::exchange(other.bits_, bits_);
         return *this;
     }
     ~context_slot() { drop(); }

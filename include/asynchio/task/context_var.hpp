@@ -116,8 +116,7 @@ private:
     }
     detail::context_value_ptr current_of(const detail::context_cell& cell) const noexcept {
         auto* found = detail::context_map::find(cell.map.get(), key_);
-        if (found != nullptr) __atomic_fetch_add(&found->references, 1, __ATOMIC_RELAXED);
-        return detail::context_value_ptr(found);
+        return found != nullptr ? detail::context_value_ptr::to(*found) : detail::context_value_ptr();
     }
     std::string what(const char* problem) const { return "context_var '" + name_ + "': " + problem; }
 

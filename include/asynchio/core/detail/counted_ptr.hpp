@@ -7,31 +7,34 @@
 #include <asynchio/core/detail/exchange.hpp>
 
 #include <cstddef>
-#include <utility>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
 
-/// A pointer that counts its copies in the object's `references`; the last one calls the object's `destroy()`. Copies
-/// may be made and destroyed on any thread.
+/// A pointer to an object that counts the pointers to it: a copy calls the object's `retain()`, and the destructor its
+/// `release()`. Whether other threads may copy it is up to the object: those of a counted_object may.
 template<class T>
 class counted_ptr {
 public:
     counted_ptr() noexcept = default;
     /// Takes over one count.
     explicit counted_ptr(T* counted) noexcept : target_(counted) {}
+    /// Returns a pointer with a count of its own.
+    static counted_ptr to(T& counted) noexcept {
+        counted.retain();
+        return counted_ptr(&counted);
+    }
     counted_ptr(const counted_ptr& other) noexcept : target_(other.target_) {
-        if (target_ != nullptr) __atomic_fetch_add(&target_->references, 1, __ATOMIC_RELAXED);
+        if (target_ != nullptr) target_->retain();
     }
     counted_ptr(counted_ptr&& other) noexcept : target_(detail::exchange(other.target_, nullptr)) {}
     counted_ptr& operator=(counted_ptr other) noexcept {
-        std::swap(target_, other.target_);
+        target_ = detail::exchange(other.target_, target_);
         return *this;
     }
     ~counted_ptr() {
-        if (target_ != nullptr && __atomic_sub_fetch(&target_->references, 1, __ATOMIC_ACQ_REL) == 0)
-            target_->destroy();
+        if (target_ != nullptr) target_->release();
     }
 
     explicit operator bool() const noexcept { return target_ != nullptr; }
@@ -46,8 +49,8 @@ private:
     T* target_ = nullptr;
 };
 
-/// The base of a class `T` whose objects a counted_ptr<T> may point to; they are made with new and destroyed with
-/// delete.
+/// The base of a class `T` whose objects are counted on any thread, from 1 on. The last count calls `destroy()`, which
+/// is `delete` unless `T` has its own.
 template<class T>
 class counted_object {
 public:
@@ -56,12 +59,13 @@ public:
     counted_object& operator=(const counted_object&) = delete;
 
     /// Returns another pointer to this object; one must exist.
-    counted_ptr<T> share() noexcept {
-        __atomic_fetch_add(&references, 1, __ATOMIC_RELAXED);
-        return counted_ptr<T>(static_cast<T*>(this));
-    }
+    counted_ptr<T> share() noexcept { return counted_ptr<T>::to(static_cast<T&>(*this)); }
 
     std::size_t references = 1;
+    void retain() noexcept { __atomic_fetch_add(&references, 1, __ATOMIC_RELAXED); }
+    void release() noexcept {
+        if (__atomic_sub_fetch(&references, 1, __ATOMIC_ACQ_REL) == 0) static_cast<T*>(this)->destroy();
+    }
     void destroy() noexcept { delete static_cast<T*>(this); }
 
 protected:

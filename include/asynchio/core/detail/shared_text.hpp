@@ -22,8 +22,8 @@ public:
     /// @throws std::bad_alloc for a text that is not empty.
     explicit shared_text(std::string_view text) {
         if (text.empty()) return;
-        block_ = counted_ptr<block>(new (::operator new(sizeof(block) + text.size())) block{1, text.size()});
-        std::memcpy(block_.get() + 1, text.data(), text.size());
+        block_ = counted_ptr<block>(new (::operator new(sizeof(block) + text.size())) block(text.size()));
+        std::memcpy(static_cast<void*>(block_.get() + 1), text.data(), text.size());
     }
 
     /// Returns a copy of `text`, or an empty text if there is no memory.
@@ -41,8 +41,8 @@ public:
     }
 
 private:
-    struct block {
-        std::size_t references;
+    struct block : counted_object<block> {
+        explicit block(std::size_t length) noexcept : size(length) {}
         std::size_t size;
         void destroy() noexcept { ::operator delete(this); }
     };

@@ -94,9 +94,9 @@ public:
 
     line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
 
-    void hold() noexcept { ++holders_; }
+    void retain() noexcept { ++holders_; }
     /// Drops a reference. The last one to be dropped kills the child.
-    void let_go() noexcept {
+    void release() noexcept {
         if (--holders_ == 0) kill_unneeded();
     }
 

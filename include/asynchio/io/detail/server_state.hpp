@@ -111,8 +111,8 @@ public:
 
     // References
 
-    void hold() noexcept { ++holders_; }
-    void let_go() noexcept {
+    void retain() noexcept { ++holders_; }
+    void release() noexcept {
         if (--holders_ != 0) return;
         if (servers_ == nullptr)
             delete this;

@@ -24,13 +24,9 @@ inline context_key next_context_key() noexcept {
 }
 
 /// One value. It never changes, so any number of threads may read it.
-class context_value {
+class context_value : public counted_object<context_value> {
 public:
-    context_value(const context_value&) = delete;
-    context_value& operator=(const context_value&) = delete;
-
     virtual void destroy() noexcept = 0;
-    std::size_t references = 1;
 
 protected:
     context_value() noexcept = default;
@@ -42,12 +38,9 @@ using context_value_ptr = counted_ptr<context_value>;
 /// A map from variables to their values, sorted by key. It never changes: setting a variable makes a new map.
 ///
 /// Cost: looking a value up is O(log n), setting one O(n) in the number of variables that have a value, which is small.
-class context_map {
+class context_map : public counted_object<context_map> {
 public:
     using pointer = counted_ptr<context_map>;
-
-    context_map(const context_map&) = delete;
-    context_map& operator=(const context_map&) = delete;
 
     /// Returns the value of `key`, null if it has none in `map`; a null `map` is an empty one.
     static context_value* find(const context_map* map, context_key key) noexcept {
@@ -76,8 +69,6 @@ public:
         this->~context_map();
         ::operator delete(this);
     }
-
-    std::size_t references = 1;
 
 private:
     struct entry {
