@@ -52,7 +52,7 @@ public:
     template<class Set, class Tell>
     bool settle(Set set, Tell tell_task) noexcept {
         intrusive_list<concurrent_callback> callbacks;
-        const concurrent_callback* last_before_task;
+        const concurrent_callback* last_before_task = nullptr;
         {
             const std::unique_lock lock(mutex_);
             if (done_) return false;

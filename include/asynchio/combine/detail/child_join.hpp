@@ -45,7 +45,7 @@ public:
     }
 
 protected:
-    [[gnu::noinline]] ~child_join_state() override {} // compiled once, not in each gather
+    [[gnu::noinline]] ~child_join_state() override = default; // compiled once, not in each gather
     explicit child_join_state(join_end end) noexcept : end_(end) {}
     child_join_state(child_join_state&& other) noexcept : child_join_state(other.end_) {} // before begin()
 
@@ -287,10 +287,9 @@ private:
             using one = std::remove_reference_t<decltype(child)>;
             if constexpr (one::owned) {
                 if (child.empty() || one::is_a_task != (which == children_kind::tasks)) return;
-                if constexpr (one::is_a_task)
-                    cancel_completion(*child.get(), shared_text());
-                else if (!leave_branch(*child.coroutine()))
-                    cancel_completion(*child.get(), shared_text());
+                if constexpr (!one::is_a_task)
+                    if (leave_branch(*child.coroutine())) return;
+                cancel_completion(*child.get(), shared_text());
             }
         });
     }

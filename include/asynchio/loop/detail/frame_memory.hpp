@@ -135,7 +135,7 @@ public:
         for (slab* each = mine.slabs_; each != nullptr; each = each->next_slab) ++slabs;
         if (auto** const table = static_cast<slab**>(::operator new(slabs * sizeof(slab*), std::nothrow))) {
             mine.sort_out(table, slabs);
-            ::operator delete(table);
+            ::operator delete(static_cast<void*>(table));
         }
         const guard lock(*this);
         take_back(mine);
