@@ -4,8 +4,11 @@
 // Module io: connections, servers, processes, signals, and whatever else the system makes ready.
 
 #include <asynchio/io/address.hpp>
+#include <asynchio/io/byte_channel.hpp>
 #include <asynchio/io/byte_view.hpp>
 #include <asynchio/io/datagram_socket.hpp>
+#include <asynchio/io/fd_events.hpp>
+#include <asynchio/io/layered_channel.hpp>
 #include <asynchio/io/lines.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/process.hpp>

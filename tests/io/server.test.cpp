@@ -9,6 +9,7 @@
 
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/open_connection.hpp>
@@ -743,6 +744,22 @@ TEST_CASE("server: serve_forever and wait_closed cancelled at every point, also 
             co_await server.wait_closed();
         },
         10);
+}
+
+TEST_CASE("server: a connection that its handler has released does not count any more", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        int taken = -1;
+        const auto handler = [&](aio::stream client) { taken = client.release(); };
+        aio::server server = co_await aio::start_server(handler, "127.0.0.1", 0);
+        aio::stream there = co_await aio::open_connection("127.0.0.1", server.port());
+        while (taken < 0) co_await aio::yield();
+        server.close();
+        co_await aio::wait_for(server.wait_closed(), 10s);
+        REQUIRE(::write(taken, "on its own\n", 11) == 11);
+        const std::string line = co_await there.read_line();
+        CHECK(line == "on its own\n");
+        CHECK(::close(taken) == 0);
+    });
 }
 
 TEST_CASE("server: ten thousand connections, one after the other", "[io]") {
