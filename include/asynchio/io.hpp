@@ -16,7 +16,10 @@
 #include <asynchio/io/process_options.hpp>
 #include <asynchio/io/resolve.hpp>
 #include <asynchio/io/server.hpp>
+#include <asynchio/io/server_options.hpp>
 #include <asynchio/io/signal_set.hpp>
+#include <asynchio/io/socket_options.hpp>
+#include <asynchio/io/start_server_on.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/io/system_calls.hpp>
 #include <asynchio/io/wait_readable.hpp>

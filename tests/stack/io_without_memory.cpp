@@ -141,6 +141,22 @@ aio::task<> descriptors() {
     co_await aio::wait_readable(ends[0]);
 }
 
+/// Functions of the options are copied with them.
+aio::task<> options() {
+    const auto nothing = [text = long_text](int, const aio::address&) { hold(text == long_text, "it is kept"); };
+    aio::server_options listening;
+    listening.configure = nothing;
+    listening.keep_alive = true;
+    aio::server server = co_await aio::start_server(echo_lines, std::vector<std::string>(1, "127.0.0.1"), 0, listening);
+    auto body = [&]() -> aio::task<> {
+        aio::connect_options connecting = soon();
+        connecting.configure = nothing;
+        aio::stream there = co_await aio::open_connection("127.0.0.1", server.port(), connecting);
+        co_await talk(std::move(there));
+    };
+    co_await aio::with(server, body);
+}
+
 /// Once it is made, a watcher changes what it wants without memory.
 aio::task<> watchers() {
     int ends[2];
@@ -210,7 +226,7 @@ constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"by_number", &by_number},     {"by_path", &by_path},         {"much", &much},
     {"in_memory", &in_memory},     {"datagrams", &datagrams},     {"names", &names},
     {"descriptors", &descriptors}, {"signal_sets", &signal_sets}, {"processes", &processes},
-    {"watchers", &watchers},       {"layers", &layers},
+    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},
 };
 
 void test() { asynchio_tests::starve(scenarios); }

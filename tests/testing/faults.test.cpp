@@ -60,6 +60,7 @@ TEST_CASE("faults: know every call of the table") {
                              "fstat",
                              "stat",
                              "unlink",
+                             "chmod",
                              "getcwd",
                              "if_nametoindex",
                              "posix_spawn_file_actions_init",

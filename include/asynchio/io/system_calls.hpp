@@ -65,6 +65,7 @@ struct system_calls {
     int (*fstat)(int, file_status*) = &::fstat;
     int (*stat)(const char*, file_status*) = &::stat;
     int (*unlink)(const char*) = &::unlink;
+    int (*chmod)(const char*, mode_t) = &::chmod;
     char* (*getcwd)(char*, size_t) = &::getcwd;
     unsigned (*if_nametoindex)(const char*) = &::if_nametoindex;
     int (*file_actions_init)(posix_spawn_file_actions_t*) = &::posix_spawn_file_actions_init;
