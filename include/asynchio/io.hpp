@@ -6,6 +6,7 @@
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/byte_channel.hpp>
 #include <asynchio/io/byte_view.hpp>
+#include <asynchio/io/datagram_options.hpp>
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/fd_events.hpp>
 #include <asynchio/io/fd_watcher.hpp>
@@ -22,4 +23,5 @@
 #include <asynchio/io/start_server_on.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/io/system_calls.hpp>
+#include <asynchio/io/tcp_options.hpp>
 #include <asynchio/io/wait_readable.hpp>

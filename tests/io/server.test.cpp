@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // covers: io/server_options.hpp
+// covers: io/tcp_options.hpp
 #include <asynchio/io/server.hpp>
 
 #include "support/catch.hpp"

@@ -9,8 +9,8 @@
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/connect_race.hpp>
 #include <asynchio/io/resolve.hpp>
-#include <asynchio/io/socket_options.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/io/tcp_options.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 
@@ -26,10 +26,10 @@
 
 namespace asynchio {
 
-/// The options of open_connection() and open_unix_connection(): those of all sockets, and these.
+/// The options of open_connection() and open_unix_connection(): those of stream sockets, and these.
 ///
 /// Threads: a plain value.
-struct connect_options : socket_options {
+struct connect_options : tcp_options {
     connect_options() = default;
 
     /// The maximum duration of the whole call, the resolution of the name included. Without a timeout, the system gives

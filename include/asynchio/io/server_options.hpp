@@ -3,7 +3,7 @@
 
 // The options of servers.
 
-#include <asynchio/io/socket_options.hpp>
+#include <asynchio/io/tcp_options.hpp>
 
 #include <optional>
 
@@ -11,12 +11,12 @@
 
 namespace asynchio {
 
-/// The options of start_server(), start_unix_server() and start_server_on(): those of all sockets, which the
+/// The options of start_server(), start_unix_server() and start_server_on(): those of stream sockets, which the
 /// connections have, and these.
 ///
 /// Threads: a plain value.
 /// Example: `aio::server_options o; o.keep_alive = true; o.backlog = 1000;`
-struct server_options : socket_options {
+struct server_options : tcp_options {
     server_options() = default;
 
     /// How many connections may wait in the system, and how many are accepted in a row; at least 1.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The options that all new sockets of servers and connections have.
+// The options that all new sockets have.
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -11,8 +11,6 @@
 
 #include <cerrno>
 #include <concepts>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdexcept>
 #include <string>
 #include <sys/socket.h>
@@ -70,16 +68,13 @@ private:
     detail::owner<any> call_;
 };
 
-/// The options of stream sockets, which server_options and connect_options share.
+/// The options that all new sockets have: of servers, of connections and for datagrams.
 ///
 /// Threads: a plain value.
+/// See also: tcp_options, datagram_options.
 struct socket_options {
     socket_options() = default; // no aggregate: g++ 12 destroys such temporaries twice inside of co_await
 
-    /// Whether the system probes idle TCP connections, and ends those whose peer is gone.
-    bool keep_alive = false;
-    /// Whether small writes of TCP are sent at once. Otherwise the system may wait for more to send with them.
-    bool no_delay = true;
     /// The size of the system's buffer for what was received, in bytes; 0 leaves it to the system.
     int receive_buffer = 0;
     /// The size of the system's buffer for what is to be sent, in bytes; 0 leaves it to the system.
@@ -100,10 +95,8 @@ inline void require_option(int fd, int level, int option, int value, const char*
     if (const int error = set_option(fd, level, option, value)) fail(error, std::string(name) + " for " + where.to_string());
 }
 
-/// Sets the options that a listening socket passes on to its connections, and that a new connection has.
-/// @throws std::system_error with the option's name and the address.
+/// Sets the sizes of the buffers. @throws std::system_error with the option's name and the address.
 inline void apply(const socket_options& options, int fd, const address& where) {
-    if (options.keep_alive && where.is_ip()) require_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE", where);
     if (options.receive_buffer > 0)
         require_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer, "SO_RCVBUF", where);
     if (options.send_buffer > 0) require_option(fd, SOL_SOCKET, SO_SNDBUF, options.send_buffer, "SO_SNDBUF", where);

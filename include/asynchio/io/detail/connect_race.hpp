@@ -11,6 +11,7 @@
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/socket_options.hpp>
+#include <asynchio/io/tcp_options.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <cerrno>
@@ -46,7 +47,7 @@ struct failed_attempt {
 class connect_race final : public suspension {
 public:
     /// @param local the address to connect from; empty for any.
-    connect_race(const std::vector<address>& peers, const socket_options& options, const address& local,
+    connect_race(const std::vector<address>& peers, const tcp_options& options, const address& local,
                  nanoseconds_count stagger, nanoseconds_count deadline) noexcept
         : peers_(peers), options_(options), local_(local), stagger_(stagger), deadline_(deadline) {}
     connect_race(const connect_race&) = delete;
@@ -204,7 +205,7 @@ private:
     }
 
     const std::vector<address>& peers_;
-    const socket_options& options_;
+    const tcp_options& options_;
     address local_;
     nanoseconds_count stagger_;
     nanoseconds_count deadline_;

@@ -9,6 +9,7 @@
 #include <asynchio/io/detail/socket_file.hpp>
 #include <asynchio/io/server_options.hpp>
 #include <asynchio/io/socket_options.hpp>
+#include <asynchio/io/tcp_options.hpp>
 
 #include <cerrno>
 #include <fcntl.h>
