@@ -25,6 +25,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <fcntl.h>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -222,11 +223,26 @@ aio::task<> processes() {
     hold(all.out == long_text, "what was written comes back");
 }
 
+aio::task<> forked() {
+    aio::process_options options;
+    options.in = aio::subprocess::pipe;
+    options.out = aio::subprocess::pipe;
+    options.umask = 077U;
+    const struct closing {
+        int fd;
+        ~closing() { ::close(fd); }
+    } passed{::fcntl(0, F_DUPFD_CLOEXEC, 3)};
+    options.pass_descriptors.push_back(passed.fd);
+    aio::process cat = co_await aio::create_subprocess("cat", options);
+    const aio::process_output all = co_await cat.communicate(long_text);
+    hold(all.out == long_text, "what was written comes back");
+}
+
 constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"by_number", &by_number},     {"by_path", &by_path},         {"much", &much},
     {"in_memory", &in_memory},     {"datagrams", &datagrams},     {"names", &names},
     {"descriptors", &descriptors}, {"signal_sets", &signal_sets}, {"processes", &processes},
-    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},
+    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},         {"forked", &forked},
 };
 
 void test() { asynchio_tests::starve(scenarios); }

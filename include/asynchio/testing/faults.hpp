@@ -258,6 +258,7 @@ void know_all(fault_state& s) {
     know<&c::spawnattr_setflags>(s, "posix_spawnattr_setflags", false, errors<EINVAL>());
     know<&c::posix_spawnp>(s, "posix_spawnp", false,
                            errors<EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY>());
+    know<&c::fork>(s, "fork", false, errors<EAGAIN, ENOMEM, ENOSYS>());
     know<&c::waitid>(s, "waitid", true, errors<EINTR>());
     know<&c::kill>(s, "kill", false, errors<EPERM, ESRCH>());
     know<&c::getaddrinfo>(s, "getaddrinfo", false,
