@@ -19,10 +19,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -83,7 +83,7 @@ public:
         s_.coming.erase(0, count);
         return aio::io_result::bytes(count);
     }
-    aio::io_result send(std::span<const iovec> parts) noexcept override {
+    aio::io_result send(const iovec* parts, std::size_t) noexcept override {
         if (s_.send_error != 0) return aio::io_result::failed(s_.send_error);
         const std::size_t count = std::min(std::min(parts[0].iov_len, s_.room), s_.piece);
         if (count == 0) return aio::io_result::would_block();

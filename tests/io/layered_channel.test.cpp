@@ -18,9 +18,9 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -54,12 +54,12 @@ public:
         }
         return got;
     }
-    aio::io_result send(std::span<const iovec> parts) noexcept override {
+    aio::io_result send(const iovec* parts, std::size_t count) noexcept override {
         if (!flush()) return blocked();
         std::size_t taken = 0;
-        for (const iovec& part : parts)
-            for (std::size_t i = 0; i < part.iov_len && pending_.size() < 1000; ++i, ++taken)
-                pending_.push_back(turn(static_cast<const char*>(part.iov_base)[i]));
+        for (const iovec* part = parts; part != parts + count; ++part)
+            for (std::size_t i = 0; i < part->iov_len && pending_.size() < 1000; ++i, ++taken)
+                pending_.push_back(turn(static_cast<const char*>(part->iov_base)[i]));
         flush();
         return aio::io_result::bytes(taken);
     }

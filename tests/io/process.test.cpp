@@ -847,9 +847,8 @@ TEST_CASE("process: runs with the umask, the user and the groups that were asked
         if (::geteuid() == 0) {
             text = co_await output_of("id -u; id -g; id -G; echo $(grep ^Uid /proc/self/status)", options);
             CHECK(text == "65533\n65532\n65532\nUid: 65533 65533 65533 65533\n"); // also the saved one, and no group
-            options.groups.emplace();
-            options.groups->push_back(65'530U);
-            options.groups->push_back(65'531U);
+            options.groups.push_back(65'530U);
+            options.groups.push_back(65'531U);
             text = co_await output_of("id -G", options);
             CHECK(text == "65532 65530 65531\n");
         } else {
@@ -870,7 +869,7 @@ TEST_CASE("process: without privileges another user or group is refused, and say
             change(options);
             return message_of([&] { aio::run(aio::create_subprocess("id", options)); });
         };
-        if (refused([](auto& o) { o.gid = 65'532U; }) != "start 'id' (gid): Operation not permitted") ::_exit(1);
+        if (refused([](auto& o) { o.gid = 65'532U; }) != "start 'id' (groups): Operation not permitted") ::_exit(1);
         if (refused([](auto& o) {
                 o.uid = 65'532U;
             }) != "start 'id' (groups): Operation not permitted")

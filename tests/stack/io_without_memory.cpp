@@ -28,7 +28,6 @@
 #include <fcntl.h>
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <system_error>
 #include <sys/uio.h>
@@ -188,7 +187,7 @@ public:
     using aio::layered_channel::layered_channel;
     ~plain() override = default;
     aio::io_result receive(aio::mutable_byte_view into) noexcept override { return receive_below(into); }
-    aio::io_result send(std::span<const iovec> parts) noexcept override { return send_below(parts); }
+    aio::io_result send(const iovec* parts, std::size_t count) noexcept override { return send_below(parts, count); }
 };
 
 aio::task<> layers() {

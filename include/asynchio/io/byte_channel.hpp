@@ -12,7 +12,6 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <span>
 #include <string>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -73,10 +72,11 @@ public:
     /// the end or an error.
     virtual io_result receive(mutable_byte_view into) noexcept = 0;
     /// Sends bytes, or as many of them as can be taken now.
-    /// @param parts one or more parts, none of them empty, which are to be sent one behind the other.
+    /// @param parts the first of one or more parts, none of them empty, which are to be sent one behind the other.
+    /// @param count how many parts there are.
     /// @return how many bytes in all were taken, which need not be the whole of any part; would_block(), or failed()
     /// if none was taken. It is not called again after an error.
-    virtual io_result send(std::span<const iovec> parts) noexcept = 0;
+    virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
     /// Tells the other side that no more bytes will come. It is called once at most, and send() is not called again.
     /// @return an error number, or 0.
     virtual int end_sending() noexcept = 0;

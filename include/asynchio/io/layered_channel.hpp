@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <sys/uio.h>
@@ -81,12 +80,13 @@ protected:
         return from.at_end() ? io_result::end() : io_result::would_block();
     }
     /// Sends to the stream below, as much as it takes now.
-    /// @param parts what to send. @return as byte_channel::send(); EPIPE once the stream below is closed.
-    io_result send_below(std::span<const iovec> parts) noexcept {
+    /// @param parts the first part. @param count how many parts there are.
+    /// @return as byte_channel::send(); EPIPE once the stream below is closed.
+    io_result send_below(const iovec* parts, std::size_t count) noexcept {
         detail::channel& to = under();
         if (!to.closed() && !to.failed(detail::direction::write)) {
-            const std::size_t count = to.sent(to.send(parts.data(), parts.size()));
-            if (count != 0) return io_result::bytes(count);
+            const std::size_t taken = to.sent(to.send(parts, count));
+            if (taken != 0) return io_result::bytes(taken);
         }
         if (const int error = to.error_number(detail::direction::write)) return io_result::failed(error);
         return to.closed() ? io_result::failed(EPIPE) : io_result::would_block();
@@ -96,7 +96,7 @@ protected:
     io_result send_below(byte_view data) noexcept {
         if (data.empty()) return io_result::bytes(0);
         const iovec part{const_cast<void*>(data.data()), data.size()};
-        return send_below(std::span<const iovec>(&part, 1));
+        return send_below(&part, 1);
     }
     /// Has ready_below() called when the stream below may be ready for `what`, also if no task waits: a layer with bytes
     /// of its own to send asks for writable.

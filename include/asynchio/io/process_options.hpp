@@ -86,8 +86,9 @@ struct process_options {
     std::optional<uid_t> uid;
     /// The group that it runs as; without a value, that of this process.
     std::optional<gid_t> gid;
-    /// Its supplementary groups. Without a value, none if `uid` is another user, and else those of this process.
-    std::optional<std::vector<gid_t>> groups;
+    /// Its supplementary groups. An empty vector stands for none if `uid` or `gid` is another one than this process has,
+    /// and else for those of this process.
+    std::vector<gid_t> groups;
     /// Its umask, 0 to 0777; without a value, that of this process.
     std::optional<unsigned> umask;
     /// The maximum number of bytes that process::communicate() reads from its standard output, and from its standard

@@ -296,7 +296,7 @@ requires(!std::convertible_to<Hosts, std::string>) task<server> start_server(Han
                                                                              server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
     std::vector<std::string> all;
-    for (auto&& each : hosts) all.emplace_back(std::string_view(each));
+    for (auto&& each : hosts) all.push_back(std::string(std::string_view(each)));
     return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(all),
                                                                        port, std::move(options));
 }
@@ -306,7 +306,11 @@ requires(!std::convertible_to<Hosts, std::string>) task<server> start_server(Han
 template<class Handler>
 task<server> start_server(Handler&& handler, std::initializer_list<std::string_view> hosts, int port,
                           server_options options = {}) {
-    return start_server(std::forward<Handler>(handler), std::vector<std::string_view>(hosts), port, std::move(options));
+    detail::check_awaited_arguments<Handler>();
+    std::vector<std::string> all;
+    for (const std::string_view each : hosts) all.push_back(std::string(each));
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(all),
+                                                                       port, std::move(options));
 }
 
 /// Listens at a Unix-domain socket and calls `handler(stream)` for each connection. A file that a closed server has

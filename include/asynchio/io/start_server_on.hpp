@@ -47,7 +47,8 @@ std::vector<descriptor> own_all(Descriptors& all) {
 }
 
 /// @throws std::invalid_argument if there is none, or for options that cannot be.
-inline std::vector<listening_socket> take_over(std::vector<descriptor> owned, const server_options& options) {
+template<class = void>
+std::vector<listening_socket> take_over(std::vector<descriptor> owned, const server_options& options) {
     require_valid(options, "start_server_on");
     if (owned.empty()) throw std::invalid_argument("start_server_on: there is no descriptor");
     std::vector<listening_socket> made;
@@ -111,7 +112,8 @@ task<server> start_server_on(Handler&& handler, Descriptors&& fds, server_option
 /// @throws std::system_error if one of them is not open.
 /// Threads: any thread, while no thread changes the environment.
 /// See also: start_server_on.
-inline std::vector<int> inherited_listeners() {
+template<class = void>
+std::vector<int> inherited_listeners() {
     std::vector<int> all;
     if (detail::number_of(std::getenv("LISTEN_PID")) != ::getpid()) return all;
     constexpr int first = 3;

@@ -9,7 +9,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <span>
 #include <string>
 #include <sys/uio.h>
 #include <utility>
@@ -36,7 +35,7 @@ public:
         return carrier_->receive(mutable_byte_view(into, size));
     }
     io_result send(const iovec* parts, std::size_t count) noexcept override {
-        return carrier_->send(std::span<const iovec>(parts, count));
+        return carrier_->send(parts, count);
     }
     int end_sending() noexcept override { return carrier_->end_sending(); }
     void shut(bool abort) noexcept override { carrier_->shut(abort); }

@@ -38,6 +38,7 @@ inline bool is_elsewhere(int error) noexcept {
 
 /// A child between fork(2) and execve(2), in which only functions are called that a signal handler may call: another
 /// thread may have held any lock at the fork. The child reports an error through a pipe that a successful execve closes.
+template<class = void> // a template: nothing of it is compiled where no process is started
 class forked_spawn {
 public:
     /// @param theirs the child's standard streams; -1 for one that is no descriptor, see the options.
@@ -47,10 +48,8 @@ public:
         : options_(options), programs_(programs), arguments_(arguments), environment_(environment),
           kept_(options.pass_descriptors) {
         for (std::size_t i = 0; i < 3; ++i) theirs_[i] = theirs[i];
-        if (options.groups)
-            groups_ = *options.groups;
-        else
-            keeps_groups_ = !options.uid || *options.uid == ::geteuid();
+        const bool is_ours = (!options.uid || *options.uid == ::geteuid()) && (!options.gid || *options.gid == ::getegid());
+        keeps_groups_ = is_ours && options.groups.empty();
     }
 
     /// Starts the child, and waits until the program runs in it.
@@ -131,7 +130,7 @@ private:
             require(::setsid() >= 0, session);
         else if (options_.new_group)
             ::setpgid(0, 0);
-        if (!keeps_groups_) require(::setgroups(groups_.size(), groups_.data()) == 0, groups);
+        if (!keeps_groups_) require(::setgroups(options_.groups.size(), options_.groups.data()) == 0, groups);
         if (options_.gid) require(::setregid(*options_.gid, *options_.gid) == 0, gid);
         if (options_.uid) require(::setreuid(*options_.uid, *options_.uid) == 0, uid);
         for (const int each : options_.pass_descriptors) require(::fcntl(each, F_SETFD, 0) == 0, passing);
@@ -198,7 +197,6 @@ private:
     char* const* environment_;
     int theirs_[3];
     std::vector<int> kept_;
-    std::vector<gid_t> groups_;
     bool keeps_groups_ = false;
     int report_ = -1;
 };

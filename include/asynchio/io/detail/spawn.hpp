@@ -106,6 +106,7 @@ public:
     }
 
     /// Starts the program. @throws std::system_error with the program in its text.
+    template<class = void>
     pid_t start(const std::vector<std::string>& command, const process_options& options) {
         trivial_vector<char*> arguments;
         point_to(command, arguments);
@@ -134,8 +135,9 @@ private:
         fail(error, text);
     }
     static bool needs_fork(const process_options& options) noexcept {
-        return options.uid || options.gid || options.groups || options.umask || !options.pass_descriptors.empty();
+        return options.uid || options.gid || !options.groups.empty() || options.umask || !options.pass_descriptors.empty();
     }
+    template<class = void>
     pid_t start_by_fork(const std::vector<std::string>& command, const process_options& options, char* const* arguments,
                         const std::vector<std::string>& variables, char* const* environment) const {
         std::vector<std::string> programs;
@@ -149,7 +151,7 @@ private:
         const int theirs[] = {theirs_[0].get(), theirs_[1].get(), theirs_[2].get()};
         pid_t pid = 0;
         const char* step = "";
-        forked_spawn child(options, theirs, programs, arguments, environment);
+        forked_spawn<> child(options, theirs, programs, arguments, environment);
         if (const int error = child.start(pid, step)) refuse(error, command, options, step);
         return pid;
     }
@@ -254,7 +256,8 @@ inline void require_valid(const std::vector<std::string>& command, const process
 }
 
 /// Starts a valid command. @throws std::system_error with the program in its text.
-inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
+template<class = void>
+spawned spawn(const std::vector<std::string>& command, const process_options& options) {
     for (const int each : options.pass_descriptors) // before there are others, whose numbers they might be
         if (calls.fcntl(each, F_GETFD, 0) < 0) fail(errno, "create_subprocess: descriptor " + std::to_string(each));
     spawn_plan plan;
