@@ -39,18 +39,18 @@ namespace {
 
 /// What a test sees of a carrier, and makes it do.
 struct script {
-    std::string coming;     // what receive() gives
-    std::string sent;       // what send() has taken
+    std::string coming; // what receive() gives
+    std::string sent;   // what send() has taken
     std::size_t room = 1'000'000;
     std::size_t piece = 1'000'000; // the most bytes of one call
-    bool ended = false;     // whether the end stands behind what is coming
+    bool ended = false;            // whether the end stands behind what is coming
     bool told_end = false;
-    int receive_error = 0;  // behind what is coming
+    int receive_error = 0; // behind what is coming
     int send_error = 0;
     int end_error = 0;
     int shuts = 0;
     int aborts = 0;
-    int waits = 0;          // how often a task was about to wait
+    int waits = 0; // how often a task was about to wait
     bool refuses_to_wait = false;
     int receives = 0;
     bool gone = false;
@@ -190,7 +190,8 @@ TEST_CASE("byte_channel: who waits goes on when the carrier has something, and i
         script s;
         s.room = 3;
         aio::stream stream = over(s);
-        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await stream.read_line(); });
+        const auto reader =
+            aio::create_task([&]() -> aio::task<std::string> { co_return co_await stream.read_line(); });
         const auto writer = aio::create_task([&]() -> aio::task<> { co_await stream.write("abcdefgh"); });
         co_await settle();
         CHECK_FALSE(reader.done());
@@ -292,7 +293,8 @@ TEST_CASE("byte_channel: closed while tasks wait, reads see the end and writes a
         script s;
         s.room = 0;
         aio::stream stream = over(s);
-        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await stream.read_line(); });
+        const auto reader =
+            aio::create_task([&]() -> aio::task<std::string> { co_return co_await stream.read_line(); });
         const auto writer = aio::create_task([&]() -> aio::task<> { co_await stream.write("abcdefgh"); });
         co_await settle();
         const std::string second = co_await error_of([&] { return stream.read(1); });

@@ -190,8 +190,14 @@ TEST_CASE("fd_watcher: an event that was given up since, or whose watcher is gon
         };
         for (const bool destroys : {false, true}) {
             calls = 0;
-            first = aio::fd_watcher(one.here, [&, destroys] { call(second, destroys); first.detach(); });
-            second = aio::fd_watcher(two.here, [&, destroys] { call(first, destroys); second.detach(); });
+            first = aio::fd_watcher(one.here, [&, destroys] {
+                call(second, destroys);
+                first.detach();
+            });
+            second = aio::fd_watcher(two.here, [&, destroys] {
+                call(first, destroys);
+                second.detach();
+            });
             one.come();
             two.come();
             first.want(readable); // both come in the same iteration
@@ -232,7 +238,8 @@ TEST_CASE("fd_watcher: one that watches a descriptor is enough, whatever the oth
     });
 }
 
-TEST_CASE("fd_watcher: a descriptor that was closed is told nothing more, and who has its number is left alone", "[io]") {
+TEST_CASE("fd_watcher: a descriptor that was closed is told nothing more, and who has its number is left alone",
+          "[io]") {
     on_each_poller([]() -> aio::task<> {
         socket_ends old;
         int calls = 0;

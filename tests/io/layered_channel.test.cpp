@@ -220,7 +220,8 @@ TEST_CASE("layered_channel: takes over what the stream below has read ahead", "[
     });
 }
 
-TEST_CASE("layered_channel: errors of the stream below reach each direction, and its end is the layer's affair", "[io]") {
+TEST_CASE("layered_channel: errors of the stream below reach each direction, and its end is the layer's affair",
+          "[io]") {
     over_both([](bool of_sockets) -> aio::task<> {
         turned_pair ends(of_sockets);
         co_await ends.second.write("an early answer\n");

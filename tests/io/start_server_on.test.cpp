@@ -131,7 +131,8 @@ TEST_CASE("start_server_on: what is no socket to listen on is refused and named,
               "start_server_on: descriptor " + std::to_string(ends[0]) + ": Socket operation on non-socket");
         CHECK_FALSE(is_open(ends[0]));
         const int datagrams = bound_socket(aio::address::ip("127.0.0.1", 0), SOCK_DGRAM);
-        CHECK(refused(datagrams) == "start_server_on: descriptor " + std::to_string(datagrams) + " is no stream socket");
+        CHECK(refused(datagrams) ==
+              "start_server_on: descriptor " + std::to_string(datagrams) + " is no stream socket");
         CHECK_FALSE(is_open(datagrams));
         const std::vector<int> two{bound_socket(), ends[1]};
         CHECK_THROWS_AS(aio::start_server_on(echo_lines, two), std::system_error);
@@ -155,9 +156,7 @@ TEST_CASE("start_server_on: what is no socket to listen on is refused and named,
 TEST_CASE("start_server_on: never awaited, or cancelled, it closes the descriptor", "[io]") {
     on_each_poller([]() -> aio::task<> {
         int fd = bound_socket();
-        {
-            const auto never = aio::start_server_on(echo_lines, fd);
-        }
+        { const auto never = aio::start_server_on(echo_lines, fd); }
         CHECK_FALSE(is_open(fd));
         fd = bound_socket();
         auto cancelled = aio::create_task(aio::start_server_on(echo_lines, fd));

@@ -7,10 +7,10 @@
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/kept.hpp>
-#include <asynchio/loop/callback.hpp>
-#include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/detail/watches.hpp>
 #include <asynchio/io/fd_events.hpp>
+#include <asynchio/loop/callback.hpp>
+#include <asynchio/loop/detail/watches.hpp>
+#include <asynchio/loop/event_loop.hpp>
 
 #include <cerrno>
 #include <stdexcept>
@@ -145,9 +145,7 @@ public:
     /// closed, or the descriptor is watched by something else meanwhile. What was wanted before is wanted still.
     void want(fd_events events) { state().change(events); }
     /// Returns what is wanted; nothing for an empty watcher.
-    fd_events wanted() const noexcept {
-        return state_ ? static_cast<fd_events>(state_->wanted) : fd_events::none;
-    }
+    fd_events wanted() const noexcept { return state_ ? static_cast<fd_events>(state_->wanted) : fd_events::none; }
     /// Returns the descriptor; -1 for an empty watcher.
     int native_handle() const noexcept { return state_ ? state_->fd : -1; }
     /// Stops watching; the watcher is empty afterwards. The descriptor stays open. A second call does nothing.

@@ -33,9 +33,8 @@ public:
     /// Makes a hook of a function.
     /// @param f is called as `f(int fd, const address& where)`. It can be copied.
     template<class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, socket_hook> && std::is_invocable_v<F&, int, const address&>)
-        socket_hook(F f)
-        : call_(new bound<F>(std::move(f))) {}
+        requires(!std::same_as<std::remove_cvref_t<F>, socket_hook> && std::is_invocable_v<F&, int, const address&>)
+    socket_hook(F f) : call_(new bound<F>(std::move(f))) {}
     socket_hook(const socket_hook& other) : call_(other.call_ ? other.call_->copy() : nullptr) {}
     socket_hook(socket_hook&&) noexcept = default;
     socket_hook& operator=(const socket_hook& other) { return *this = socket_hook(other); }
@@ -92,7 +91,8 @@ inline int set_option(int fd, int level, int option, int value) noexcept {
 }
 /// @throws std::system_error with the option's name and the address.
 inline void require_option(int fd, int level, int option, int value, const char* name, const address& where) {
-    if (const int error = set_option(fd, level, option, value)) fail(error, std::string(name) + " for " + where.to_string());
+    if (const int error = set_option(fd, level, option, value))
+        fail(error, std::string(name) + " for " + where.to_string());
 }
 
 /// Sets the sizes of the buffers. @throws std::system_error with the option's name and the address.

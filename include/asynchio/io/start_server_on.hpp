@@ -101,8 +101,8 @@ template<class Handler, detail::range_of<int> Descriptors>
 task<server> start_server_on(Handler&& handler, Descriptors&& fds, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
     std::vector<detail::listening_socket> sockets = detail::take_over(detail::own_all(fds), options);
-    return detail::start_server_on<std::decay_t<detail::kept_t<Handler>>>(
-        detail::keep<Handler>(handler), std::move(sockets), std::move(options));
+    return detail::start_server_on<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler),
+                                                                          std::move(sockets), std::move(options));
 }
 
 /// Returns the sockets that a service manager such as systemd has passed to this process (socket activation): what

@@ -34,9 +34,7 @@ public:
     io_result receive(void* into, std::size_t size) noexcept override {
         return carrier_->receive(mutable_byte_view(into, size));
     }
-    io_result send(const iovec* parts, std::size_t count) noexcept override {
-        return carrier_->send(parts, count);
-    }
+    io_result send(const iovec* parts, std::size_t count) noexcept override { return carrier_->send(parts, count); }
     int end_sending() noexcept override { return carrier_->end_sending(); }
     void shut(bool abort) noexcept override { carrier_->shut(abort); }
     std::string name() const override { return carrier_->name(); }

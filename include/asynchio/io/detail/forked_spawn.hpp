@@ -48,7 +48,8 @@ public:
         : options_(options), programs_(programs), arguments_(arguments), environment_(environment),
           kept_(options.pass_descriptors) {
         for (std::size_t i = 0; i < 3; ++i) theirs_[i] = theirs[i];
-        const bool is_ours = (!options.uid || *options.uid == ::geteuid()) && (!options.gid || *options.gid == ::getegid());
+        const bool is_ours =
+            (!options.uid || *options.uid == ::geteuid()) && (!options.gid || *options.gid == ::getegid());
         keeps_groups_ = is_ours && options.groups.empty();
     }
 
@@ -85,8 +86,8 @@ private:
         int error;
         int step;
     };
-    static constexpr const char* steps[] = {"", "its standard streams", "cwd", "new_session", "groups", "gid", "uid",
-                                            "a passed descriptor"};
+    static constexpr const char* steps[] = {"",    "its standard streams", "cwd", "new_session", "groups", "gid",
+                                            "uid", "a passed descriptor"};
     enum step : int { program, streams, folder, session, groups, gid, uid, passing };
 
     static int hear(int from, pid_t pid, const char*& failed) noexcept {
