@@ -2,6 +2,7 @@
 #include <asynchio/io/open_connection.hpp>
 
 // covers: io/resolve.hpp
+// covers: io/socket_options.hpp
 #include <asynchio/io/resolve.hpp>
 
 #include "support/catch.hpp"
@@ -14,14 +15,20 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
+#include <asynchio/testing/faults.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdexcept>
 #include <string>
+#include <sys/socket.h>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace aio = asynchio;
@@ -306,6 +313,92 @@ TEST_CASE("open_connection: without descriptors it says so", "[io]") {
         const std::string error = co_await error_of([] { return aio::open_connection("127.0.0.1", 80); });
         CHECK(error == "connect to 127.0.0.1:80: Too many open files");
     });
+}
+
+TEST_CASE("open_connection: the options of sockets hold before connecting", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const auto handler = [](aio::stream) {};
+        aio::server server = co_await aio::start_server(handler, "127.0.0.1", 0);
+        std::string prepared;
+        aio::connect_options options;
+        options.keep_alive = true;
+        options.no_delay = false;
+        options.send_buffer = 30'000;
+        options.local_address = aio::address::ip("127.0.0.9", 0);
+        options.configure = [&](int fd, const aio::address& where) {
+            prepared += where.to_string();
+            CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+            CHECK(option_of(fd, SOL_SOCKET, SO_SNDBUF) >= 30'000);
+        };
+        aio::stream there = co_await aio::open_connection("127.0.0.1", server.port(), options);
+        CHECK(prepared == "127.0.0.1:" + std::to_string(server.port()));
+        CHECK(there.local_address().host() == "127.0.0.9");
+        CHECK(option_of(there.native_handle(), IPPROTO_TCP, TCP_NODELAY) == 0);
+        aio::stream plain = co_await aio::open_connection("127.0.0.1", server.port());
+        CHECK(option_of(plain.native_handle(), IPPROTO_TCP, TCP_NODELAY) == 1);
+        CHECK(option_of(plain.native_handle(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+        co_await server.aclose();
+    });
+}
+
+TEST_CASE("open_connection: options that cannot be, or that are refused, are told, and leave nothing open", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const auto handler = [](aio::stream) {};
+        aio::server server = co_await aio::start_server(handler, "127.0.0.1", 0);
+        const int port = server.port();
+        const auto connect = [port](const aio::connect_options& o) {
+            return [port, &o] { return aio::open_connection("127.0.0.1", port, o); };
+        };
+        aio::connect_options negative;
+        negative.send_buffer = -1;
+        std::string error = co_await error_of(connect(negative));
+        CHECK(error == "open_connection: the size of a buffer must not be negative");
+        error = co_await error_of([&] { return aio::open_unix_connection("@nobody", negative); });
+        CHECK(error == "open_unix_connection: the size of a buffer must not be negative");
+        aio::connect_options throwing;
+        throwing.configure = [](int, const aio::address&) { throw std::runtime_error("not this one"); };
+        error = co_await error_of(connect(throwing));
+        CHECK(error == "not this one");
+        error = co_await error_of([&] { return aio::open_unix_connection("@nobody", throwing); });
+        CHECK(error == "not this one");
+        aio::connect_options other_family;
+        other_family.local_address = aio::address::ip("::1", 0);
+        error = co_await error_of(connect(other_family));
+        CHECK(contains(error, "connect to 127.0.0.1:"));
+        aio::connect_options foreign;
+        foreign.local_address = aio::address::ip("192.0.2.1", 0);
+        error = co_await error_of(connect(foreign));
+        CHECK(contains(error, "Cannot assign requested address"));
+        aio::testing::faults faulty;
+        faulty.fail("setsockopt", ENOPROTOOPT, 100);
+        aio::connect_options alive;
+        alive.keep_alive = true;
+        error = co_await error_of(connect(alive));
+        CHECK(contains(error, "Protocol not available"));
+        co_await server.aclose();
+    });
+}
+
+TEST_CASE("socket_hook: is a value: copies have a function of their own, and an empty one does nothing", "[io]") {
+    const aio::address where = aio::address::ip("127.0.0.1", 1);
+    int calls = 0;
+    aio::socket_hook counting = [&calls, own = 0](int fd, const aio::address&) mutable { calls += ++own * fd; };
+    aio::socket_hook copy = counting;
+    copy(1, where);
+    copy(1, where);
+    counting(10, where);
+    CHECK(calls == 13);
+    aio::socket_hook moved = std::move(copy);
+    CHECK(moved);
+    copy = moved;
+    copy = aio::socket_hook();
+    CHECK_FALSE(copy);
+    copy(1, where);
+    CHECK(calls == 13);
+    aio::socket_hook& self = moved;
+    moved = self;
+    moved(1, where);
+    CHECK(calls == 16);
 }
 
 TEST_CASE("open_unix_connection: connects by path and by abstract name", "[io][SRV-17]") {

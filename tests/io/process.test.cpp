@@ -15,12 +15,14 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
+#include <asynchio/testing/faults.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fstream>
@@ -487,18 +489,21 @@ TEST_CASE("process: children of others are left alone", "[io][SUB-19]") {
 TEST_CASE("process: cancelled at every point, it leaves no child and nothing open", "[io][SUB-13]") {
     for (const auto kind : {aio::poller_kind::epoll, aio::poller_kind::poll}) {
         // A process takes real time: the point to cancel at is a number of steps, until one too many.
-        for (int steps = 0; steps < 12; ++steps) {
+        for (int steps = 0; steps < 24; ++steps) {
             aio::run_options options;
             options.poller = kind;
             const std::size_t before = open_descriptors();
             auto scenario = [steps]() -> aio::task<> {
-                auto talk = []() -> aio::task<> {
-                    aio::process p = co_await aio::create_subprocess("cat", pipes(true, true));
+                auto talk = [by_fork = steps % 2 == 1]() -> aio::task<> {
+                    aio::process_options how = pipes(true, true);
+                    if (by_fork) how.umask = 077U;
+                    if (by_fork) how.communicate_limit = 4;
+                    aio::process p = co_await aio::create_subprocess("cat", how);
                     const aio::process_output all = co_await p.communicate("text");
                     CHECK(all.out == "text");
                 };
                 const auto task = aio::create_task(talk);
-                for (int i = 0; i < steps; ++i) co_await aio::yield();
+                for (int i = 0; i < steps / 2; ++i) co_await aio::yield();
                 task.cancel();
                 co_await aio::nothrow(task);
             };
@@ -700,6 +705,217 @@ TEST_CASE("process: the program is looked up in the PATH that it gets", "[io]") 
                              "/denied/only-denied", "/two/folder"})
         ::unlink((folder + each).c_str());
     for (const char* each : {"/one/folder", "/one", "/two", "/denied", ""}) ::rmdir((folder + each).c_str());
+}
+
+TEST_CASE("process: descriptors that are passed have the same numbers in it, and the others are closed", "[io]") {
+    each_way([]() -> aio::task<> {
+        int ends[2];
+        REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+        const int other = ::open("/dev/null", O_RDONLY); // without O_CLOEXEC
+        const int high = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 100);
+        aio::process_options options = pipes(false, true);
+        options.pass_descriptors.push_back(high);
+        options.pass_descriptors.push_back(ends[1]);
+        options.pass_descriptors.push_back(high); // twice is once
+        const std::string command = "printf through >&" + std::to_string(ends[1]) + "; ls /proc/self/fd | wc -l";
+        std::string text = co_await output_of(command, options);
+        CHECK(text == "6\n");
+        char got[100];
+        REQUIRE(::read(ends[0], got, sizeof got) == 7);
+        CHECK(std::string(got, 7) == "through");
+        CHECK((::fcntl(ends[1], F_GETFD) & FD_CLOEXEC) != 0); // here nothing has changed
+        options.close_descriptors = false;
+        text = co_await output_of("test -e /proc/self/fd/" + std::to_string(other) + " && echo there", options);
+        CHECK(text == "there\n");
+        for (const int each : {ends[0], ends[1], other, high}) ::close(each);
+        const std::string error = co_await error_of([&] { return aio::create_subprocess("true", options); });
+        CHECK(error == "create_subprocess: descriptor " + std::to_string(high) + ": Bad file descriptor");
+    });
+}
+
+TEST_CASE("process: started with a passed descriptor it is as any other", "[io]") {
+    each_way([]() -> aio::task<> {
+        const int passed = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        aio::process_options options = pipes(true, true, true);
+        options.pass_descriptors.push_back(passed);
+        options.cwd = "/";
+        options.add_env.push_back("ADDED=yes");
+        options.new_session = true;
+        aio::process p = co_await aio::create_subprocess(
+            "sh", "-c", "cat; pwd; echo $ADDED >&2; ps -o sid= -p $$ | tr -d ' '; kill -TERM $$", options);
+        const aio::process_output all = co_await p.communicate("in\n");
+        CHECK(all.out == "in\n/\n" + std::to_string(p.pid()) + "\n");
+        CHECK(all.err == "yes\n");
+        CHECK(p.returncode() == -SIGTERM);
+        options.in = aio::subprocess::devnull;
+        options.err = aio::subprocess::to_stdout;
+        options.new_session = false;
+        options.new_group = true;
+        std::string text = co_await output_of("cat; ps -o pgid= -p $$ | tr -d ' '; echo $$; echo err >&2", options);
+        CHECK(text.substr(0, text.find('\n')) == text.substr(text.find('\n') + 1, text.find('\n')));
+        CHECK(text.ends_with("\nerr\n"));
+        options = pipes(false, true);
+        options.pass_descriptors.push_back(passed);
+        options.err = aio::subprocess::stdio(1);
+        text = co_await output_of("grep ^SigBlk /proc/self/status | cut -f2", options);
+        CHECK(text == "0000000000000000\n");
+        const auto before = std::signal(SIGPIPE, SIG_IGN);
+        text = co_await output_of("kill -PIPE $$; echo ignored", options);
+        CHECK(text.empty());
+        std::signal(SIGPIPE, before);
+        const auto handled = std::signal(SIGUSR1, [](int) {});
+        text = co_await output_of("kill -USR1 $$; echo handled", options);
+        CHECK(text.empty());
+        std::signal(SIGUSR1, handled);
+        ::close(passed);
+    });
+}
+
+TEST_CASE("process: what cannot be started with a passed descriptor is named, and leaves nothing open", "[io][SUB-11]") {
+    each_way([]() -> aio::task<> {
+        const int passed = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        aio::process_options options = pipes(true, true, true);
+        options.pass_descriptors.push_back(passed);
+        options.add_env.push_back("PATH=/bin:/usr/bin");
+        const auto start = [&](const char* program) {
+            return [&options, program] { return aio::create_subprocess(program, options); };
+        };
+        std::string error = co_await error_of(start("no-such-program"));
+        CHECK(error == "start 'no-such-program': No such file or directory");
+        error = co_await error_of(start("/etc/passwd"));
+        CHECK(error == "start '/etc/passwd': Permission denied");
+        error = co_await error_of(start("/etc/passwd/x"));
+        CHECK(error == "start '/etc/passwd/x': Not a directory");
+        options.cwd = "/no/such/folder";
+        error = co_await error_of(start("true"));
+        CHECK(error == "start 'true' in '/no/such/folder' (cwd): No such file or directory");
+        options.cwd.clear();
+        options.add_env.back() = "PATH=/etc:/no/such/folder";
+        error = co_await error_of(start("passwd"));
+        CHECK(error == "start 'passwd': Permission denied");
+        for (const char* call : {"fork", "pipe2", "read", "fcntl"}) {
+            aio::testing::faults faulty;
+            faulty.fail(call, ENOMEM);
+            error = co_await error_of(start("true"));
+            CHECK(contains(error, "Cannot allocate memory"));
+        }
+        ::close(passed);
+        CHECK(childless());
+    });
+}
+
+TEST_CASE("process: options that no program can have are misuse", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const auto refused = [](auto change) {
+            aio::process_options options;
+            change(options);
+            return [options] { return aio::create_subprocess("true", options); };
+        };
+        std::string error = co_await error_of(refused([](auto& o) { o.pass_descriptors.push_back(2); }));
+        CHECK(error == "create_subprocess: 2 cannot be passed; in, out and err are the standard streams");
+        error = co_await error_of(refused([](auto& o) { o.pass_descriptors.push_back(-1); }));
+        CHECK(contains(error, "-1 cannot be passed"));
+        error = co_await error_of(refused([](auto& o) { o.pass_descriptors.push_back(1'000'000); }));
+        CHECK(error == "create_subprocess: descriptor 1000000: Bad file descriptor");
+        error = co_await error_of(refused([](auto& o) { o.uid = static_cast<uid_t>(-1); }));
+        CHECK(error == "create_subprocess: uid or gid is no user's or group's");
+        error = co_await error_of(refused([](auto& o) { o.gid = static_cast<gid_t>(-1); }));
+        CHECK(contains(error, "uid or gid is no"));
+        error = co_await error_of(refused([](auto& o) { o.umask = 01000U; }));
+        CHECK(error == "create_subprocess: umask is 0 to 0777");
+    });
+}
+
+TEST_CASE("process: runs with the umask, the user and the groups that were asked for", "[io]") {
+    each_way([]() -> aio::task<> {
+        const mode_t ours = ::umask(022);
+        aio::process_options options = pipes(false, true);
+        options.umask = 0137U;
+        std::string text = co_await output_of("umask", options);
+        CHECK(text == "0137\n");
+        CHECK(::umask(ours) == 022);
+
+        options = pipes(false, true);
+        options.uid = ::getuid(); // which needs no privileges
+        options.gid = ::getgid();
+        text = co_await output_of("id -u; id -g", options);
+        CHECK(text == std::to_string(::getuid()) + "\n" + std::to_string(::getgid()) + "\n");
+
+        options.uid = 65'533U;
+        options.gid = 65'532U;
+        options.cwd = "/";
+        if (::geteuid() == 0) {
+            text = co_await output_of("id -u; id -g; id -G; echo $(grep ^Uid /proc/self/status)", options);
+            CHECK(text == "65533\n65532\n65532\nUid: 65533 65533 65533 65533\n"); // also the saved one, and no group
+            options.groups.push_back(65'530U);
+            options.groups.push_back(65'531U);
+            text = co_await output_of("id -G", options);
+            CHECK(text == "65532 65530 65531\n");
+        } else {
+            const std::string error = co_await error_of([&] { return aio::create_subprocess("id", options); });
+            CHECK(error == "start 'id' in '/' (groups): Operation not permitted");
+        }
+    });
+}
+
+TEST_CASE("process: without privileges another user or group is refused, and says which", "[io]") {
+    if (::geteuid() != 0) return; // who has none already sees it above
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        if (::setgid(65'533) != 0 || ::setuid(65'533) != 0) ::_exit(9);
+        const auto refused = [](auto change) {
+            aio::process_options options;
+            change(options);
+            return message_of([&] { aio::run(aio::create_subprocess("id", options)); });
+        };
+        if (refused([](auto& o) { o.gid = 65'532U; }) != "start 'id' (groups): Operation not permitted") ::_exit(1);
+        if (refused([](auto& o) {
+                o.uid = 65'532U;
+            }) != "start 'id' (groups): Operation not permitted")
+            ::_exit(2);
+        ::_exit(0);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("process: communicate reads no more than its limit, and the process runs on", "[io]") {
+    each_way([]() -> aio::task<> {
+        aio::process_options options = pipes(true, true, true);
+        options.communicate_limit = 1'000;
+        aio::process p = co_await aio::create_subprocess("sh", "-c", "yes; echo never", options);
+        const std::string error = co_await error_of([&] { return p.communicate("input"); });
+        CHECK(error == "communicate: there is more than the limit");
+        CHECK_FALSE(p.returncode());
+        CHECK(p.out().buffered() > 1'000);
+        CHECK(p.out().buffered() < 400'000);
+        const std::string line = co_await p.out().read_line();
+        CHECK(line == "y\n");
+        p.kill();
+        const int status = co_await p.wait();
+        CHECK(status == -SIGKILL);
+
+        options.communicate_limit = 5;
+        for (const char* command : {"printf 12345", "printf 12345 >&2"}) {
+            aio::process fits = co_await aio::create_subprocess("sh", "-c", command, options);
+            const aio::process_output all = co_await fits.communicate();
+            CHECK(all.out + all.err == "12345");
+        }
+        aio::process over = co_await aio::create_subprocess("sh", "-c", "printf 123456 >&2", options);
+        const std::string of_err = co_await error_of([&] { return over.communicate(); });
+        CHECK(of_err == error);
+        const std::string left = co_await over.err().read_all();
+        CHECK(left == "123456");
+        const int ended = co_await over.wait();
+        CHECK(ended == 0);
+        options.communicate_limit = 0;
+        aio::process silent = co_await aio::create_subprocess("true", options);
+        const aio::process_output none = co_await silent.communicate();
+        CHECK(none.out.empty());
+    });
 }
 
 TEST_CASE("process: two hundred, eight at a time", "[io][stress]") {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: io/server_options.hpp
+// covers: io/tcp_options.hpp
 #include <asynchio/io/server.hpp>
 
 #include "support/catch.hpp"
@@ -9,6 +11,7 @@
 
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/open_connection.hpp>
@@ -17,6 +20,7 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
+#include <asynchio/testing/faults.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 
 #include <chrono>
@@ -24,9 +28,12 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -46,6 +53,9 @@ aio::task<> echo_lines(aio::stream client) {
         co_await client.write(line);
     }
 }
+
+/// g++ 12 cannot make an array in a coroutine.
+aio::task<aio::server> at_two_hosts() { return aio::start_server(echo_lines, {"127.0.0.1", "127.0.0.2"}, 0); }
 
 aio::task<std::string> ask(aio::stream& server, std::string line) {
     co_await server.write(line);
@@ -609,8 +619,7 @@ TEST_CASE("server: several listening sockets without descriptors wait together",
             errno = EMFILE;
             return -1;
         };
-        std::optional<aio::server> server = aio::detail::make_server(
-            {aio::address::ip("127.0.0.1", 0), aio::address::ip("127.0.0.2", 0)}, echo_lines, aio::server_options());
+        std::optional<aio::server> server = co_await at_two_hosts();
         const aio::stream one = co_await connect_to(*server);
         co_await aio::sleep(30ms); // apart from each other
         const aio::stream two = co_await aio::open_connection("127.0.0.2", server->port());
@@ -743,6 +752,159 @@ TEST_CASE("server: serve_forever and wait_closed cancelled at every point, also 
             co_await server.wait_closed();
         },
         10);
+}
+
+TEST_CASE("server: a connection that its handler has released does not count any more", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        int taken = -1;
+        const auto handler = [&](aio::stream client) { taken = client.release(); };
+        aio::server server = co_await aio::start_server(handler, "127.0.0.1", 0);
+        aio::stream there = co_await aio::open_connection("127.0.0.1", server.port());
+        while (taken < 0) co_await aio::yield();
+        server.close();
+        co_await aio::wait_for(server.wait_closed(), 10s);
+        REQUIRE(::write(taken, "on its own\n", 11) == 11);
+        const std::string line = co_await there.read_line();
+        CHECK(line == "on its own\n");
+        CHECK(::close(taken) == 0);
+    });
+}
+
+TEST_CASE("server: listens at several hosts, with one port, and without doubles", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::vector<std::string> hosts{"127.0.0.1", "127.0.0.2", "127.0.0.1"};
+        aio::server server = co_await aio::start_server(echo_lines, hosts, 0);
+        const std::vector<aio::address> where = server.addresses();
+        REQUIRE(where.size() == 2);
+        CHECK(where[0] == aio::address::ip("127.0.0.1", server.port()));
+        CHECK(where[1] == aio::address::ip("127.0.0.2", server.port()));
+        for (const std::string& host : hosts) {
+            aio::stream there = co_await aio::open_connection(host, server.port());
+            const std::string line = co_await ask(there, "hello\n");
+            CHECK(line == "hello\n");
+        }
+        co_await server.aclose();
+        aio::server in_braces = co_await at_two_hosts();
+        CHECK(in_braces.addresses().size() == 2);
+        co_await in_braces.aclose();
+        std::string error =
+            co_await error_of([] { return aio::start_server(echo_lines, std::vector<std::string>(), 0); });
+        CHECK(error == "start_server: there is no host");
+        const std::vector<std::string> wrong{"127.0.0.1", "no host!"};
+        error = co_await error_of([&] { return aio::start_server(echo_lines, wrong, 0); });
+        CHECK(contains(error, "resolve no host!:0"));
+        const std::vector<std::string> elsewhere{"127.0.0.1", "192.0.2.1"}; // which this machine does not have
+        aio::server one = co_await aio::start_server(echo_lines, elsewhere, 0);
+        CHECK(one.addresses().size() == 1);
+        co_await one.aclose();
+    });
+}
+
+TEST_CASE("server: the options of sockets hold before listening, and for the connections", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        std::vector<std::string> prepared;
+        aio::server_options options;
+        options.keep_alive = true;
+        options.no_delay = false;
+        options.receive_buffer = 20'000;
+        options.send_buffer = 30'000;
+        options.reuse_address = false;
+        options.configure = [&](int fd, const aio::address& where) {
+            CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+            CHECK(option_of(fd, SOL_SOCKET, SO_REUSEADDR) == 0);
+            CHECK(option_of(fd, SOL_SOCKET, SO_RCVBUF) >= 20'000);
+            CHECK(option_of(fd, SOL_SOCKET, SO_ACCEPTCONN) == 0);
+            prepared.push_back(where.to_string());
+        };
+        const aio::server_options copy = options;
+        std::optional<aio::stream> connection;
+        const auto handler = [&](aio::stream client) { connection.emplace(std::move(client)); };
+        aio::server server = co_await aio::start_server(handler, "127.0.0.1", 0, copy);
+        CHECK(prepared.size() == 1);
+        CHECK(prepared[0] == "127.0.0.1:0");
+        aio::stream there = co_await connect_to(server);
+        while (!connection) co_await aio::yield();
+        const int fd = connection->native_handle();
+        CHECK(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) == 1);
+        CHECK(option_of(fd, IPPROTO_TCP, TCP_NODELAY) == 0);
+        CHECK(option_of(fd, SOL_SOCKET, SO_SNDBUF) >= 30'000);
+        connection.reset();
+        co_await server.aclose();
+        aio::server plain = co_await aio::start_server(handler, "127.0.0.1", 0);
+        there = co_await connect_to(plain);
+        while (!connection) co_await aio::yield();
+        CHECK(option_of(connection->native_handle(), IPPROTO_TCP, TCP_NODELAY) == 1);
+        CHECK(option_of(connection->native_handle(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+        connection.reset();
+        co_await plain.aclose();
+    });
+}
+
+TEST_CASE("server: options that cannot be, or that are refused, start nothing", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        aio::server_options negative;
+        negative.receive_buffer = -1;
+        const auto tcp = [](const aio::server_options& o) {
+            return [&o] { return aio::start_server(echo_lines, "127.0.0.1", 0, o); };
+        };
+        std::string error = co_await error_of(tcp(negative));
+        CHECK(error == "start_server: the size of a buffer must not be negative");
+        aio::server_options mode;
+        mode.mode = 0600;
+        error = co_await error_of(tcp(mode));
+        CHECK(error == "start_server: a mode is for Unix-domain sockets");
+        error = co_await error_of([&] { return aio::start_unix_server(echo_lines, "@abstract", mode); });
+        CHECK(contains(error, "a mode is 0 to 07777, and for a socket with a file"));
+        aio::server_options throwing;
+        throwing.configure = [](int, const aio::address&) { throw std::runtime_error("not this one"); };
+        error = co_await error_of(tcp(throwing));
+        CHECK(error == "not this one");
+        aio::server_options closing;
+        closing.configure = [](int fd, const aio::address&) { ::shutdown(fd, SHUT_RDWR); };
+        aio::server server = co_await aio::start_server(echo_lines, "127.0.0.1", 0, closing);
+        co_await server.aclose();
+        aio::testing::faults faulty;
+        faulty.fail("setsockopt", ENOPROTOOPT, 100);
+        aio::server_options alive;
+        alive.keep_alive = true;
+        alive.reuse_address = false;
+        error = co_await error_of(tcp(alive));
+        CHECK(contains(error, "SO_KEEPALIVE for 127.0.0.1:0: Protocol not available"));
+    });
+}
+
+TEST_CASE("server: the file of a Unix-domain socket has the mode that was asked for before anybody can connect",
+          "[io][SRV-17]") {
+    on_each_poller([]() -> aio::task<> {
+        const std::string path = socket_path();
+        const auto mode_of = [&] {
+            struct stat found{};
+            REQUIRE(::stat(path.c_str(), &found) == 0);
+            return found.st_mode & 07777;
+        };
+        aio::server_options options;
+        options.start_serving = false;
+        for (const unsigned mode : {0600U, 0666U, 0000U}) {
+            options.mode = mode;
+            aio::server server = co_await aio::start_unix_server(echo_lines, path, options);
+            CHECK(mode_of() == mode);
+            const std::string early = co_await error_of([&] { return aio::open_unix_connection(path); });
+            CHECK_FALSE(early.empty());
+            if (mode == 0666U) {
+                server.start_serving();
+                aio::stream there = co_await aio::open_unix_connection(path);
+                const std::string line = co_await ask(there, "hello\n");
+                CHECK(line == "hello\n");
+            }
+            co_await server.aclose();
+            CHECK_FALSE(exists(path));
+        }
+        aio::testing::faults faulty;
+        faulty.fail("chmod", EPERM);
+        const std::string error = co_await error_of([&] { return aio::start_unix_server(echo_lines, path, options); });
+        CHECK(contains(error, "chmod for unix:" + path + ": Operation not permitted"));
+        CHECK_FALSE(exists(path));
+    });
 }
 
 TEST_CASE("server: ten thousand connections, one after the other", "[io]") {

@@ -16,6 +16,7 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/yield.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
+#include <asynchio/testing/stream_pair.hpp>
 
 #include <array>
 #include <chrono>
@@ -968,6 +969,81 @@ TEST_CASE("stream: tells its addresses and its descriptor", "[io][SWR-23]") {
     ends.first.abort();
     CHECK(ends.first.native_handle() == -1);
     CHECK_FALSE(ends.first.local_address());
+}
+
+TEST_CASE("stream: release gives the descriptor up, which neither is closed nor watched any more", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        const auto waiting = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.first.read(1); });
+        co_await settle();
+        co_await ends.second.write("x");
+        co_await waiting;
+        CHECK(aio::get_running_loop().watched_descriptors() == 1);
+        const int number = ends.first.native_handle();
+        const int fd = ends.first.release();
+        CHECK(fd == number);
+        CHECK_FALSE(ends.first);
+        CHECK(aio::get_running_loop().watched_descriptors() == 0);
+        REQUIRE(::write(fd, "by hand\n", 8) == 8);
+        const std::string line = co_await ends.second.read_line();
+        CHECK(line == "by hand\n");
+        aio::stream again = aio::stream::from_descriptor(fd); // owns it anew
+        co_await again.write("again\n");
+        const std::string second = co_await ends.second.read_line();
+        CHECK(second == "again\n");
+    });
+}
+
+TEST_CASE("stream: release refuses what would lose something, and the stream can be used on", "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        co_await ends.first.write("line\nahead");
+        const std::string line = co_await ends.second.read_line();
+        CHECK(line == "line\n");
+        CHECK(ends.second.buffered() == 5);
+        const auto released = [](aio::stream& s) {
+            return message_of([&] { static_cast<void>(s.release()); });
+        };
+        CHECK(released(ends.second) ==
+              "release: 5 bytes were read ahead and would be lost; read the buffered() ones first");
+        const std::string ahead = co_await ends.second.read(ends.second.buffered());
+        CHECK(ahead == "ahead");
+        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
+        co_await settle();
+        CHECK(released(ends.second) == "release: a task reads or writes");
+        co_await ends.first.write("z");
+        const std::string last = co_await reader;
+        CHECK(last == "z");
+        co_await ends.first.aclose();
+        CHECK(released(ends.first) == "release: the stream is closed");
+        const int fd = ends.second.release();
+        CHECK(::close(fd) == 0);
+        CHECK(released(ends.second) == "stream: it is empty, or was moved from");
+        auto in_memory = aio::testing::stream_pair();
+        CHECK(released(in_memory.first) == "release: the stream has no descriptor of its own");
+        CHECK(in_memory.first);
+    });
+}
+
+TEST_CASE("stream: a cancelled read does not keep from releasing, and a pipe that was ended has nothing to release",
+          "[io]") {
+    on_each_poller([]() -> aio::task<> {
+        stream_pair ends;
+        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
+        co_await settle();
+        reader.cancel();
+        const int fd = ends.second.release(); // before the task has run
+        const auto ended = co_await aio::nothrow(reader);
+        CHECK(ended.cancelled());
+        CHECK(::close(fd) == 0);
+        int both[2];
+        REQUIRE(::pipe2(both, O_CLOEXEC) == 0);
+        const aio::stream in = aio::stream::from_descriptor(both[0]);
+        aio::stream out = aio::stream::from_descriptor(both[1]);
+        co_await out.write_eof();
+        CHECK(message_of([&] { static_cast<void>(out.release()); }) ==
+              "release: the stream has no descriptor of its own");
+    });
 }
 
 TEST_CASE("stream: a hundred thousand reads and writes", "[io]") {

@@ -213,6 +213,29 @@ aio::task<> a_program_elsewhere() {
     co_await aio::wait_for(listening, 10s);
 }
 
+aio::task<> a_forked_program() {
+    aio::process_options options;
+    options.in = aio::subprocess::devnull;
+    options.out = aio::subprocess::pipe;
+    options.umask = 077U;
+    const struct copy {
+        copy() : fd(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 50)) {}
+        copy(const copy&) = delete;
+        copy& operator=(const copy&) = delete;
+        ~copy() { ::close(fd); }
+        int fd;
+    } passed;
+    options.pass_descriptors.push_back(passed.fd);
+    aio::process echo = co_await aio::create_subprocess("echo", "hello", options);
+    auto listening = [&]() -> aio::task<> {
+        const aio::process_output all = co_await echo.communicate();
+        CHECK(all.out == "hello\n");
+        const int status = co_await echo.wait();
+        CHECK(status == 0);
+    };
+    co_await aio::wait_for(listening, 10s);
+}
+
 /// The files of sockets, one of which stands in the way first.
 aio::task<> files_of_sockets() {
     const std::string name = "asynchio-faults-files-" + std::to_string(::getpid());
@@ -339,6 +362,14 @@ TEST_CASE("system_calls: whatever fails while a program is run with all options 
     CHECK(errno == ECHILD);
 }
 
+TEST_CASE("system_calls: whatever fails while a program is started by fork is told, and leaves nothing behind", "[io]") {
+    CHECK(fail_everywhere(a_forked_program, {"create_subprocess", "start 'echo'", "of 'echo'", "watch process"}, false) >=
+          50);
+    errno = 0;
+    CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no zombie either
+    CHECK(errno == ECHILD);
+}
+
 TEST_CASE("system_calls: whatever fails about the files of sockets and a scope is told, and leaves nothing behind",
           "[io]") {
     char before[4096];
@@ -357,4 +388,5 @@ TEST_CASE("system_calls: one byte at a time, and each call interrupted once, eve
     run_in_pieces(names);
     run_in_pieces(datagrams);
     run_in_pieces(another_program);
+    run_in_pieces(a_forked_program);
 }

@@ -6,12 +6,15 @@
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/io/datagram_socket.hpp>
+#include <asynchio/io/fd_watcher.hpp>
+#include <asynchio/io/layered_channel.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/process.hpp>
 #include <asynchio/io/resolve.hpp>
 #include <asynchio/io/server.hpp>
 #include <asynchio/io/signal_set.hpp>
 #include <asynchio/io/wait_readable.hpp>
+#include <asynchio/sync/event.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/stream_pair.hpp>
@@ -22,8 +25,12 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <fcntl.h>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <system_error>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -134,6 +141,70 @@ aio::task<> descriptors() {
     co_await aio::wait_readable(ends[0]);
 }
 
+/// Functions of the options are copied with them.
+aio::task<> options() {
+    const auto nothing = [text = long_text](int, const aio::address&) { hold(text == long_text, "it is kept"); };
+    aio::server_options listening;
+    listening.configure = nothing;
+    listening.keep_alive = true;
+    aio::server server = co_await aio::start_server(echo_lines, std::vector<std::string>(1, "127.0.0.1"), 0, listening);
+    auto body = [&]() -> aio::task<> {
+        aio::connect_options connecting = soon();
+        connecting.configure = nothing;
+        aio::stream there = co_await aio::open_connection("127.0.0.1", server.port(), connecting);
+        co_await talk(std::move(there));
+    };
+    co_await aio::with(server, body);
+}
+
+/// Once it is made, a watcher changes what it wants without memory.
+aio::task<> watchers() {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category());
+    const struct closing {
+        int* ends;
+        ~closing() {
+            ::close(ends[0]);
+            ::close(ends[1]);
+        }
+    } at_end{ends};
+    auto done = std::make_shared<aio::event>();
+    aio::fd_watcher watcher(ends[1], [done] { done->set(); });
+    aio::fd_watcher other(ends[0], [] {}, aio::fd_events::readable);
+    const std::size_t before = aio::testing::allocation_faults::made();
+    other.want(aio::fd_events::none);
+    other.want(aio::fd_events::readable);
+    watcher.want(aio::fd_events::readable | aio::fd_events::writable);
+    watcher.want(aio::fd_events::writable);
+    hold(aio::testing::allocation_faults::made() == before, "want() allocates nothing");
+    other.detach();
+    co_await done->wait();
+}
+
+/// Hands bytes on as they are.
+class plain final : public aio::layered_channel {
+public:
+    using aio::layered_channel::layered_channel;
+    ~plain() override = default;
+    aio::io_result receive(aio::mutable_byte_view into) noexcept override { return receive_below(into); }
+    aio::io_result send(const iovec* parts, std::size_t count) noexcept override { return send_below(parts, count); }
+};
+
+aio::task<> layers() {
+    auto pair = aio::testing::stream_pair(3);
+    auto serve = [](aio::stream below) -> aio::task<> {
+        aio::stream client(std::make_unique<plain>(std::move(below)));
+        for (;;) {
+            const std::string line = co_await client.read_line();
+            if (line.empty()) co_return;
+            co_await client.write(line);
+        }
+    };
+    const auto serving = aio::create_task(serve(std::move(pair.second)));
+    co_await talk(aio::stream(std::make_unique<plain>(std::move(pair.first))));
+    static_cast<void>(co_await aio::nothrow(serving));
+}
+
 aio::task<> signal_sets() {
     aio::signal_set set(SIGUSR1, SIGUSR2);
     std::raise(SIGUSR1);
@@ -151,10 +222,26 @@ aio::task<> processes() {
     hold(all.out == long_text, "what was written comes back");
 }
 
+aio::task<> forked() {
+    aio::process_options options;
+    options.in = aio::subprocess::pipe;
+    options.out = aio::subprocess::pipe;
+    options.umask = 077U;
+    const struct closing {
+        int fd;
+        ~closing() { ::close(fd); }
+    } passed{::fcntl(0, F_DUPFD_CLOEXEC, 3)};
+    options.pass_descriptors.push_back(passed.fd);
+    aio::process cat = co_await aio::create_subprocess("cat", options);
+    const aio::process_output all = co_await cat.communicate(long_text);
+    hold(all.out == long_text, "what was written comes back");
+}
+
 constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"by_number", &by_number},     {"by_path", &by_path},         {"much", &much},
     {"in_memory", &in_memory},     {"datagrams", &datagrams},     {"names", &names},
     {"descriptors", &descriptors}, {"signal_sets", &signal_sets}, {"processes", &processes},
+    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},         {"forked", &forked},
 };
 
 void test() { asynchio_tests::starve(scenarios); }

@@ -79,6 +79,14 @@ asynchio::task<std::string> error_of(F f) {
     co_return std::string();
 }
 
+/// The value of a socket's option.
+inline int option_of(int fd, int level, int option) {
+    int value = -1;
+    socklen_t size = sizeof value;
+    REQUIRE(::getsockopt(fd, level, option, &value, &size) == 0);
+    return value;
+}
+
 /// Lets the tasks that are ready, and what arrives meanwhile, run for a while.
 inline asynchio::task<> settle() {
     for (int i = 0; i < 20; ++i) co_await asynchio::yield();

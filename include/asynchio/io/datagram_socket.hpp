@@ -5,9 +5,11 @@
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/io/address.hpp>
+#include <asynchio/io/byte_channel.hpp>
 #include <asynchio/io/byte_view.hpp>
-#include <asynchio/io/detail/channel.hpp>
+#include <asynchio/io/datagram_options.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/io/detail/multicast.hpp>
 #include <asynchio/io/detail/readiness.hpp>
 #include <asynchio/io/detail/socket_address.hpp>
 #include <asynchio/io/detail/socket_file.hpp>
@@ -15,10 +17,14 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <fcntl.h>
 #include <memory>
+#include <netinet/in.h>
 #include <source_location>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <sys/socket.h>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -167,10 +173,13 @@ class datagram_socket {
 public:
     /// Returns a socket that receives what is sent to `where`. The file of a Unix-domain socket is removed at close; a
     /// file that a closed socket has left behind is removed first.
-    /// @param where an address of this machine; port 0 picks a free one, see local_address().
-    /// @throws std::system_error with `where` in its text if the socket cannot be made or bound.
-    static datagram_socket bound(const address& where) {
-        datagram_socket made(make(where.family()));
+    /// @param where an address of this machine; port 0 picks a free one, see local_address(). A multicast group's
+    /// address receives only what is sent to that group, which must be joined, too.
+    /// @param options of the socket.
+    /// @throws std::system_error with `where` in its text if the socket cannot be made or bound, std::invalid_argument
+    /// for options that cannot be.
+    static datagram_socket bound(const address& where, const datagram_options& options = {}) {
+        datagram_socket made(make(where, options));
         detail::socket_file::remove_stale(where);
         detail::socket_file file(where);
         if (detail::calls.bind(made.native_handle(), where.data(), where.size()) != 0)
@@ -180,12 +189,20 @@ public:
         return made;
     }
     /// Returns a socket that sends to `peer` and receives from there only.
-    /// @throws std::system_error with `peer` in its text if the socket cannot be made or connected.
-    static datagram_socket connected(const address& peer) {
-        datagram_socket made(make(peer.family()));
+    /// @param peer the address. @param options of the socket.
+    /// @throws std::system_error with `peer` in its text if the socket cannot be made or connected,
+    /// std::invalid_argument for options that cannot be.
+    static datagram_socket connected(const address& peer, const datagram_options& options = {}) {
+        datagram_socket made(make(peer, options));
         made.connect(peer);
         return made;
     }
+    /// Returns a socket over a descriptor that was made elsewhere, and owns it from then on. The descriptor becomes
+    /// non-blocking, for every process that shares it. The file of a Unix-domain socket stays, since others have made
+    /// it.
+    /// @param fd the descriptor of a datagram socket. If the call fails, it is closed, too.
+    /// @throws std::system_error if `fd` is not a socket's, std::invalid_argument for a socket of another kind.
+    static datagram_socket from_descriptor(int fd);
 
     datagram_socket(datagram_socket&&) noexcept = default;
     datagram_socket& operator=(datagram_socket&&) noexcept = default;
@@ -215,6 +232,38 @@ public:
     /// Cancellation: the datagram stays for the next call.
     detail::receive_operation receive_from(mutable_byte_view into) { return {open(), into}; }
 
+    /// Joins a multicast group: receives what is sent to it, at the port that the socket is bound to.
+    /// @param group the address of the group, whose port does not count. @param device the name or number of the
+    /// network device; an empty text stands for the scope of the address, or the system's choice.
+    /// @throws std::system_error with the group in its text; std::invalid_argument for an address that is no group's, or
+    /// an interface that is not there.
+    void join_group(const address& group, std::string_view device = {}) {
+        detail::change_membership(usable(), group, device, true);
+    }
+    /// Leaves a multicast group. @param group as it was joined. @param device as it was joined.
+    /// @throws as join_group(), also if it was not joined.
+    void leave_group(const address& group, std::string_view device = {}) {
+        detail::change_membership(usable(), group, device, false);
+    }
+    /// Sets whether what this socket sends to a group comes to the sockets of this machine, too; at first it does.
+    /// @throws std::system_error if the system refuses.
+    void set_multicast_loop(bool on) {
+        detail::set_multicast(usable(), family(), IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, on ? 1 : 0,
+                              "set_multicast_loop");
+    }
+    /// Sets how many routers may pass on what this socket sends to a group; at first it is 1: it stays in the network.
+    /// @param hops 0 to 255. @throws std::invalid_argument for any other number, std::system_error if the system refuses.
+    void set_multicast_ttl(int hops) {
+        if (hops < 0 || hops > 255) throw std::invalid_argument("set_multicast_ttl: it is 0 to 255");
+        detail::set_multicast(usable(), family(), IP_MULTICAST_TTL, IPV6_MULTICAST_HOPS, hops, "set_multicast_ttl");
+    }
+    /// Sets the network interface by which datagrams to groups leave.
+    /// @param device its name or number; an empty text leaves it to the system.
+    /// @throws std::invalid_argument for one that is not there, std::system_error if the system refuses.
+    void set_multicast_interface(std::string_view device) {
+        detail::set_multicast_interface(usable(), family(), device);
+    }
+
     /// Closes the socket. Tasks that wait for it get std::logic_error. A second call does nothing.
     void close() { open().close(); }
     /// Whether the socket was closed or moved from.
@@ -228,10 +277,17 @@ private:
     explicit datagram_socket(detail::descriptor made)
         : channel_(detail::make_owner<detail::datagram_channel>(std::move(made))) {}
 
-    static detail::descriptor make(int family) {
-        detail::descriptor made(detail::calls.socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    static detail::descriptor make(const address& where, const datagram_options& options) {
+        detail::require_valid(options, "datagram_socket");
+        detail::descriptor made(detail::calls.socket(where.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         if (!made) detail::fail(errno, "datagram_socket");
+        detail::apply(options, made.get(), where);
         return made;
+    }
+    int family() const { return open().local().family(); }
+    int usable() const {
+        if (is_closed()) throw std::logic_error("datagram_socket: it is closed or was moved from");
+        return open().handle();
     }
     detail::datagram_channel& open() const {
         if (channel_ == nullptr) throw std::logic_error("datagram_socket: it was moved from");
@@ -240,6 +296,24 @@ private:
 
     detail::owner<detail::datagram_channel> channel_;
 };
+
+inline datagram_socket datagram_socket::from_descriptor(int fd) {
+    detail::descriptor owned(fd);
+    const std::string name = "datagram_socket of descriptor " + std::to_string(fd);
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (fd < 0) detail::fail(EBADF, name);
+    if (detail::calls.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) detail::fail(errno, name);
+    if (type != SOCK_DGRAM) throw std::invalid_argument(name + ": it is no datagram socket");
+    const int flags = detail::calls.fcntl(fd, F_GETFL, 0);
+    if (flags < 0 || detail::calls.fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) detail::fail(errno, name);
+    datagram_socket made(std::move(owned));
+    sockaddr_storage peer{};
+    size = sizeof peer;
+    if (detail::calls.getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0)
+        made.open().peer = address(reinterpret_cast<const sockaddr*>(&peer), size);
+    return made;
+}
 
 } // namespace asynchio
 

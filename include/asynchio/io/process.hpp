@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -93,7 +94,8 @@ public:
     /// @param input what is written; only the first call may have one.
     /// @return what the process wrote to its pipes.
     /// @throws std::logic_error if there is input and `in` is closed or not a pipe; std::invalid_argument for input in
-    /// a further call.
+    /// a further call; limit_overrun_error if it writes more than process_options::communicate_limit: what was read
+    /// stays to be read, and the process runs on.
     /// Cancellation: what was read stays to be read. A further call, without input, goes on with the rest of it.
     template<class = void>
     task<process_output> communicate(std::string input = {}) {
@@ -177,8 +179,8 @@ private:
     }
     /// Reads everything, and leaves it in the stream's buffer: whatever ends the conversation, it stays to be read.
     template<class = void>
-    static task<> collect(stream& from) {
-        co_await detail::read_operation(detail::channel_of(from), detail::until_end());
+    static task<> collect(stream& from, std::size_t limit) {
+        co_await detail::read_operation(detail::channel_of(from), detail::until_end(limit));
     }
     /// Whether there is a stream that was not moved away.
     static bool usable(const detail::late_value<stream>& s) { return s && *s; }
@@ -200,8 +202,8 @@ private:
         task<> all_ended = parts.end(); // without memory for this and all of them, none begins
         task<> in, out, err;
         if (usable(state->in()) && state->in()->native_handle() >= 0) in = feed(state);
-        if (usable(state->out())) out = collect(*state->out());
-        if (usable(state->err())) err = collect(*state->err());
+        if (usable(state->out())) out = collect(*state->out(), state->communicate_limit);
+        if (usable(state->err())) err = collect(*state->err(), state->communicate_limit);
         auto for_in = parts.make_room();
         auto for_out = parts.make_room();
         auto for_err = parts.make_room();
@@ -239,6 +241,7 @@ task<process> start_process(std::vector<std::string> command, process_options op
     child_processes& children = child_processes::of(get_running_loop());
     require_valid(command, options);
     auto* state = new process_state(children, spawn(command, options), command[0]);
+    state->communicate_limit = options.communicate_limit;
     co_return process(*state);
 }
 

@@ -3,8 +3,10 @@
 
 // The options of create_subprocess().
 
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 #pragma GCC visibility push(default)
@@ -54,6 +56,8 @@ inline constexpr stdio to_stdout(stdio::kind::to_stdout);
 /// The options of create_subprocess() and create_subprocess_shell().
 ///
 /// Threads: a plain value.
+/// Cost: with `pass_descriptors`, `uid`, `gid`, `groups` or `umask`, the program is started by fork(2), which takes
+/// longer the more memory this process has.
 /// Example: `aio::process_options o; o.out = aio::subprocess::pipe; o.cwd = "/tmp";`
 struct process_options {
     process_options() = default; // no aggregate: g++ 12 destroys such temporaries twice inside of co_await
@@ -76,6 +80,20 @@ struct process_options {
     bool new_group = false;
     /// Whether all descriptors from 3 on are closed in it, also those without O_CLOEXEC, if the system can do that.
     bool close_descriptors = true;
+    /// Descriptors of this process, from 3 on, that the subprocess has, too, with the same numbers.
+    std::vector<int> pass_descriptors;
+    /// The user that it runs as; without a value, that of this process. Another one needs privileges.
+    std::optional<uid_t> uid;
+    /// The group that it runs as; without a value, that of this process.
+    std::optional<gid_t> gid;
+    /// Its supplementary groups. An empty vector stands for none if `uid` or `gid` is another one than this process has,
+    /// and else for those of this process.
+    std::vector<gid_t> groups;
+    /// Its umask, 0 to 0777; without a value, that of this process.
+    std::optional<unsigned> umask;
+    /// The maximum number of bytes that process::communicate() reads from its standard output, and from its standard
+    /// error.
+    std::size_t communicate_limit = std::string::npos;
 };
 
 } // namespace asynchio

@@ -7,11 +7,13 @@
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/core/detail/range.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
 #include <asynchio/io/detail/server_state.hpp>
 #include <asynchio/io/resolve.hpp>
+#include <asynchio/io/server_options.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -20,10 +22,13 @@
 #include <asynchio/task/task.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <exception>
+#include <initializer_list>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,18 +36,6 @@
 #pragma GCC visibility push(default)
 
 namespace asynchio {
-
-/// The options of start_server() and start_unix_server().
-///
-/// Threads: a plain value.
-struct server_options {
-    /// How many connections may wait in the system, and how many are accepted in a row; at least 1.
-    int backlog = 128;
-    /// Whether several servers, in several loops or processes, share the port. The system distributes the connections.
-    bool reuse_port = false;
-    /// Whether the server listens at once. Otherwise clients cannot connect before start_serving().
-    bool start_serving = true;
-};
 
 /// A server: it listens, and runs a task with the handler for each connection. start_server() makes it.
 ///
@@ -56,7 +49,7 @@ struct server_options {
 /// Differs from Python: aclose(), and the end of a `with`, cancel the handlers and wait for them; several addresses and
 /// port 0 share one port.
 /// Example: `aio::server s = co_await aio::start_server(handle, "localhost", 8080); co_await s.serve_forever();`
-/// See also: open_connection, stream.
+/// See also: start_server, start_server_on, open_connection, stream.
 class server {
 public:
     explicit server(detail::server_state& state) noexcept : state_(held::to(state)) {}
@@ -228,28 +221,47 @@ private:
 namespace detail {
 
 template<class Handler>
-server make_server(const std::vector<address>& where, Handler handler, const server_options& options) {
+server make_server(std::vector<listening_socket> sockets, Handler handler, const server_options& options) {
     static_assert(std::is_invocable_v<Handler&, stream>,
                   "the handler of a server is called with a stream: task<> handle(aio::stream connection)");
     detail::require_callable(handler, "start_server");
-    if (options.backlog < 1) throw std::invalid_argument("start_server: the backlog must be at least 1");
-    auto* state = new server_of<Handler>(listen_at(where, options.reuse_port), options.backlog, std::move(handler));
+    auto* state = new server_of<Handler>(std::move(sockets), options, std::move(handler));
     server made(*state);
     if (options.start_serving) state->start_serving();
     return made;
 }
 
+inline void require_valid(const server_options& options, const char* what) {
+    if (options.backlog < 1) throw std::invalid_argument(std::string(what) + ": the backlog must be at least 1");
+    require_valid(static_cast<const socket_options&>(options), what);
+}
+
 template<class Handler>
-task<server> start_server(parameter<Handler> handler, std::string host, int port, server_options options) {
+task<server> start_server(parameter<Handler> handler, std::vector<std::string> hosts, int port, server_options options) {
     require_port(port, "start_server");
-    const std::vector<address> where =
-        co_await resolve(name_query(std::move(host), std::to_string(port), AF_UNSPEC, AI_PASSIVE));
-    co_return detail::make_server<Handler>(where, static_cast<Handler&&>(handler), options);
+    require_valid(options, "start_server");
+    if (options.mode) throw std::invalid_argument("start_server: a mode is for Unix-domain sockets");
+    if (hosts.empty()) throw std::invalid_argument("start_server: there is no host");
+    std::vector<address> all;
+    for (std::string& host : hosts) {
+        const std::vector<address> found =
+            co_await resolve(name_query(std::move(host), std::to_string(port), AF_UNSPEC, AI_PASSIVE));
+        for (const address& each : found) {
+            bool known = false;
+            for (const address& other : all) known = known || other == each;
+            if (!known) all.push_back(each);
+        }
+    }
+    co_return detail::make_server<Handler>(listen_at(all, options), static_cast<Handler&&>(handler), options);
 }
 
 template<class Handler>
 task<server> start_unix_server(parameter<Handler> handler, address where, server_options options) {
-    co_return detail::make_server<Handler>(std::vector<address>(1, where), static_cast<Handler&&>(handler), options);
+    require_valid(options, "start_unix_server");
+    if (options.mode && (where.path().front() == '@' || *options.mode > 07777))
+        throw std::invalid_argument("start_unix_server: a mode is 0 to 07777, and for a socket with a file");
+    co_return detail::make_server<Handler>(listen_at(std::vector<address>(1, where), options),
+                                           static_cast<Handler&&>(handler), options);
 }
 
 } // namespace detail
@@ -260,18 +272,45 @@ task<server> start_unix_server(parameter<Handler> handler, address where, server
 /// @param handler takes a stream, which is the connection.
 /// @param host a name or a numeric address; an empty string stands for all addresses of this machine.
 /// @param port 0 to 65535; 0 picks a free one, see server::port().
-/// @param options the backlog, and whether the port is shared and the server listens at once.
+/// @param options the backlog, the options of the sockets, and whether the port is shared and the server listens at
+/// once.
 /// @return the server, which listens.
 /// @throws std::system_error with the address in its text ("bind to 127.0.0.1:80: Address already in use"), or of
-/// resolve_category(); std::invalid_argument for a port outside of that range or a backlog below 1.
+/// resolve_category(); std::invalid_argument for a port outside of that range or for options that cannot be.
 /// Cancellation: ends the resolution of the name; nothing listens then.
 /// Lifetime: the handler is copied in, or moved in by take(), and lives until the last of its tasks has ended.
 /// See also: server, open_connection.
 template<class Handler>
 task<server> start_server(Handler&& handler, std::string host, int port, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
-    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(host),
-                                                                       port, options);
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(
+        detail::keep<Handler>(handler), std::vector<std::string>(1, std::move(host)), port, std::move(options));
+}
+/// Listens at several hosts; else as with one.
+/// @param hosts a range of names or numeric addresses, each as with one; port 0 picks one port for all of them.
+/// @throws std::invalid_argument if there is no host. An address that this machine does not have is left out, unless
+/// it has none of them.
+/// Cancellation: ends the resolution of the names; nothing listens then.
+template<class Handler, detail::range_of<std::string_view> Hosts>
+requires(!std::convertible_to<Hosts, std::string>) task<server> start_server(Handler&& handler, Hosts&& hosts, int port,
+                                                                             server_options options = {}) {
+    detail::check_awaited_arguments<Handler>();
+    std::vector<std::string> all;
+    for (auto&& each : hosts) all.push_back(std::string(std::string_view(each)));
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(all),
+                                                                       port, std::move(options));
+}
+/// Listens at several hosts; else as with one.
+/// @param hosts names or numeric addresses in braces, which g++ 12 refuses inside of a coroutine; a vector always works.
+/// Cancellation: as above.
+template<class Handler>
+task<server> start_server(Handler&& handler, std::initializer_list<std::string_view> hosts, int port,
+                          server_options options = {}) {
+    detail::check_awaited_arguments<Handler>();
+    std::vector<std::string> all;
+    for (const std::string_view each : hosts) all.push_back(std::string(each));
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(all),
+                                                                       port, std::move(options));
 }
 
 /// Listens at a Unix-domain socket and calls `handler(stream)` for each connection. A file that a closed server has
@@ -279,17 +318,17 @@ task<server> start_server(Handler&& handler, std::string host, int port, server_
 ///
 /// @param handler takes a stream, which is the connection.
 /// @param path up to 107 bytes; a first `@` stands for the zero byte of an abstract name.
-/// @param options the backlog, and whether the server listens at once.
+/// @param options the backlog, the permissions of the file, and whether the server listens at once.
 /// @return the server, which listens.
-/// @throws std::system_error with the path in its text; std::invalid_argument for a path that cannot be one, or a
-/// backlog below 1.
+/// @throws std::system_error with the path in its text; std::invalid_argument for a path that cannot be one, or for
+/// options that cannot be.
 /// Cancellation: a task that is cancelled before it runs makes no server; afterwards there is nothing to wait for.
 /// Lifetime: the handler is copied in, or moved in by take(), and lives until the last of its tasks has ended.
 template<class Handler>
 task<server> start_unix_server(Handler&& handler, std::string path, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
-    return detail::start_unix_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler),
-                                                                            address::unix_path(path), options);
+    return detail::start_unix_server<std::decay_t<detail::kept_t<Handler>>>(
+        detail::keep<Handler>(handler), address::unix_path(path), std::move(options));
 }
 
 } // namespace asynchio

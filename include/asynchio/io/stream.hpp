@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/byte_view.hpp>
+#include <asynchio/io/detail/carried_channel.hpp>
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/descriptor_channel.hpp>
 #include <asynchio/io/detail/read_goals.hpp>
@@ -54,7 +55,7 @@ channel& channel_of(const stream& s);
 /// beyond the string that is returned.
 /// Differs from Python: one object reads and writes; `write` waits until the system has taken everything, which makes
 /// `drain` unnecessary; reading a line that is too long throws limit_overrun_error.
-/// See also: open_connection, start_server, create_subprocess.
+/// See also: open_connection, start_server, create_subprocess; byte_channel, to carry the bytes in another way.
 class stream {
 public:
     /// The maximum number of bytes that read_line and read_until search for a delimiter, unless a limit is given.
@@ -63,6 +64,11 @@ public:
     /// Makes an empty stream. Every call but is_closed() and the conversion to bool throws std::logic_error.
     stream() noexcept = default;
     explicit stream(detail::owner<detail::channel> c) noexcept : channel_(std::move(c)) {}
+    /// Makes a stream over a carrier of another kind, and owns it from then on.
+    /// @param carrier a std::unique_ptr, or another owner with `release()`, of a class that derives from byte_channel;
+    /// it owns the carrier if the call fails. A null pointer makes an empty stream.
+    template<detail::owner_of_carrier Owner>
+    explicit stream(Owner carrier);
     stream(stream&&) noexcept = default;
     stream& operator=(stream&&) noexcept = default;
     ~stream() = default;
@@ -170,6 +176,17 @@ public:
     /// Whether the stream was closed, or is empty.
     bool is_closed() const noexcept { return channel_ == nullptr || channel_->closed(); }
 
+    /// Gives the descriptor up: the stream is empty afterwards, and neither closes nor watches the descriptor, which
+    /// stays non-blocking. A server does not count the connection any more. If the call fails, the stream stays as it
+    /// is.
+    /// @return the descriptor, which the caller must close.
+    /// @throws std::logic_error if bytes were read ahead, which would be lost: read the buffered() ones first; if a
+    /// task reads or writes; if the stream is closed, or has no descriptor of its own, as one in memory or over another
+    /// stream.
+    [[nodiscard("the descriptor must be closed by the caller")]] int release();
+    /// Returns how many bytes were read ahead: a read of no more than these does not wait.
+    std::size_t buffered() const { return open().buffer().size(); }
+
     /// Returns the address of this end; empty if it has none, as that of a pipe.
     address local_address() const { return open().local(); }
     /// Returns the address of the other end; empty if it has none, as that of a pipe.
@@ -193,6 +210,30 @@ private:
 };
 
 inline detail::channel& detail::channel_of(const stream& s) { return s.open(); }
+
+template<detail::owner_of_carrier Owner>
+stream::stream(Owner carrier) {
+    auto made = detail::make_owner<detail::carried_channel>();
+    detail::owner<byte_channel> by(carrier.release());
+    if (by == nullptr) return;
+    by->waiting_ = made.get();
+    made->carry(std::move(by));
+    channel_ = std::move(made);
+}
+
+inline int stream::release() {
+    detail::channel& from = open();
+    if (from.closed()) throw std::logic_error("release: the stream is closed");
+    if (from.busy(detail::direction::read) || from.busy(detail::direction::write))
+        throw std::logic_error("release: a task reads or writes");
+    if (!from.buffer().empty())
+        throw std::logic_error("release: " + std::to_string(buffered()) +
+                               " bytes were read ahead and would be lost; read the buffered() ones first");
+    const int fd = from.give_up();
+    if (fd < 0) throw std::logic_error("release: the stream has no descriptor of its own");
+    channel_.reset();
+    return fd;
+}
 
 inline stream stream::from_descriptor(int fd, std::string name) {
     if (name.empty()) name = "descriptor " + std::to_string(fd);

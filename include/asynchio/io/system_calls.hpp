@@ -65,6 +65,7 @@ struct system_calls {
     int (*fstat)(int, file_status*) = &::fstat;
     int (*stat)(const char*, file_status*) = &::stat;
     int (*unlink)(const char*) = &::unlink;
+    int (*chmod)(const char*, mode_t) = &::chmod;
     char* (*getcwd)(char*, size_t) = &::getcwd;
     unsigned (*if_nametoindex)(const char*) = &::if_nametoindex;
     int (*file_actions_init)(posix_spawn_file_actions_t*) = &::posix_spawn_file_actions_init;
@@ -79,6 +80,7 @@ struct system_calls {
     int (*spawnattr_setflags)(posix_spawnattr_t*, short) = &::posix_spawnattr_setflags;
     int (*posix_spawnp)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
                         char* const*) = &::posix_spawnp;
+    pid_t (*fork)() = &::fork;
     int (*waitid)(idtype_t, id_t, siginfo_t*, int) = &::waitid;
     int (*kill)(pid_t, int) = &::kill;
     int (*getaddrinfo)(const char*, const char*, const addrinfo*, addrinfo**) = &::getaddrinfo;

@@ -6,6 +6,7 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/io/fd_events.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
@@ -16,24 +17,6 @@
 #pragma GCC visibility push(default)
 
 namespace asynchio {
-
-/// Events of a descriptor: a set of flags, which `|` and `&` combine.
-enum class fd_events : unsigned char {
-    /// No event.
-    none = 0,
-    /// A read would not block: there are bytes, the end, or an error.
-    readable = 1,
-    /// A write would not block.
-    writable = 2,
-};
-/// Returns the events that are in one of two sets.
-constexpr fd_events operator|(fd_events a, fd_events b) noexcept {
-    return static_cast<fd_events>(static_cast<unsigned char>(a) | static_cast<unsigned char>(b));
-}
-/// Returns the events that are in both sets.
-constexpr fd_events operator&(fd_events a, fd_events b) noexcept {
-    return static_cast<fd_events>(static_cast<unsigned char>(a) & static_cast<unsigned char>(b));
-}
 
 namespace detail {
 

@@ -243,6 +243,8 @@ void know_all(fault_state& s) {
                    errors<EACCES, EFAULT, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW>());
     know<&c::unlink>(s, "unlink", false,
                      errors<EACCES, EBUSY, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS>());
+    know<&c::chmod>(s, "chmod", false,
+                    errors<EACCES, EFAULT, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS>());
     know<&c::getcwd>(s, "getcwd", false, errors<EACCES, ENOENT, ENOMEM, ERANGE>());
     know<&c::if_nametoindex>(s, "if_nametoindex", false, errors<EMFILE, ENFILE, ENOBUFS, ENODEV, ENOMEM>());
     know<&c::file_actions_init>(s, "posix_spawn_file_actions_init", false, errors<ENOMEM>());
@@ -256,6 +258,7 @@ void know_all(fault_state& s) {
     know<&c::spawnattr_setflags>(s, "posix_spawnattr_setflags", false, errors<EINVAL>());
     know<&c::posix_spawnp>(s, "posix_spawnp", false,
                            errors<EACCES, EAGAIN, EMFILE, ENOENT, ENOEXEC, ENOMEM, E2BIG, ETXTBSY>());
+    know<&c::fork>(s, "fork", false, errors<EAGAIN, ENOMEM, ENOSYS>());
     know<&c::waitid>(s, "waitid", true, errors<EINTR>());
     know<&c::kill>(s, "kill", false, errors<EPERM, ESRCH>());
     know<&c::getaddrinfo>(s, "getaddrinfo", false,

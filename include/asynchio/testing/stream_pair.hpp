@@ -25,7 +25,6 @@ namespace detail {
 using asynchio::detail::channel;
 using asynchio::detail::direction;
 using asynchio::detail::fd_watch;
-using asynchio::detail::io_result;
 using asynchio::detail::scheduler;
 
 /// One direction: the bytes that were sent and not received yet.

@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/io/address.hpp>
+#include <asynchio/io/byte_channel.hpp>
 #include <asynchio/io/detail/byte_buffer.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/detail/readiness.hpp>
@@ -23,17 +24,6 @@
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
-
-/// The result of a call: a number of bytes, or an error (EAGAIN: the call would block).
-struct io_result {
-    std::size_t count;
-    int error;
-
-    static io_result of(ssize_t result) noexcept {
-        if (result >= 0) return {static_cast<std::size_t>(result), 0};
-        return {0, would_block(errno) ? EAGAIN : errno};
-    }
-};
 
 class channel;
 
@@ -75,6 +65,10 @@ public:
     virtual int descriptor() const noexcept { return -1; }
     /// Whether a read that returned less than it was asked for has emptied what it read from.
     virtual bool short_means_empty() const noexcept { return false; }
+    /// Gives up the descriptor without closing it. @return the descriptor, which is the caller's; -1 if there is none.
+    virtual int give_up() noexcept { return -1; }
+    /// Throws the exception for an error. @param what the operation, and the name.
+    virtual void raise(int error, const std::string& what) const { detail::fail(error, what); }
 
     // Reading
 
@@ -180,7 +174,8 @@ public:
 
     // Each direction keeps its first error. A reader gets what has come before the error.
 
-    bool failed(direction d) const noexcept { return error_of(d).number != 0; }
+    bool failed(direction d) const noexcept { return error_number(d) != 0; }
+    int error_number(direction d) const noexcept { return error_of(d).number; }
     /// @throws std::system_error for the first error of that direction.
     void rethrow(direction d) const {
         if (failed(d)) [[unlikely]]
@@ -196,7 +191,9 @@ private:
         const char* operation = "";
     };
     [[noreturn, gnu::noinline]] void tell(const failure& what) const {
-        detail::fail(what.number, std::string(what.operation) + " " + name());
+        const std::string text = std::string(what.operation) + " " + name();
+        raise(what.number, text);
+        detail::fail(what.number, text);
     }
     const failure& error_of(direction d) const noexcept { return d == direction::read ? read_error_ : write_error_; }
     void fail(direction d, int error, const char* operation) noexcept {

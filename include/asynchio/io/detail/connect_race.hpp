@@ -10,6 +10,8 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/io/socket_options.hpp>
+#include <asynchio/io/tcp_options.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <cerrno>
@@ -44,8 +46,10 @@ struct failed_attempt {
 /// Cancellation: closes all sockets.
 class connect_race final : public suspension {
 public:
-    connect_race(const std::vector<address>& peers, nanoseconds_count stagger, nanoseconds_count deadline) noexcept
-        : peers_(peers), stagger_(stagger), deadline_(deadline) {}
+    /// @param local the address to connect from; empty for any.
+    connect_race(const std::vector<address>& peers, const tcp_options& options, const address& local,
+                 nanoseconds_count stagger, nanoseconds_count deadline) noexcept
+        : peers_(peers), options_(options), local_(local), stagger_(stagger), deadline_(deadline) {}
     connect_race(const connect_race&) = delete;
     connect_race& operator=(const connect_race&) = delete;
     ~connect_race() override { end(); }
@@ -66,6 +70,7 @@ public:
     connected await_resume() {
         end();
         resumed();
+        if (failure_) std::rethrow_exception(failure_);
         return std::move(winner_);
     }
 
@@ -120,10 +125,8 @@ private:
             each->socket = descriptor(calls.socket(peer.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
             if (!each->socket) return failed(peer, errno);
             each->fd = each->socket.get();
-            if (peer.is_ip()) {
-                const int on = 1;
-                calls.setsockopt(each->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            }
+            if (!prepare(each->fd, peer)) return 0;
+            if (local_ && calls.bind(each->fd, local_.data(), local_.size()) != 0) return failed(peer, errno);
             if (calls.connect(each->fd, peer.data(), peer.size()) == 0) {
                 win(*each);
                 return 0;
@@ -139,6 +142,20 @@ private:
             error = e.code().value();
         } catch (const std::bad_alloc&) {}
         return failed(peer, error);
+    }
+    /// Sets the options. @return false if the caller's function has failed, which ends everything.
+    /// @throws std::system_error for an option that the system refuses.
+    bool prepare(int fd, const address& peer) {
+        if (peer.is_ip() && options_.no_delay) set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        apply(options_, fd, peer);
+        try {
+            options_.configure(fd, peer);
+            return true;
+        } catch (...) {
+            failure_ = std::current_exception();
+            over_ = true;
+            return false;
+        }
     }
     int failed(const address& peer, int error) noexcept {
         failures_.push_back({peer, error}); // there is room
@@ -188,6 +205,8 @@ private:
     }
 
     const std::vector<address>& peers_;
+    const tcp_options& options_;
+    address local_;
     nanoseconds_count stagger_;
     nanoseconds_count deadline_;
     event_loop* loop_ = nullptr;
@@ -197,6 +216,7 @@ private:
     std::size_t under_way_ = 0;
     bool over_ = false;
     connected winner_;
+    std::exception_ptr failure_; // of the caller's function
     late_value<deadline<connect_race, &connect_race::stagger_is_over>> next_attempt_;
     late_value<deadline<connect_race, &connect_race::time_is_up>> limit_;
 };

@@ -42,6 +42,11 @@ public:
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
     int get() const noexcept { return fd_; }
+    /// Gives the descriptor up without closing it. @return the descriptor, or -1.
+    int release() noexcept {
+        if (fd_ >= 0) --descriptors_alive;
+        return detail::exchange(fd_, -1);
+    }
 
 private:
     int fd_ = -1;

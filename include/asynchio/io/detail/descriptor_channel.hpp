@@ -24,6 +24,7 @@ public:
 
     void shut(bool) noexcept override { close_descriptor(); }
     int descriptor() const noexcept final { return handle(); }
+    int give_up() noexcept final { return release_descriptor(); }
 };
 
 /// Keeps SIGPIPE of this thread's own writes from being delivered while it lives.

@@ -91,6 +91,8 @@ public:
     /// The input of communicate(), from its first call on, and how many bytes of it the child's pipe has taken.
     std::optional<std::string> input;
     std::size_t fed = 0;
+    /// The maximum number of bytes that communicate() reads from each of the child's pipes.
+    std::size_t communicate_limit = std::string::npos;
 
     line_awaiter end() noexcept { return line_awaiter(line_, "process"); }
 

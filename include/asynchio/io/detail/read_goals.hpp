@@ -76,8 +76,15 @@ private:
 class until_end {
 public:
     static constexpr const char* name = "communicate";
-    static bool reached(const channel&) noexcept { return false; }
-    static void take(const channel&) noexcept {}
+    explicit until_end(std::size_t limit) noexcept : limit_(limit) {}
+
+    bool reached(const channel& c) const noexcept { return c.buffer().size() > limit_; }
+    void take(const channel& c) const {
+        if (reached(c)) throw limit_overrun_error("communicate: there is more than the limit", c.buffer().size());
+    }
+
+private:
+    std::size_t limit_;
 };
 
 /// Takes everything up to the delimiter that ends first, the shorter one of two that end at once.

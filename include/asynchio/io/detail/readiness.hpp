@@ -24,6 +24,16 @@ enum class direction : unsigned char { read, write };
 
 class io_operation;
 
+/// Is told of what may have changed: a layer above.
+class readiness_listener {
+public:
+    /// @param what fd_watch's bits.
+    virtual void ready(unsigned char what) noexcept = 0;
+
+protected:
+    ~readiness_listener() = default;
+};
+
 /// Whether something can be read or written without blocking, and the operations that wait until it can.
 ///
 /// A direction is open until a call says that it would block; from then on no call is made before notify() opens it.
@@ -43,6 +53,11 @@ public:
     /// Records that something may have changed (fd_watch's bits). Waiting operations try again in their turn.
     void notify(unsigned char ready) noexcept;
     bool busy(direction d) const noexcept { return lane_of(d).waiting != nullptr; }
+
+    /// Has a layer above told, too; null ends that.
+    void report_to(readiness_listener* above) noexcept { above_ = above; }
+    /// Sees to it that the layer above is told. @throws as arm().
+    void request(direction d) { arm(d); }
 
 protected:
     virtual inline ~readiness();
@@ -65,6 +80,7 @@ private:
     lane read_;
     lane write_;
     bool uneven_ = false; // fd_watch's
+    readiness_listener* above_ = nullptr;
 };
 
 /// The base of the awaiters of this module, which say in attempt() what is to be done.
@@ -197,6 +213,8 @@ inline void readiness::notify(unsigned char ready) noexcept {
     if (ready & fd_watch::uneven) uneven_ = true;
     if (ready & fd_watch::readable) open_again(direction::read);
     if (ready & fd_watch::writable) open_again(direction::write);
+    if (above_ != nullptr) [[unlikely]]
+        above_->ready(ready);
 }
 
 } // namespace asynchio::detail

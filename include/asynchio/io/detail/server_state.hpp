@@ -14,6 +14,8 @@
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/descriptor_channel.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
+#include <asynchio/io/server_options.hpp>
+#include <asynchio/io/socket_options.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/child_tasks.hpp>
@@ -121,7 +123,8 @@ public:
     }
 
 protected:
-    server_state(std::vector<listening_socket> sockets, int backlog) : list_link(), backlog_(backlog) {
+    server_state(std::vector<listening_socket> sockets, const server_options& options)
+        : list_link(), backlog_(options.backlog), no_delay_(options.no_delay) {
         for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
         servers_ = &loop().services().get<open_servers>();
         servers_->all.push_back(*this);
@@ -240,10 +243,7 @@ private:
 
     void take(descriptor made, const address& peer) {
         try {
-            if (peer.is_ip()) {
-                const int on = 1;
-                calls.setsockopt(made.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-            }
+            if (peer.is_ip() && no_delay_) set_option(made.get(), IPPROTO_TCP, TCP_NODELAY, 1);
             owner<channel> connection = make_channel<socket_channel>(std::move(made), peer);
             connections_.push_back(*connection);
             connection->own(*this);
@@ -292,6 +292,7 @@ private:
     open_servers* servers_ = nullptr; // null once the loop has ended
     late_value<deadline<server_state, &server_state::retry>> retry_;
     int backlog_;
+    bool no_delay_;
     unsigned holders_ = 0;
     bool serving_ = false;
     bool closed_ = false;
@@ -304,8 +305,8 @@ inline open_servers::~open_servers() {
 template<class Handler>
 class server_of final : public server_state {
 public:
-    server_of(std::vector<listening_socket> sockets, int backlog, Handler handler)
-        : server_state(std::move(sockets), backlog), handler_(std::move(handler)) {}
+    server_of(std::vector<listening_socket> sockets, const server_options& options, Handler handler)
+        : server_state(std::move(sockets), options), handler_(std::move(handler)) {}
 
 private:
     void handle(stream connection) override {

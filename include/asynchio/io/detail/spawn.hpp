@@ -5,6 +5,7 @@
 
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
+#include <asynchio/io/detail/forked_spawn.hpp>
 #include <asynchio/io/process_options.hpp>
 #include <asynchio/io/system_calls.hpp>
 
@@ -105,27 +106,55 @@ public:
     }
 
     /// Starts the program. @throws std::system_error with the program in its text.
+    template<class = void>
     pid_t start(const std::vector<std::string>& command, const process_options& options) {
         trivial_vector<char*> arguments;
         point_to(command, arguments);
-        const bool inherited = !options.env && options.add_env.empty();
+        const bool inherited = !options.env && options.add_env.empty() && !needs_fork(options);
         std::vector<std::string> variables;
         if (!inherited) variables = environment_of(options);
         trivial_vector<char*> environment;
         point_to(variables, environment);
         pid_t pid = 0;
+        if (needs_fork(options)) return start_by_fork(command, options, arguments.data(), variables, environment.data());
         const auto try_at = [&](const char* program) {
             return calls.posix_spawnp(&pid, program, &actions_, &attributes_, arguments.data(),
                                       inherited ? ::environ : environment.data());
         };
         const bool to_be_found = !inherited && command[0].find('/') == std::string::npos;
         const int error = to_be_found ? try_each(command[0], path_of(variables), try_at) : try_at(arguments[0]);
-        if (error != 0)
-            fail(error, "start '" + command[0] + "'" + (options.cwd.empty() ? "" : " in '" + options.cwd + "'"));
+        if (error != 0) refuse(error, command, options);
         return pid;
     }
 
 private:
+    [[noreturn]] static void refuse(int error, const std::vector<std::string>& command, const process_options& options,
+                                    const char* step = "") {
+        std::string text = "start '" + command[0] + "'" + (options.cwd.empty() ? "" : " in '" + options.cwd + "'");
+        if (*step != '\0') text.append(" (").append(step).append(")");
+        fail(error, text);
+    }
+    static bool needs_fork(const process_options& options) noexcept {
+        return options.uid || options.gid || !options.groups.empty() || options.umask || !options.pass_descriptors.empty();
+    }
+    template<class = void>
+    pid_t start_by_fork(const std::vector<std::string>& command, const process_options& options, char* const* arguments,
+                        const std::vector<std::string>& variables, char* const* environment) const {
+        std::vector<std::string> programs;
+        if (command[0].find('/') != std::string::npos)
+            programs.push_back(command[0]);
+        else
+            try_each(command[0], path_of(variables), [&](const char* program) {
+                programs.emplace_back(program);
+                return ENOENT;
+            });
+        const int theirs[] = {theirs_[0].get(), theirs_[1].get(), theirs_[2].get()};
+        pid_t pid = 0;
+        const char* step = "";
+        forked_spawn<> child(options, theirs, programs, arguments, environment);
+        if (const int error = child.start(pid, step)) refuse(error, command, options, step);
+        return pid;
+    }
     static void require_done(int error) {
         if (error != 0) fail(error, "create_subprocess");
     }
@@ -164,7 +193,7 @@ private:
             const int error = try_at(program.c_str());
             if (error == EACCES)
                 found = error;
-            else if (error != ENOENT && error != ENOTDIR && error != ELOOP && error != ENODEV && error != ESTALE)
+            else if (!is_elsewhere(error))
                 return error;
             path.remove_prefix(more ? end + 1 : path.size());
         }
@@ -215,10 +244,22 @@ inline void require_valid(const std::vector<std::string>& command, const process
     };
     if (options.env) require_variables(*options.env);
     require_variables(options.add_env);
+    for (const int each : options.pass_descriptors)
+        if (each <= STDERR_FILENO)
+            throw std::invalid_argument("create_subprocess: " + std::to_string(each) +
+                                        " cannot be passed; in, out and err are the standard streams");
+    // The system takes this number for "unchanged".
+    if (options.uid == static_cast<uid_t>(-1) || options.gid == static_cast<gid_t>(-1))
+        throw std::invalid_argument("create_subprocess: uid or gid is no user's or group's");
+    if (options.umask && *options.umask > 0777)
+        throw std::invalid_argument("create_subprocess: umask is 0 to 0777");
 }
 
 /// Starts a valid command. @throws std::system_error with the program in its text.
-inline spawned spawn(const std::vector<std::string>& command, const process_options& options) {
+template<class = void>
+spawned spawn(const std::vector<std::string>& command, const process_options& options) {
+    for (const int each : options.pass_descriptors) // before there are others, whose numbers they might be
+        if (calls.fcntl(each, F_GETFD, 0) < 0) fail(errno, "create_subprocess: descriptor " + std::to_string(each));
     spawn_plan plan;
     spawned child{};
     child.in = plan.connect(STDIN_FILENO, options.in);

@@ -47,6 +47,12 @@ protected:
         descriptor_ = detail::descriptor();
         fd = -1;
     }
+    /// Gives the descriptor up without closing it. @return the descriptor.
+    int release_descriptor() noexcept {
+        forget();
+        fd = -1;
+        return descriptor_.release();
+    }
 
 private:
     void forget() noexcept {

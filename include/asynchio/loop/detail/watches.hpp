@@ -189,41 +189,61 @@ private:
     std::uint64_t set_ = 0; // how many handlers were ever set
 };
 
-/// A descriptor that is registered once, edge-triggered, with both directions.
-struct edge_watch : fd_watch, list_link {
-    edge_watch() noexcept : list_link{nullptr, nullptr} { edge = true; }
+/// A descriptor that is watched for its owner alone, level-triggered.
+struct attached_watch : fd_watch, list_link {
+    attached_watch() noexcept : list_link{nullptr, nullptr} {}
     /// Whether it is attached; false again when the loop was closed.
     bool attached() const noexcept { return next != nullptr; }
 };
+/// A descriptor that is registered once, edge-triggered, with both directions.
+struct edge_watch : attached_watch {
+    edge_watch() noexcept { edge = true; }
+};
 
-/// The descriptors that one loop watches: each has a reader and a writer, or an edge_watch.
+/// The descriptors that one loop watches: each has a reader and a writer, or an attached_watch.
 class descriptor_watches {
 public:
     bool active() const noexcept { return poller_ != nullptr; }
     std::size_t size() const noexcept { return watched_ + attached_; }
 
-    /// Attaches a watch. @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
-    void attach(edge_watch& edge, poller_kind kind, mailbox& box) {
+    /// Attaches a watch that wants both directions.
+    /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
+    void attach(attached_watch& each, poller_kind kind, mailbox& box) {
         open_poller(kind, box);
-        edge.wanted = fd_watch::readable | fd_watch::writable;
-        poller_->update(edge, 0);
-        edges_.push_back(edge);
+        each.wanted = fd_watch::readable | fd_watch::writable;
+        poller_->update(each, 0);
+        attached_watches_.push_back(each);
         ++attached_;
     }
-    /// Detaches a watch, before its descriptor is closed. Does nothing if it is not attached.
-    void detach(edge_watch& edge) noexcept {
-        if (!edge.attached()) return;
+    /// Changes what a level-triggered watch wants. Allocates nothing.
+    /// @throws std::system_error if its descriptor was closed, or is watched by another one meanwhile.
+    void change(attached_watch& each, unsigned char wanted) {
         const bool here = notice_fork();
-        forget(edge);
-        edge.wanted = 0;
-        if (here) poller_->update(edge, fd_watch::readable | fd_watch::writable); // removing does not throw
+        const unsigned char before = detail::exchange(each.wanted, wanted);
+        if (before == wanted) return;
+        try {
+            if (!here) system_refuses(errno, "epoll_create1 in a child process");
+            if (before != 0 && wanted != 0 && poller_->stale(each)) system_refuses(EBADF, "watch descriptor %d", each.fd);
+            poller_->update(each, before);
+        } catch (...) {
+            each.wanted = before;
+            throw;
+        }
+    }
+    /// Detaches a watch, before its descriptor is closed. Does nothing if it is not attached.
+    void detach(attached_watch& each) noexcept {
+        if (!each.attached()) return;
+        const bool here = notice_fork();
+        forget(each);
+        each.wanted = 0;
+        if (here) poller_->update(each, fd_watch::readable | fd_watch::writable); // removing does not throw
     }
 
     /// Reports everything that is attached as ready, as a system may do at any time, and a test does.
     void notify_all() noexcept {
-        for (std::size_t left = attached_; left > 0 && !edges_.empty(); --left) {
-            edge_watch& each = *edges_.pop_front();
-            edges_.push_back(each); // its call may detach it, and attach others
+        for (std::size_t left = attached_; left > 0 && !attached_watches_.empty(); --left) {
+            attached_watch& each = *attached_watches_.pop_front();
+            attached_watches_.push_back(each); // its call may detach it, and attach others
             each.ready(each, fd_watch::readable | fd_watch::writable);
         }
     }
@@ -282,13 +302,13 @@ public:
     [[gnu::cold]] void clear() noexcept {
         watches_.clear();
         watched_ = 0;
-        while (edge_watch* each = edges_.front()) forget(*each);
+        while (attached_watch* each = attached_watches_.front()) forget(*each);
         poller_.reset();
     }
 
 private:
-    void forget(edge_watch& edge) noexcept {
-        edges_.remove(edge);
+    void forget(attached_watch& each) noexcept {
+        attached_watches_.remove(each);
         --attached_;
     }
 
@@ -370,7 +390,7 @@ private:
     owner_vector<watch> watches_; // by descriptor, which is the lowest free number
     std::size_t watched_ = 0;
     std::uint64_t calls_ = 0; // how many calls were ever set
-    intrusive_list<edge_watch> edges_;
+    intrusive_list<attached_watch> attached_watches_;
     std::size_t attached_ = 0;
 };
 
