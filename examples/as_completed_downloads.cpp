@@ -53,6 +53,4 @@ aio::task<> fetch_pages() {
     co_await aio::with(aio::as_completed(downloads), take_two);
 }
 
-int main() {
-    aio::run(fetch_pages());
-}
+int main() { aio::run(fetch_pages()); }

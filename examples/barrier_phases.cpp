@@ -61,6 +61,4 @@ aio::task<> show_workshop() {
     std::cout << "the inspector aborts: " << std::get<0>(gone) << ", " << std::get<1>(gone) << " go home\n";
 }
 
-int main() {
-    aio::run(show_workshop());
-}
+int main() { aio::run(show_workshop()); }

@@ -47,6 +47,4 @@ aio::task<> make_calls() {
     co_await aio::yield();
 }
 
-int main() {
-    aio::run(make_calls());
-}
+int main() { aio::run(make_calls()); }

@@ -74,6 +74,4 @@ aio::task<> show_cancellation() {
     co_await cancel_soon(stubborn());
 }
 
-int main() {
-    aio::run(show_cancellation());
-}
+int main() { aio::run(show_cancellation()); }

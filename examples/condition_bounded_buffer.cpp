@@ -74,6 +74,4 @@ aio::task<> show_buffer() {
     std::cout << "the buffer never held more than " << buffer.most() << '\n';
 }
 
-int main() {
-    aio::run(show_buffer());
-}
+int main() { aio::run(show_buffer()); }

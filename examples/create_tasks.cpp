@@ -50,6 +50,4 @@ aio::task<> breakfast() {
     std::cout << "toast had " << eaten << " slices, " << tea.name() << " took " << time.count() << " ms\n";
 }
 
-int main() {
-    aio::run(breakfast());
-}
+int main() { aio::run(breakfast()); }

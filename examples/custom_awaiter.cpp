@@ -87,6 +87,4 @@ aio::task<> party() {
     std::cout << "Cleo goes in\n";
 }
 
-int main() {
-    aio::run(party());
-}
+int main() { aio::run(party()); }

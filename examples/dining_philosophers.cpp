@@ -69,6 +69,4 @@ aio::task<> show_dinner() {
     std::cout << (t.most_eating <= 2 ? "never more than 2 at once\n" : "somebody took a fork that was in use\n");
 }
 
-int main() {
-    aio::run(show_dinner());
-}
+int main() { aio::run(show_dinner()); }

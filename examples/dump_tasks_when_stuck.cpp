@@ -30,9 +30,7 @@ namespace aio = asynchio;
 using namespace std::chrono_literals;
 
 /// Two philosophers: each takes the fork that the other one has to lay down first.
-aio::task<> take_fork(aio::future<> fork) {
-    co_await aio::shield(fork);
-}
+aio::task<> take_fork(aio::future<> fork) { co_await aio::shield(fork); }
 
 aio::task<> dine(aio::future<> left, aio::future<> right) {
     co_await take_fork(left);
@@ -61,6 +59,4 @@ aio::task<> watch() {
     print(dump.str());
 }
 
-int main() {
-    aio::run(watch());
-}
+int main() { aio::run(watch()); }

@@ -53,6 +53,4 @@ aio::task<> shop() {
     std::cout << "cost: " << first << ' ' << second << ' ' << known.result() << '\n';
 }
 
-int main() {
-    aio::run(shop());
-}
+int main() { aio::run(shop()); }

@@ -50,6 +50,4 @@ aio::task<> show_gate() {
     std::cout << (gate.is_set() ? "open\n" : "closed again\n");
 }
 
-int main() {
-    aio::run(show_gate());
-}
+int main() { aio::run(show_gate()); }

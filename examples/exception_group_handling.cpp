@@ -58,6 +58,4 @@ aio::task<> show_errors() {
     }
 }
 
-int main() {
-    aio::run(show_errors());
-}
+int main() { aio::run(show_errors()); }

@@ -36,9 +36,7 @@ aio::task<> talk(std::chrono::milliseconds pause) {
     co_await aio::sleep(pause);
 }
 
-aio::task<> call(std::chrono::milliseconds pause) {
-    co_await aio::finally(talk(pause), send("bye"));
-}
+aio::task<> call(std::chrono::milliseconds pause) { co_await aio::finally(talk(pause), send("bye")); }
 
 aio::task<> show_calls() {
     co_await call(1ms);
@@ -54,6 +52,4 @@ aio::task<> show_calls() {
     }
 }
 
-int main() {
-    aio::run(show_calls());
-}
+int main() { aio::run(show_calls()); }

@@ -38,9 +38,7 @@ aio::task<> unlock(account& a) {
     co_await aio::yield();
 }
 
-aio::task<> pay() {
-    co_await aio::sleep(5ms);
-}
+aio::task<> pay() { co_await aio::sleep(5ms); }
 
 aio::task<> transfer_carelessly(account& a) {
     co_await lock(a);

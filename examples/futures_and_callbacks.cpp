@@ -50,9 +50,8 @@ aio::task<int> wait_for_oven(aio::future<int> oven) {
 
 aio::task<> bake() {
     const auto oven = heat_oven(true);
-    oven.add_done_callback([](const aio::future<int>& done) {
-        std::cout << "the oven calls back: " << done.result() << " degrees\n";
-    });
+    oven.add_done_callback(
+        [](const aio::future<int>& done) { std::cout << "the oven calls back: " << done.result() << " degrees\n"; });
     std::cout << "waiting for the oven\n";
     const auto both = co_await aio::gather(wait_for_oven(oven), wait_for_oven(oven));
     std::cout << "both tasks know: " << std::get<0>(both) << ' ' << std::get<1>(both) << '\n';
@@ -63,6 +62,4 @@ aio::task<> bake() {
     }
 }
 
-int main() {
-    aio::run(bake());
-}
+int main() { aio::run(bake()); }

@@ -39,7 +39,7 @@ aio::task<int> count_people() {
 
 aio::task<int> square(int n) {
     co_await aio::sleep(std::chrono::milliseconds(50 - 10 * n)); // the last one is the first to end
-    co_return n * n;
+    co_return n* n;
 }
 
 aio::task<int> pass(int n) {
@@ -72,6 +72,4 @@ aio::task<> gather_all() {
               << three.value() << '\n';
 }
 
-int main() {
-    aio::run(gather_all());
-}
+int main() { aio::run(gather_all()); }

@@ -32,6 +32,4 @@ aio::task<> hello() {
     std::cout << co_await std::move(greeting) << '\n'; // a task is awaited once, and given up by that
 }
 
-int main() {
-    aio::run(hello());
-}
+int main() { aio::run(hello()); }

@@ -31,7 +31,7 @@ aio::task<std::string> get(std::string host, int port, std::string path) {
     co_await server.write(request);
     const std::string head = co_await server.read_until("\r\n\r\n");
     const std::string body = co_await server.read_all(10'000'000); // to the end of the connection
-    co_return head.substr(0, head.size() - 2) + body; // without the empty line between them
+    co_return head.substr(0, head.size() - 2) + body;              // without the empty line between them
 }
 
 aio::task<> hello(aio::stream client) {

@@ -38,6 +38,4 @@ aio::task<> show_page() {
     std::cout << "news: " << co_await ask_or_unknown(1ms, "it rains") << '\n';
 }
 
-int main() {
-    aio::run(show_page());
-}
+int main() { aio::run(show_page()); }

@@ -70,6 +70,4 @@ aio::task<> show_accounts() {
     }
 }
 
-int main() {
-    aio::run(show_accounts());
-}
+int main() { aio::run(show_accounts()); }

@@ -50,6 +50,4 @@ aio::task<> show_outcomes() {
     std::cout << describe(none) << '\n';
 }
 
-int main() {
-    aio::run(show_outcomes());
-}
+int main() { aio::run(show_outcomes()); }

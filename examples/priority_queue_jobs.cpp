@@ -73,6 +73,4 @@ aio::task<> show_jobs() {
     std::cout << '\n';
 }
 
-int main() {
-    aio::run(show_jobs());
-}
+int main() { aio::run(show_jobs()); }

@@ -65,6 +65,4 @@ aio::task<> show_pipeline() {
     std::cout << "words in all pages: " << words << '\n';
 }
 
-int main() {
-    aio::run(show_pipeline());
-}
+int main() { aio::run(show_pipeline()); }

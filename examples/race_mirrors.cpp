@@ -48,6 +48,4 @@ aio::task<> show_races() {
     std::cout << (first.index() == 0 ? "an answer\n" : "no answer in time\n");
 }
 
-int main() {
-    aio::run(show_races());
-}
+int main() { aio::run(show_races()); }

@@ -80,6 +80,4 @@ aio::task<> show_limits() {
     co_await aio::sleep(1s); // until the last permits are back
 }
 
-int main() {
-    aio::run(show_limits(), aio::testing::virtual_clock());
-}
+int main() { aio::run(show_limits(), aio::testing::virtual_clock()); }

@@ -90,6 +90,4 @@ aio::task<> show_pool() {
     std::cout << pool.free() << " of 2 connections are free\n";
 }
 
-int main() {
-    aio::run(show_pool());
-}
+int main() { aio::run(show_pool()); }

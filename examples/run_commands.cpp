@@ -76,8 +76,7 @@ aio::task<> end_group(aio::process& child, double grace) {
     ::kill(-child.pid(), SIGTERM);
     try {
         co_await aio::wait_for(child.wait(), std::chrono::duration<double>(grace));
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
     ::kill(-child.pid(), SIGKILL); // who has not listened
 }
 

@@ -131,13 +131,20 @@ options parse(const std::vector<std::string>& words) {
             if (word + 1 == words.end()) throw usage_error(name + " needs a value");
             return *++word;
         };
-        if (name == "--workers") o.workers = parse_workers(value());
-        else if (name == "--timeout") o.timeout = parse_timeout(value());
-        else if (name == "--mode") o.mode = parse_mode(value());
-        else if (*word == "--compare") o.compare = true;
-        else if (*word == "--help" || *word == "-h") o.help = true;
-        else if (*word == "--") only_operands = true;
-        else throw usage_error("unknown option '" + *word + "'");
+        if (name == "--workers")
+            o.workers = parse_workers(value());
+        else if (name == "--timeout")
+            o.timeout = parse_timeout(value());
+        else if (name == "--mode")
+            o.mode = parse_mode(value());
+        else if (*word == "--compare")
+            o.compare = true;
+        else if (*word == "--help" || *word == "-h")
+            o.help = true;
+        else if (*word == "--")
+            only_operands = true;
+        else
+            throw usage_error("unknown option '" + *word + "'");
     }
     if (o.help) return o;
     if (operands.empty()) throw usage_error("TEXT is missing");
@@ -154,7 +161,7 @@ struct totals {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
     std::uint64_t matches = 0;
-    std::uint64_t binary = 0;      // files that were skipped
+    std::uint64_t binary = 0; // files that were skipped
     std::uint64_t errors = 0;
     std::uint64_t fingerprint = 0; // of the lines, in any order
 
@@ -234,8 +241,10 @@ private:
         std::error_code error;
         const fs::directory_entry& entry = *here_;
         if (!entry.is_symlink(error)) {
-            if (entry.is_directory(error)) ahead_.push_back(entry.path());
-            else if (entry.is_regular_file(error)) made.files.push_back(entry.path().string());
+            if (entry.is_directory(error))
+                ahead_.push_back(entry.path());
+            else if (entry.is_regular_file(error))
+                made.files.push_back(entry.path().string());
         }
         here_.increment(error);
         if (error) made.trouble.fail(name_, error.value());
@@ -519,7 +528,8 @@ void search_threads(job& j) {
     };
     for (chunk next = walk.next(); !next.empty(); next = walk.next()) {
         if (running.size() == j.wanted.workers) finish_first();
-        running.push_back(std::async(std::launch::async, search_files, std::stop_token(), std::move(next), j.wanted.text));
+        running.push_back(
+            std::async(std::launch::async, search_files, std::stop_token(), std::move(next), j.wanted.text));
     }
     while (!running.empty()) finish_first();
 }
@@ -545,9 +555,7 @@ void search(job& j, const std::string& mode) {
 
 // ---- The program ----------------------------------------------------------------------------------------------------
 
-void say(const std::string& text) {
-    std::fputs(("search_files: " + text + "\n").c_str(), stderr);
-}
+void say(const std::string& text) { std::fputs(("search_files: " + text + "\n").c_str(), stderr); }
 
 int status_of(const totals& t) {
     if (t.errors != 0) return 2;

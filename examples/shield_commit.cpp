@@ -53,6 +53,4 @@ aio::task<> show_shields() {
     if (!in_time) std::cout << "the audit goes on: " << co_await lines << " lines\n";
 }
 
-int main() {
-    aio::run(show_shields());
-}
+int main() { aio::run(show_shields()); }

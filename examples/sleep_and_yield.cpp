@@ -58,6 +58,4 @@ aio::task<> show_time() {
     co_await aio::yield();
 }
 
-int main() {
-    aio::run(show_time());
-}
+int main() { aio::run(show_time()); }

@@ -104,7 +104,7 @@ options parse(const std::vector<std::string>& words) {
     }
     if (o.help) return o;
     if (o.folder.empty()) throw usage_error("which FOLDER?");
-    struct stat what {};
+    struct stat what{};
     if (::stat(o.folder.c_str(), &what) != 0 || !S_ISDIR(what.st_mode))
         throw usage_error("'" + o.folder + "' is no folder");
     return o;
@@ -261,7 +261,7 @@ std::string listing(const std::string& folder, const std::string& path) {
     if (::DIR* all = ::opendir(folder.c_str())) {
         while (const ::dirent* each = ::readdir(all)) {
             std::string name = each->d_name;
-            struct stat what {};
+            struct stat what{};
             if (name == "." || (name == ".." && path == "/") || ::stat((folder + name).c_str(), &what) != 0) continue;
             names.push_back(S_ISDIR(what.st_mode) ? name + "/" : name);
         }
@@ -293,7 +293,7 @@ public:
         if (fd_ >= 0) ::close(fd_);
     }
     int get() const { return fd_; }
-    struct stat what {};
+    struct stat what{};
 
 private:
     int fd_;
@@ -363,7 +363,7 @@ private:
         if ((r.path + "/").find("/../") != std::string::npos)
             co_return co_await text(client, "403 Forbidden", "not from here\n", keep_alive, with_body);
         std::string path = root_ + r.path;
-        struct stat what {};
+        struct stat what{};
         if (::stat(path.c_str(), &what) == 0 && S_ISDIR(what.st_mode)) {
             if (!path.ends_with('/')) {
                 const std::size_t name = r.path.rfind('/') + 1;

@@ -30,18 +30,18 @@ using namespace std::chrono_literals;
 
 using words = std::vector<std::string>;
 
-void report(const char* how, const words& w) {
-    std::cout << how << ": " << w.size() << " words\n";
-}
+void report(const char* how, const words& w) { std::cout << how << ": " << w.size() << " words\n"; }
 
 aio::task<> show_ways() {
     words text{"to", "be", "or"};
 
     // [&]: nothing in the lambda needs a destructor. What it refers to outlives the co_await.
-    co_await aio::wait_for([&]() -> aio::task<> {
-        co_await aio::yield();
-        report("captured by reference", text);
-    }, 1s);
+    co_await aio::wait_for(
+        [&]() -> aio::task<> {
+            co_await aio::yield();
+            report("captured by reference", text);
+        },
+        1s);
 
     // Named first: the combinator refers to it.
     const auto named = [copy = text]() -> aio::task<> {
@@ -69,6 +69,4 @@ aio::task<> show_ways() {
     co_await handle;
 }
 
-int main() {
-    aio::run(show_ways());
-}
+int main() { aio::run(show_ways()); }

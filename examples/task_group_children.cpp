@@ -62,6 +62,4 @@ aio::task<> show_groups() {
     }
 }
 
-int main() {
-    aio::run(show_groups());
-}
+int main() { aio::run(show_groups()); }

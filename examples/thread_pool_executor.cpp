@@ -49,6 +49,4 @@ aio::task<> use_printer() {
     std::cout << "the printer is off\n";
 }
 
-int main() {
-    aio::run(use_printer());
-}
+int main() { aio::run(use_printer()); }

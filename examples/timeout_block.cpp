@@ -52,6 +52,4 @@ aio::task<> download() {
     if (!limit.expired()) std::cout << "the whole took less: " << parts << " part\n";
 }
 
-int main() {
-    aio::run(download());
-}
+int main() { aio::run(download()); }

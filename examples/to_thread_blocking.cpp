@@ -63,6 +63,4 @@ aio::task<> use_threads() {
     if (!in_time) std::cout << "left behind: it owns what it touches\n";
 }
 
-int main() {
-    aio::run(use_threads());
-}
+int main() { aio::run(use_threads()); }

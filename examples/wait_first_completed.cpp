@@ -48,6 +48,4 @@ aio::task<> watch() {
     std::cout << "the slowest was " << (slowest.cancelled() ? "cancelled" : "done") << '\n';
 }
 
-int main() {
-    aio::run(watch());
-}
+int main() { aio::run(watch()); }

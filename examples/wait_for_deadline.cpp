@@ -49,6 +49,4 @@ aio::task<> ask() {
     }
 }
 
-int main() {
-    aio::run(ask());
-}
+int main() { aio::run(ask()); }

@@ -72,6 +72,4 @@ aio::task<> show_transactions() {
     }
 }
 
-int main() {
-    aio::run(show_transactions());
-}
+int main() { aio::run(show_transactions()); }

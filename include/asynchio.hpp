@@ -6,8 +6,8 @@
 #include <asynchio/combine.hpp>
 #include <asynchio/core.hpp>
 #include <asynchio/debug.hpp>
-#include <asynchio/loop.hpp>
 #include <asynchio/io.hpp>
+#include <asynchio/loop.hpp>
 #include <asynchio/sync.hpp>
 #include <asynchio/task.hpp>
 #include <asynchio/testing.hpp>

@@ -4,9 +4,7 @@
 
 using asynchio::task;
 
-[[gnu::noinline]] static task<long> child(long x) {
-    co_return x;
-}
+[[gnu::noinline]] static task<long> child(long x) { co_return x; }
 
 static task<> parent() {
     long sum = 0;
@@ -14,7 +12,5 @@ static task<> parent() {
     await_problem::check(sum);
 }
 
-static void await_asynchio(benchmark::State& state) {
-    bench::measure_task(state, await_problem::n, parent);
-}
+static void await_asynchio(benchmark::State& state) { bench::measure_task(state, await_problem::n, parent); }
 BENCHMARK(await_asynchio);

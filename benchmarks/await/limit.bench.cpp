@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "await/problem.hpp"
 #include "support/limit.hpp"
+#include "await/problem.hpp"
 
-[[gnu::noinline]] static limit::task<long> child(long x) {
-    co_return x;
-}
+[[gnu::noinline]] static limit::task<long> child(long x) { co_return x; }
 
 static limit::detached parent() {
     long sum = 0;

@@ -8,8 +8,6 @@
 namespace await_problem {
 
 inline constexpr long n = 1'000'000;
-inline void check(long sum) {
-    bench::check(sum == n * (n - 1) / 2, "await");
-}
+inline void check(long sum) { bench::check(sum == n * (n - 1) / 2, "await"); }
 
 } // namespace await_problem

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "gather/problem.hpp"
 #include "support/asio.hpp"
+#include "gather/problem.hpp"
 
 #include <asio/experimental/deferred.hpp>
 #include <asio/experimental/parallel_group.hpp>
@@ -10,24 +10,24 @@
 
 namespace group = asio::experimental;
 
-static asio::awaitable<int> child(int x) {
-    co_return x;
-}
+static asio::awaitable<int> child(int x) { co_return x; }
 
 /// Asio's own way: a parallel_group.
 static asio::awaitable<void> tens(asio::io_context& loop) {
     long sum = 0;
     auto start = [&](int x) { return asio::co_spawn(loop, child(x), group::deferred); };
     for (std::size_t i = 0; i < gather_problem::rounds; ++i) {
-        auto all = co_await group::make_parallel_group(start(0), start(1), start(2), start(3), start(4), start(5), start(6),
-                                                       start(7), start(8), start(9))
+        auto all = co_await group::make_parallel_group(start(0), start(1), start(2), start(3), start(4), start(5),
+                                                       start(6), start(7), start(8), start(9))
                        .async_wait(group::wait_for_all(), asio::use_awaitable);
-        std::apply([&sum](const auto&, const auto&... each) {
-            auto add = [&sum](const auto& one) {
-                if constexpr (std::is_same_v<std::decay_t<decltype(one)>, int>) sum += one;
-            };
-            (add(each), ...);
-        }, all);
+        std::apply(
+            [&sum](const auto&, const auto&... each) {
+                auto add = [&sum](const auto& one) {
+                    if constexpr (std::is_same_v<std::decay_t<decltype(one)>, int>) sum += one;
+                };
+                (add(each), ...);
+            },
+            all);
     }
     gather_problem::check(sum, 45 * static_cast<long>(gather_problem::rounds));
 }

@@ -9,9 +9,7 @@
 
 using asynchio::task;
 
-static task<int> child(int x) {
-    co_return x;
-}
+static task<int> child(int x) { co_return x; }
 
 static task<> tens() {
     long sum = 0;
@@ -23,9 +21,7 @@ static task<> tens() {
     gather_problem::check(sum, 45 * static_cast<long>(gather_problem::rounds));
 }
 
-static void gather_10_asynchio(benchmark::State& state) {
-    bench::measure_task(state, gather_problem::rounds, tens);
-}
+static void gather_10_asynchio(benchmark::State& state) { bench::measure_task(state, gather_problem::rounds, tens); }
 BENCHMARK(gather_10_asynchio);
 
 static task<> range(std::size_t n) {

@@ -43,22 +43,18 @@ struct joined {
         limit::ready.push(*each.promise);
     }
     bool await_ready() const noexcept { return running == 0; }
-    void await_suspend(std::coroutine_handle<limit::detached::promise_type> self) noexcept { waiting = &self.promise(); }
+    void await_suspend(std::coroutine_handle<limit::detached::promise_type> self) noexcept {
+        waiting = &self.promise();
+    }
     void await_resume() const noexcept {}
 };
 
-joined::child joined::make(int x) {
-    co_return x;
-}
+joined::child joined::make(int x) { co_return x; }
 
 } // namespace
 
-static void gather_10_limit(benchmark::State& state) {
-    gather_problem::measure_ten<joined>(state);
-}
+static void gather_10_limit(benchmark::State& state) { gather_problem::measure_ten<joined>(state); }
 BENCHMARK(gather_10_limit);
 
-static void gather_range_limit(benchmark::State& state) {
-    gather_problem::measure_range<joined>(state);
-}
+static void gather_range_limit(benchmark::State& state) { gather_problem::measure_range<joined>(state); }
 BENCHMARK(gather_range_limit)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

@@ -9,8 +9,6 @@ namespace gather_problem {
 
 inline constexpr std::size_t rounds = 10'000; // of ten
 inline constexpr std::size_t wide = 10'000;
-inline void check(long sum, long expected) {
-    bench::check(sum == expected, "gather");
-}
+inline void check(long sum, long expected) { bench::check(sum == expected, "gather"); }
 
 } // namespace gather_problem

@@ -7,9 +7,7 @@
 
 using asynchio::task;
 
-static task<> wait_for_future(const asynchio::future<>& f) {
-    co_await f;
-}
+static task<> wait_for_future(const asynchio::future<>& f) { co_await f; }
 
 template<class Make>
 static void bytes_per_task(benchmark::State& state, Make make) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "memory/problem.hpp"
 #include "support/limit.hpp"
+#include "memory/problem.hpp"
 
 #include <vector>
 
@@ -13,9 +13,7 @@ struct park {
     void await_resume() const noexcept {}
 };
 
-limit::detached wait_in(std::vector<std::coroutine_handle<>>& all) {
-    co_await park{all};
-}
+limit::detached wait_in(std::vector<std::coroutine_handle<>>& all) { co_await park{all}; }
 
 } // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "mutex/problem.hpp"
 #include "support/asio.hpp"
+#include "mutex/problem.hpp"
 
 #include <asio/experimental/channel.hpp>
 
@@ -46,7 +46,8 @@ static void mutex_contended_asio(benchmark::State& state) {
     bench::measure(state, mutex_problem::locks, [&] {
         lock_channel channel(loop, 1);
         std::size_t count = 0;
-        for (std::size_t i = 0; i < mutex_problem::tasks; ++i) asio::co_spawn(loop, holds(loop, channel, count), asio::detached);
+        for (std::size_t i = 0; i < mutex_problem::tasks; ++i)
+            asio::co_spawn(loop, holds(loop, channel, count), asio::detached);
         loop.restart();
         loop.run();
         mutex_problem::check(count);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "mutex/problem.hpp"
 #include "support/limit.hpp"
+#include "mutex/problem.hpp"
 
 namespace {
 

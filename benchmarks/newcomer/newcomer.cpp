@@ -49,13 +49,11 @@ int arithmetic(int x) {
     return state == 0 ? -1 : x;
 }
 
-void wait_here(std::chrono::milliseconds length) {
-    std::this_thread::sleep_for(length);
-}
+void wait_here(std::chrono::milliseconds length) { std::this_thread::sleep_for(length); }
 
 struct job {
     int pieces;
-    std::function<int(int)> here;          // does a piece in the calling thread
+    std::function<int(int)> here;               // does a piece in the calling thread
     std::function<aio::task<int>(int)> in_loop; // does it in the loop
 };
 
@@ -98,9 +96,7 @@ int usage() {
     return 2;
 }
 
-double seconds(const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-}
+double seconds(const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; }
 
 /// The most there was in memory, in kB: of this program alone, where getrusage remembers who started it.
 long peak_memory() {
@@ -172,8 +168,8 @@ int run_job(const std::string& name, const std::string& way, int pieces) {
     ::getrusage(RUSAGE_SELF, &used);
     std::printf("{\"job\": \"%s\", \"way\": \"%s\", \"pieces\": %d, \"wall\": %.6f, \"cpu\": %.6f, \"memory_kb\": %ld, "
                 "\"voluntary\": %ld, \"involuntary\": %ld}\n",
-                name.c_str(), way.c_str(), what.pieces, took, seconds(used.ru_utime) + seconds(used.ru_stime), peak_memory(),
-                used.ru_nvcsw, used.ru_nivcsw);
+                name.c_str(), way.c_str(), what.pieces, took, seconds(used.ru_utime) + seconds(used.ru_stime),
+                peak_memory(), used.ru_nvcsw, used.ru_nivcsw);
     return 0;
 }
 
@@ -203,9 +199,11 @@ int run_latency(const std::string& name, int length) {
     };
     std::vector<double> late = aio::run(measured);
     std::sort(late.begin(), late.end());
-    const auto at = [&](double part) { return late[static_cast<std::size_t>(part * static_cast<double>(late.size() - 1))]; };
-    std::printf("{\"case\": \"%s\", \"ticks\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n", name.c_str(),
-                late.size(), at(0.5), at(0.99), late.back());
+    const auto at = [&](double part) {
+        return late[static_cast<std::size_t>(part * static_cast<double>(late.size() - 1))];
+    };
+    std::printf("{\"case\": \"%s\", \"ticks\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
+                name.c_str(), late.size(), at(0.5), at(0.99), late.back());
     return 0;
 }
 

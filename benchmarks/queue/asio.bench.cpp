@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "queue/problem.hpp"
 #include "support/asio.hpp"
+#include "queue/problem.hpp"
 
 #include <asio/experimental/channel.hpp>
 

@@ -17,9 +17,7 @@ static task<> consume(asynchio::queue<std::size_t>& queue) {
     queue_problem::check(sum);
 }
 
-static task<> pass(asynchio::queue<std::size_t>& queue) {
-    co_await asynchio::gather(produce(queue), consume(queue));
-}
+static task<> pass(asynchio::queue<std::size_t>& queue) { co_await asynchio::gather(produce(queue), consume(queue)); }
 
 static void queue_asynchio(benchmark::State& state) {
     asynchio::queue<std::size_t> queue(static_cast<std::size_t>(state.range(0)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "queue/problem.hpp"
 #include "support/limit.hpp"
+#include "queue/problem.hpp"
 
 #include <vector>
 

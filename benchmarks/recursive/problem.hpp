@@ -9,8 +9,6 @@ namespace recursive_problem {
 
 inline constexpr int n = 30;
 inline constexpr long calls = 2'692'537;
-inline void check(long answer) {
-    bench::check(answer == 832'040, "recursive");
-}
+inline void check(long answer) { bench::check(answer == 832'040, "recursive"); }
 
 } // namespace recursive_problem

@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
         for (int i = 0; i < count; ++i) {
             const int fd = events[i].data.fd;
             if (fd == listener) {
-                for (int made = -1; (made = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+                for (int made = -1;
+                     (made = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
                     servers::no_delay(made);
                     watch(made);
                     if (static_cast<std::size_t>(made) >= kept.size()) kept.resize(static_cast<std::size_t>(made) + 1);

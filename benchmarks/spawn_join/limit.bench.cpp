@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "spawn_join/problem.hpp"
 #include "support/limit.hpp"
+#include "spawn_join/problem.hpp"
 
 static limit::detached count(std::size_t& done) {
     ++done;

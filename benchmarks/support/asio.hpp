@@ -26,8 +26,6 @@ void measure_asio(benchmark::State& state, std::size_t operations, Make make) {
 }
 
 /// To the end of the loop's queue.
-inline auto yield_asio(asio::io_context& loop) {
-    return asio::post(loop, asio::use_awaitable);
-}
+inline auto yield_asio(asio::io_context& loop) { return asio::post(loop, asio::use_awaitable); }
 
 } // namespace bench

@@ -11,9 +11,7 @@
 
 namespace bench {
 
-inline void count_allocation() noexcept {
-    __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED);
-}
+inline void count_allocation() noexcept { __atomic_fetch_add(&allocations, 1, __ATOMIC_RELAXED); }
 
 } // namespace bench
 
@@ -57,17 +55,9 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
     if (void* address = std::aligned_alloc(a, (size + a - 1) / a * a)) return address;
     throw std::bad_alloc();
 }
-[[gnu::noinline]] void operator delete(void* address) noexcept {
-    std::free(address);
-}
-[[gnu::noinline]] void operator delete(void* address, std::size_t) noexcept {
-    std::free(address);
-}
-[[gnu::noinline]] void operator delete(void* address, std::align_val_t) noexcept {
-    std::free(address);
-}
-[[gnu::noinline]] void operator delete(void* address, std::size_t, std::align_val_t) noexcept {
-    std::free(address);
-}
+[[gnu::noinline]] void operator delete(void* address) noexcept { std::free(address); }
+[[gnu::noinline]] void operator delete(void* address, std::size_t) noexcept { std::free(address); }
+[[gnu::noinline]] void operator delete(void* address, std::align_val_t) noexcept { std::free(address); }
+[[gnu::noinline]] void operator delete(void* address, std::size_t, std::align_val_t) noexcept { std::free(address); }
 
 #endif

@@ -149,7 +149,9 @@ struct detached {
 /// Back to the end of the queue.
 struct yield {
     bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<detached::promise_type> self) const noexcept { ready.push(self.promise()); }
+    void await_suspend(std::coroutine_handle<detached::promise_type> self) const noexcept {
+        ready.push(self.promise());
+    }
     void await_resume() const noexcept {}
 };
 

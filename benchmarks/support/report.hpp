@@ -34,9 +34,8 @@ void measure(benchmark::State& state, std::size_t operations, Body body) {
     const std::size_t before = allocations;
     for (auto _ : state) body();
     const double all = static_cast<double>(operations) * static_cast<double>(state.iterations());
-    state.counters["per_op"] =
-        benchmark::Counter(static_cast<double>(operations),
-                           benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+    state.counters["per_op"] = benchmark::Counter(
+        static_cast<double>(operations), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
     operations_so_far += all + static_cast<double>(operations);
     state.counters["operations_so_far"] = operations_so_far;
     state.counters["allocs"] = static_cast<double>(allocations - before) / all;

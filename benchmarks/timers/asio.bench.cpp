@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "timers/problem.hpp"
 #include "support/asio.hpp"
+#include "timers/problem.hpp"
 
 #include <chrono>
 #include <deque>
@@ -31,13 +31,16 @@ static void timer_cancel_asio(benchmark::State& state) {
     asio::io_context loop(1);
     std::deque<asio::steady_timer> others;
     for (std::size_t i = 0; i < timers_problem::pending; ++i)
-        others.emplace_back(loop, 1h + std::chrono::nanoseconds(timers_problem::length(i))).async_wait([](asio::error_code) {});
+        others.emplace_back(loop, 1h + std::chrono::nanoseconds(timers_problem::length(i)))
+            .async_wait([](asio::error_code) {});
     bench::measure(state, timers_problem::cancels, [&] {
         std::size_t cancelled = 0;
         asio::steady_timer timer(loop);
         for (std::size_t i = 0; i < timers_problem::cancels; ++i) {
             timer.expires_after(std::chrono::nanoseconds(timers_problem::length(i)));
-            timer.async_wait([&](asio::error_code error) { if (error) ++cancelled; });
+            timer.async_wait([&](asio::error_code error) {
+                if (error) ++cancelled;
+            });
             timer.cancel();
         }
         loop.restart();

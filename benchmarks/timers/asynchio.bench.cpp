@@ -44,9 +44,7 @@ static void cancel_timers(benchmark::State& state, std::size_t pending) {
     });
     bench::check(loop.pending_timers() == pending, "timer_cancel");
 }
-static void timer_cancel_asynchio(benchmark::State& state) {
-    cancel_timers(state, timers_problem::pending);
-}
+static void timer_cancel_asynchio(benchmark::State& state) { cancel_timers(state, timers_problem::pending); }
 BENCHMARK(timer_cancel_asynchio);
 
 static void timer_cancel_pending_asynchio(benchmark::State& state) {

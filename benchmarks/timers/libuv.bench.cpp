@@ -24,7 +24,8 @@ static void sleep_libuv(benchmark::State& state) {
         woken = 0;
         uv_update_time(&loop);
         for (std::size_t i = 0; i < timers.size(); ++i)
-            uv_timer_start(&timers[i], [](uv_timer_t* self) { ++*static_cast<std::size_t*>(self->data); }, milliseconds(i), 0);
+            uv_timer_start(
+                &timers[i], [](uv_timer_t* self) { ++*static_cast<std::size_t*>(self->data); }, milliseconds(i), 0);
         uv_run(&loop, UV_RUN_DEFAULT);
         bench::check(woken == timers.size(), "timers");
     });

@@ -134,9 +134,7 @@ static void cancel_timers(benchmark::State& state, std::size_t pending) {
     bench::check(timers.all.size() == pending, "timer_cancel");
     timers.all.clear();
 }
-static void timer_cancel_limit(benchmark::State& state) {
-    cancel_timers(state, timers_problem::pending);
-}
+static void timer_cancel_limit(benchmark::State& state) { cancel_timers(state, timers_problem::pending); }
 BENCHMARK(timer_cancel_limit);
 
 static void timer_cancel_pending_limit(benchmark::State& state) {

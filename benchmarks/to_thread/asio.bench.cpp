@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "to_thread/problem.hpp"
 #include "support/asio.hpp"
+#include "to_thread/problem.hpp"
 
-static asio::awaitable<std::size_t> one() {
-    co_return 1;
-}
+static asio::awaitable<std::size_t> one() { co_return 1; }
 static asio::awaitable<void> calls(asio::thread_pool& pool) {
     std::size_t answer = 0;
     for (std::size_t i = 0; i < to_thread_problem::calls; ++i)

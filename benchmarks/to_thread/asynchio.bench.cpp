@@ -14,9 +14,7 @@ static task<> calls() {
     to_thread_problem::check(answer);
 }
 
-static void to_thread_asynchio(benchmark::State& state) {
-    bench::measure_task(state, to_thread_problem::calls, calls);
-}
+static void to_thread_asynchio(benchmark::State& state) { bench::measure_task(state, to_thread_problem::calls, calls); }
 BENCHMARK(to_thread_asynchio)->UseRealTime();
 
 static void to_thread_asynchio_spinning(benchmark::State& state) {

@@ -8,8 +8,6 @@
 namespace to_thread_problem {
 
 inline constexpr std::size_t calls = 2000;
-inline void check(std::size_t answer) {
-    bench::check(answer == calls, "to_thread");
-}
+inline void check(std::size_t answer) { bench::check(answer == calls, "to_thread"); }
 
 } // namespace to_thread_problem

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "waiters/problem.hpp"
 #include "support/count_allocations.hpp"
+#include "waiters/problem.hpp"
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/sync/event.hpp>

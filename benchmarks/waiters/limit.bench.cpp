@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "waiters/problem.hpp"
 #include "support/limit.hpp"
+#include "waiters/problem.hpp"
 
 namespace {
 
@@ -69,12 +69,8 @@ void run(benchmark::State& state, Waits waits_for, Begin begin) {
 
 } // namespace
 
-static void waiters_limit_event(benchmark::State& state) {
-    run(state, &waits, &set);
-}
+static void waiters_limit_event(benchmark::State& state) { run(state, &waits, &set); }
 BENCHMARK(waiters_limit_event)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);
 
-static void waiters_limit_mutex(benchmark::State& state) {
-    run(state, &locks, &unlock);
-}
+static void waiters_limit_mutex(benchmark::State& state) { run(state, &locks, &unlock); }
 BENCHMARK(waiters_limit_mutex)->Arg(1000)->Arg(10'000)->Arg(100'000)->Arg(1'000'000);

@@ -8,8 +8,6 @@
 
 namespace waiters_problem {
 
-inline void check(std::size_t woken, std::size_t waiters) {
-    bench::check(woken == waiters, "waiters");
-}
+inline void check(std::size_t woken, std::size_t waiters) { bench::check(woken == waiters, "waiters"); }
 
 } // namespace waiters_problem

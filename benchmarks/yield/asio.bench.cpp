@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "yield/problem.hpp"
 #include "support/asio.hpp"
+#include "yield/problem.hpp"
 
 #include <chrono>
 

@@ -305,9 +305,8 @@ TEST_CASE("as_completed: of tasks with a deadline") {
         bool thrown = false;
         const auto begin = aio::clock::now();
         try {
-            co_await aio::with(aio::as_completed(tasks, 5ms), [](auto& finished) -> aio::task<> {
-                co_await finished.next();
-            });
+            co_await aio::with(aio::as_completed(tasks, 5ms),
+                               [](auto& finished) -> aio::task<> { co_await finished.next(); });
         } catch (const aio::timeout_error&) {
             thrown = true;
         }

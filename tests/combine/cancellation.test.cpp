@@ -78,8 +78,7 @@ aio::task<counted> careful(aio::duration time) {
     try {
         co_await aio::sleep(time);
         co_return counted(1);
-    } catch (const aio::cancelled_error&) {
-    }
+    } catch (const aio::cancelled_error&) {}
     co_await aio::yield();
     co_await aio::sleep(1ms);
     throw aio::cancelled_error();
@@ -90,8 +89,7 @@ aio::task<counted> stubborn(aio::duration time) {
     const presence here;
     try {
         co_await aio::sleep(time);
-    } catch (const aio::cancelled_error&) {
-    }
+    } catch (const aio::cancelled_error&) {}
     co_await aio::yield();
     co_return counted(2);
 }
@@ -140,8 +138,7 @@ aio::task<> gather_that_fails() {
     const owning here;
     try {
         co_await aio::gather(careful(5ms), breaks(2ms), works(1, 4ms));
-    } catch (const boom&) {
-    }
+    } catch (const boom&) {}
 }
 
 aio::task<> gather_of_outcomes() {
@@ -168,7 +165,8 @@ aio::task<> gather_in_place() {
         if (!f.done()) f.set_result(1);
     });
     const owning here;
-    co_await aio::gather(aio::sleep(2ms), aio::gather(works(1, 1ms), aio::yield(), aio::shield(f)), aio::shield(works(1, 1ms)));
+    co_await aio::gather(aio::sleep(2ms), aio::gather(works(1, 1ms), aio::yield(), aio::shield(f)),
+                         aio::shield(works(1, 1ms)));
 }
 
 aio::task<> gather_mixed() {
@@ -185,7 +183,8 @@ aio::task<> race_of_tasks() {
 
 aio::task<> race_in_gather() {
     const owning here;
-    co_await aio::gather(aio::race(careful(1ms), works(2, 2ms)), aio::race(aio::sleep(1ms), toils(1, 1ms)), works(1, 1ms));
+    co_await aio::gather(aio::race(careful(1ms), works(2, 2ms)), aio::race(aio::sleep(1ms), toils(1, 1ms)),
+                         works(1, 1ms));
 }
 
 // wait and as_completed
@@ -219,8 +218,7 @@ aio::task<> as_completed_loses_nothing() {
             const auto next = co_await finished.next();
             more = next.has_value();
             if (more) ++taken;
-        } catch (const aio::cancelled_error&) {
-        }
+        } catch (const aio::cancelled_error&) {}
     }
     if (taken != 4) ++books.lost;
 }
@@ -247,8 +245,7 @@ aio::task<> as_completed_in_timeout() {
     };
     try {
         co_await aio::with(aio::timeout(2ms), body);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 // wait_for and shield
@@ -263,8 +260,7 @@ aio::task<> wait_for_too_late() {
     const owning here;
     try {
         co_await aio::wait_for(careful(1h), 1ms);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 aio::task<> wait_for_a_handle() {
@@ -292,8 +288,7 @@ aio::task<> shield_in_wait_for() {
     const owning here;
     try {
         co_await aio::wait_for(aio::shield(works(1, 3ms)), 1ms);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 aio::task<> shield_of_a_handle() {
@@ -314,7 +309,8 @@ aio::task<> results_of_handles_stay() {
     while (again) {
         again = false;
         try {
-            co_await aio::gather(aio::shield(h), aio::wait_for(aio::shield(h), 1h), aio::race(aio::shield(h), aio::sleep(1h)));
+            co_await aio::gather(aio::shield(h), aio::wait_for(aio::shield(h), 1h),
+                                 aio::race(aio::shield(h), aio::sleep(1h)));
         } catch (const aio::cancelled_error&) {
             again = true;
         }
@@ -344,23 +340,22 @@ aio::task<> timeout_around_gather() {
     const owning here;
     try {
         co_await aio::with(aio::timeout(2ms), [] { return aio::gather(careful(1h), works(2, 1ms), stubborn(1ms)); });
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 aio::task<> timeout_in_timeout() {
     const owning here;
     try {
         co_await aio::with(aio::timeout(2ms), aio::timeout(2ms), aio::timeout(3ms), [] { return careful(1h); });
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 aio::task<> move_on_after_in_gather() {
     const owning here;
     auto slow = [] { return toils(1, 1h); };
     auto quick = [] { return toils(1, 1ms); };
-    co_await aio::gather(aio::with(aio::move_on_after(1ms), slow), aio::with(aio::move_on_after(2ms), quick), works(2, 2ms));
+    co_await aio::gather(aio::with(aio::move_on_after(1ms), slow), aio::with(aio::move_on_after(2ms), quick),
+                         works(2, 2ms));
 }
 
 // task_group
@@ -384,8 +379,7 @@ aio::task<> group_that_fails() {
             g.create_task(breaks(1ms));
             co_await aio::sleep(2ms);
         });
-    } catch (const aio::exception_group&) {
-    }
+    } catch (const aio::exception_group&) {}
     co_await aio::yield();
 }
 
@@ -417,8 +411,7 @@ aio::task<> groups_that_fail_together() {
                 co_await aio::sleep(1h);
             });
         });
-    } catch (const aio::exception_group&) {
-    }
+    } catch (const aio::exception_group&) {}
 }
 
 aio::task<> group_that_is_cancelled() {
@@ -450,11 +443,13 @@ aio::task<> everything() {
         co_await aio::gather(aio::race(works(1, 1ms), aio::sleep(2ms)), aio::shield(works(1, 1ms)),
                              aio::wait_for(careful(1ms), 1h));
     };
-    auto in_group = [&]() { return aio::with(place(), aio::move_on_after(1h), aio::task_group(), [&](int, auto&, auto& g) { return inner(g); }); };
+    auto in_group = [&]() {
+        return aio::with(place(), aio::move_on_after(1h), aio::task_group(),
+                         [&](int, auto&, auto& g) { return inner(g); });
+    };
     try {
         co_await aio::with(place(), aio::timeout(1h), in_group);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 struct scenario {
@@ -554,7 +549,8 @@ void cancel_everywhere(const scenario& what, std::size_t second_after, std::uint
 
 } // namespace
 
-TEST_CASE("combine: every program survives its cancellation at every step", "[GATHER-11][WAIT-9][WFOR-6][SH-2][TG-12][TO-13]") {
+TEST_CASE("combine: every program survives its cancellation at every step",
+          "[GATHER-11][WAIT-9][WFOR-6][SH-2][TG-12][TO-13]") {
     for (const scenario& each : scenarios) cancel_everywhere(each, 0, 0);
 }
 

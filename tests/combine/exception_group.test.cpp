@@ -17,11 +17,11 @@ using namespace asynchio_tests;
 namespace {
 
 aio::exception_group sample() {
-    const aio::exception_group inner("inner", {std::make_exception_ptr(boom("two")),
-                                               std::make_exception_ptr(std::out_of_range("three"))});
-    return aio::exception_group("outer", {std::make_exception_ptr(boom("one")), std::make_exception_ptr(inner),
-                                          std::make_exception_ptr(std::invalid_argument("four")),
-                                          std::make_exception_ptr(5)});
+    const aio::exception_group inner(
+        "inner", {std::make_exception_ptr(boom("two")), std::make_exception_ptr(std::out_of_range("three"))});
+    return aio::exception_group("outer",
+                                {std::make_exception_ptr(boom("one")), std::make_exception_ptr(inner),
+                                 std::make_exception_ptr(std::invalid_argument("four")), std::make_exception_ptr(5)});
 }
 
 /// "message(what, what(...), ...)"

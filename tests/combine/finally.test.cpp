@@ -109,7 +109,8 @@ TEST_CASE("finally: the cleanup of a cancelled body may await; a second request 
 TEST_CASE("finally: cancelled before its task has begun, neither body nor cleanup runs") {
     trace log;
     virtual_run([&]() -> aio::task<> {
-        const auto task = aio::create_task(aio::finally(cleans_up(1ms, "body", log), [&] { log.push_back("cleanup"); }));
+        const auto task =
+            aio::create_task(aio::finally(cleans_up(1ms, "body", log), [&] { log.push_back("cleanup"); }));
         task.cancel();
         co_await aio::nothrow(task);
         CHECK(task.cancelled());
@@ -171,7 +172,8 @@ TEST_CASE("finally: move-only, reference and void results, and one whose move th
             fragile::fuse = fuse;
             bool thrown = false;
             try {
-                const fragile result = co_await aio::finally([]() -> aio::task<fragile> { co_return fragile(1); }, cleanup);
+                const fragile result =
+                    co_await aio::finally([]() -> aio::task<fragile> { co_return fragile(1); }, cleanup);
                 CHECK(result.value == 1);
             } catch (const boom&) {
                 thrown = true;

@@ -3,9 +3,9 @@
 #include <asynchio/combine/gather.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
-#include "support/message_of.hpp"
 
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/wait.hpp>
@@ -82,7 +82,8 @@ private:
 /// An awaiter that notes in whose name it was armed, and ends at once.
 class who_arms : public aio::suspension {
 public:
-    explicit who_arms(aio::any_task_handle& armed_by, bool& referenced) : armed_by_(armed_by), referenced_(referenced) {}
+    explicit who_arms(aio::any_task_handle& armed_by, bool& referenced)
+        : armed_by_(armed_by), referenced_(referenced) {}
     who_arms(who_arms&& other) noexcept : armed_by_(other.armed_by_), referenced_(other.referenced_) { moved_ = true; }
     static bool await_ready() noexcept { return false; }
     template<class Promise>
@@ -123,8 +124,8 @@ TEST_CASE("gather: starts what it owns when it is awaited, in the order of the a
         log.push_back("awaited");
         co_await all;
     });
-    CHECK(log == trace{"awaited", "task begins", "callable begins", "last begins", "callable ends", "task ends",
-                       "last ends"});
+    CHECK(log ==
+          trace{"awaited", "task begins", "callable begins", "last begins", "callable ends", "task ends", "last ends"});
 }
 
 TEST_CASE("gather: of nothing is there at once", "[GATHER-3]") {
@@ -231,7 +232,8 @@ TEST_CASE("gather: a failure leaves watched children alone and cancels the owned
         const int late = co_await watched;
         CHECK(late == 1);
     });
-    CHECK(log == trace{"watched begins", "owned begins", "owned cancelled", "owned cleaned up", "failed", "watched ends"});
+    CHECK(log ==
+          trace{"watched begins", "owned begins", "owned cancelled", "owned cleaned up", "failed", "watched ends"});
 }
 
 TEST_CASE("gather: one that has failed cannot be cancelled and its children are not touched", "[GATHER-7]") {
@@ -249,8 +251,9 @@ TEST_CASE("gather: one that has failed cannot be cancelled and its children are 
     });
 }
 
-TEST_CASE("gather: cancelled when all children are done already, the task is cancelled and the handles keep their results",
-          "[GATHER-8]") {
+TEST_CASE(
+    "gather: cancelled when all children are done already, the task is cancelled and the handles keep their results",
+    "[GATHER-8]") {
     virtual_run([]() -> aio::task<> {
         const aio::future<int> a;
         const aio::future<int> b;
@@ -340,9 +343,8 @@ TEST_CASE("gather: cancelling it cancels all children in the order of the argume
 TEST_CASE("gather: cancelled, it ends after the children that it owns", "[GATHER-12]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
-        const auto outer = aio::create_task([&log]() -> aio::task<> {
-            co_await aio::gather(cleans_up(12ms, "a", log), cleans_up(4ms, "b", log));
-        });
+        const auto outer = aio::create_task(
+            [&log]() -> aio::task<> { co_await aio::gather(cleans_up(12ms, "a", log), cleans_up(4ms, "b", log)); });
         co_await aio::sleep(1ms);
         outer.cancel();
         const auto begin = aio::clock::now();
@@ -684,7 +686,8 @@ TEST_CASE("gather: tasks that stand before an awaitable are in the loop when it 
         starts_another armed(log);
         co_await aio::gather(noted(log, "before", 1ms, 1), armed, noted(log, "after", 1ms, 2));
     });
-    CHECK(log == trace{"2 tasks", "before begins", "started while arming", "after begins", "before ends", "after ends"});
+    CHECK(log ==
+          trace{"2 tasks", "before begins", "started while arming", "after begins", "before ends", "after ends"});
 }
 
 TEST_CASE("gather: a temporary awaitable is kept in it") {
@@ -728,8 +731,8 @@ TEST_CASE("gather: a branch that is cancelled overtakes a failure that an inner 
     virtual_run([]() -> aio::task<> {
         const aio::future<> pending;
         const aio::future<> f;
-        const auto waiting = aio::create_task(
-            [&]() -> aio::task<> { co_await aio::gather(aio::shield(pending), aio::gather(f)); });
+        const auto waiting =
+            aio::create_task([&]() -> aio::task<> { co_await aio::gather(aio::shield(pending), aio::gather(f)); });
         co_await aio::yield();
         const iterations loop;
         f.set_exception(boom("overtaken"));
@@ -821,9 +824,8 @@ TEST_CASE("gather: a request that is pending when it starts cancels the children
 TEST_CASE("gather: a second request interrupts the cleanup of its children") {
     trace log;
     virtual_run([&]() -> aio::task<> {
-        const auto outer = aio::create_task([&log]() -> aio::task<> {
-            co_await aio::gather(cleans_up(1h, "a", log), cleans_up(2h, "b", log));
-        });
+        const auto outer = aio::create_task(
+            [&log]() -> aio::task<> { co_await aio::gather(cleans_up(1h, "a", log), cleans_up(2h, "b", log)); });
         const auto begin = aio::clock::now();
         co_await aio::sleep(1ms);
         outer.cancel();
@@ -914,7 +916,8 @@ TEST_CASE("gather: 100,000 children, owned and watched, and cancelled together",
         CHECK(results.back() == many - 1);
 
         std::vector<aio::task_handle<int>> handles;
-        for (std::size_t i = 0; i < many; ++i) handles.push_back(aio::create_task(gives_after(1ms, static_cast<int>(i))));
+        for (std::size_t i = 0; i < many; ++i)
+            handles.push_back(aio::create_task(gives_after(1ms, static_cast<int>(i))));
         const auto watched = co_await aio::gather(handles);
         CHECK(watched.back() == many - 1);
 

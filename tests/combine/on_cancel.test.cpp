@@ -286,7 +286,8 @@ TEST_CASE("on_cancel: move-only, reference and void results, and one whose move 
             fragile::fuse = fuse;
             bool thrown = false;
             try {
-                const fragile result = co_await aio::on_cancel([]() -> aio::task<fragile> { co_return fragile(1); }, cleanup);
+                const fragile result =
+                    co_await aio::on_cancel([]() -> aio::task<fragile> { co_return fragile(1); }, cleanup);
                 CHECK(result.value == 1);
             } catch (const boom&) {
                 thrown = true;

@@ -8,10 +8,10 @@
 #include "support/virtual_run.hpp"
 
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/shield.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/sync/queue.hpp>
 #include <asynchio/sync/semaphore.hpp>
-#include <asynchio/combine/shield.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
@@ -29,7 +29,8 @@ TEST_CASE("race: the first to end wins; owned others are cancelled and waited fo
     trace log;
     virtual_run([&]() -> aio::task<> {
         const auto begin = aio::clock::now();
-        const auto winner = co_await aio::race(cleans_up(5ms, "a", log), gives_after(10ms, 7), cleans_up(9ms, "b", log));
+        const auto winner =
+            co_await aio::race(cleans_up(5ms, "a", log), gives_after(10ms, 7), cleans_up(9ms, "b", log));
         static_assert(std::is_same_v<decltype(winner), const std::variant<int, int, int>>);
         CHECK(winner.index() == 1);
         CHECK(std::get<1>(winner) == 7);
@@ -171,9 +172,8 @@ TEST_CASE("race: cancelled, it cancels all children and ends when the owned have
     trace log;
     virtual_run([&]() -> aio::task<> {
         const auto watched = aio::create_task(swallows(1));
-        const auto outer = aio::create_task([&]() -> aio::task<> {
-            co_await aio::race(cleans_up(8ms, "a", log), cleans_up(4ms, "b", log), watched);
-        });
+        const auto outer = aio::create_task(
+            [&]() -> aio::task<> { co_await aio::race(cleans_up(8ms, "a", log), cleans_up(4ms, "b", log), watched); });
         co_await aio::sleep(1ms);
         const auto begin = aio::clock::now();
         outer.cancel();
@@ -312,8 +312,8 @@ TEST_CASE("race: a task that ends in the iteration in which an item comes leaves
         });
         co_await aio::yield();
         co_await aio::yield();
-        go.set_result();      // the task ends in the next iteration, before
-        items.put_nowait(1);  // the getter would take the item in it
+        go.set_result();     // the task ends in the next iteration, before
+        items.put_nowait(1); // the getter would take the item in it
         const auto winner = co_await racing;
         CHECK(winner == 0);
         CHECK(items.size() == 1);

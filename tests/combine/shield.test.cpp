@@ -129,8 +129,9 @@ TEST_CASE("shield: of an inner gather keeps the cancellation away from its child
 TEST_CASE("shield: an exception that comes after the awaiter was cancelled is reported", "[SH-6]") {
     trace reports;
     virtual_run([&]() -> aio::task<> {
-        aio::get_running_loop().set_exception_handler(
-            [&](aio::event_loop&, const aio::exception_context& context) { reports.push_back(text_of(context.exception)); });
+        aio::get_running_loop().set_exception_handler([&](aio::event_loop&, const aio::exception_context& context) {
+            reports.push_back(text_of(context.exception));
+        });
         auto inner = aio::create_task(fails_after(5ms, "late"));
         const auto outer = aio::create_task(aio::shield(inner));
         inner = {};

@@ -3,16 +3,16 @@
 #include <asynchio/combine/task_group.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
-#include "support/message_of.hpp"
 
+#include <asynchio/combine/finally.hpp>
+#include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
-#include <asynchio/combine/finally.hpp>
-#include <asynchio/combine/timeout.hpp>
 
 #include <memory>
 #include <optional>
@@ -59,8 +59,7 @@ aio::task<> fails_when_cancelled(aio::duration time, std::string text) {
     try {
         co_await aio::sleep(1h);
         co_return;
-    } catch (const aio::cancelled_error&) {
-    }
+    } catch (const aio::cancelled_error&) {}
     co_await aio::sleep(time);
     throw boom(text);
 }
@@ -317,8 +316,7 @@ TEST_CASE("task_group: keeps the level of cancelling that the parent entered wit
             aio::current_task().cancel();
             try {
                 co_await aio::yield();
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             CHECK(aio::current_task().cancelling() == 1);
             auto body = [](aio::task_group& g) -> aio::task<> {
                 g.create_task(fails("bad"));
@@ -373,8 +371,7 @@ TEST_CASE("task_group: a body that swallows the abort may go on; the group is th
             g.create_task(fails("bad"));
             try {
                 co_await aio::sleep(1h);
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             co_await aio::sleep(5ms);
             log.push_back("went on");
         };
@@ -482,8 +479,7 @@ TEST_CASE("task_group: create_task before the block, after it and while it abort
             g.create_task(fails("bad"));
             try {
                 co_await aio::sleep(1h);
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             CHECK_THROWS_AS(g.create_task(never(counted(3))), std::logic_error);
             CHECK(counted::alive == 0);
         };
@@ -787,8 +783,7 @@ TEST_CASE("task_group: cancel() after a child has failed asks the task once") {
         };
         try {
             co_await aio::with(aio::task_group(), block);
-        } catch (const aio::exception_group&) {
-        }
+        } catch (const aio::exception_group&) {}
         CHECK(aio::current_task().cancelling() == before);
     });
 }

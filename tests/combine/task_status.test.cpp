@@ -171,7 +171,8 @@ TEST_CASE("task_group::start: to end without having started is an error") {
     virtual_run([]() -> aio::task<> {
         auto body = [](aio::task_group& g) -> aio::task<> {
             const auto ended = co_await aio::nothrow(g.start(never_starts));
-            CHECK(message_of([&] { ended.rethrow(); }) == "task_group: start: the task has ended without having called started");
+            CHECK(message_of([&] { ended.rethrow(); }) ==
+                  "task_group: start: the task has ended without having called started");
             CHECK_THROWS_AS(ended.rethrow(), std::logic_error);
         };
         const trace errors = co_await errors_of(body);
@@ -220,8 +221,7 @@ TEST_CASE("task_group::start: cancelled, a task may fail, or start all the same"
             const auto failing = [](aio::task_status<int>&) -> aio::task<> {
                 try {
                     co_await aio::sleep(1h);
-                } catch (const aio::cancelled_error&) {
-                }
+                } catch (const aio::cancelled_error&) {}
                 throw boom("cleanup");
             };
             const auto starting = [](aio::task_status<int>& s) -> aio::task<> {
@@ -309,8 +309,10 @@ TEST_CASE("task_group::start: the end of the group, and its failure, reach a tas
         trace log;
         virtual_run([&]() -> aio::task<> {
             auto body = [&](aio::task_group& g) -> aio::task<> {
-                if (fails) g.create_task(fails_after(1ms, "sibling"));
-                else aio::get_running_loop().call_later(1ms, [&g] { g.cancel(); });
+                if (fails)
+                    g.create_task(fails_after(1ms, "sibling"));
+                else
+                    aio::get_running_loop().call_later(1ms, [&g] { g.cancel(); });
                 co_await g.start(serves, 1h, std::ref(log));
                 log.push_back("not reached");
             };
@@ -331,7 +333,8 @@ TEST_CASE("task_group::start: the group waits for a start that another task has 
                 s.started(6);
             };
             caller = aio::create_task(
-                [](aio::task_group& group, auto f) -> aio::task<int> { co_return co_await group.start(f); }, std::ref(g), child);
+                [](aio::task_group& group, auto f) -> aio::task<int> { co_return co_await group.start(f); },
+                std::ref(g), child);
             co_await aio::yield();
         };
         const auto begin = aio::clock::now();
@@ -384,7 +387,8 @@ TEST_CASE("task_group::start: a caller that goes away leaves an ordinary task") 
 TEST_CASE("task_group::start: several at once, in a gather") {
     virtual_run([]() -> aio::task<> {
         auto body = [](aio::task_group& g) -> aio::task<> {
-            const auto child = [](aio::task_status<std::string>& s, aio::duration time, std::string text) -> aio::task<> {
+            const auto child = [](aio::task_status<std::string>& s, aio::duration time,
+                                  std::string text) -> aio::task<> {
                 co_await aio::sleep(time);
                 s.started(text);
             };

@@ -53,7 +53,8 @@ TEST_CASE("timeout: a body in time is not touched and no timer stays", "[TO-1]")
     });
 }
 
-TEST_CASE("timeout: at the deadline the body is cancelled, and outside it is a timeout_error", "[TO-2][TO-3][TO-4][TO-5]") {
+TEST_CASE("timeout: at the deadline the body is cancelled, and outside it is a timeout_error",
+          "[TO-2][TO-3][TO-4][TO-5]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         auto limit = aio::timeout(10ms);
@@ -114,9 +115,7 @@ TEST_CASE("timeout: of 0, or in the past, fires at the first suspension that rea
         for (const auto delay : {0ms, -5ms}) {
             int reached = 0;
             auto limit = aio::timeout(delay);
-            auto never_waits = [&]() -> aio::task<> {
-                reached += co_await gives(1);
-            };
+            auto never_waits = [&]() -> aio::task<> { reached += co_await gives(1); };
             std::string end = co_await end_of(limit, never_waits);
             CHECK(end == "ok");
             CHECK(!limit.expired());
@@ -142,8 +141,7 @@ TEST_CASE("timeout: does not interrupt what keeps the loop busy; it comes at the
         bool went_on = false;
         auto body = [&]() -> aio::task<> {
             const auto until = std::chrono::steady_clock::now() + 10ms;
-            while (std::chrono::steady_clock::now() < until) {
-            }
+            while (std::chrono::steady_clock::now() < until) {}
             CHECK(!limit.expired());
             busy = true;
             co_await aio::sleep(1h);
@@ -461,7 +459,8 @@ TEST_CASE("move_on_after: ends the block quietly when the time is up") {
         const bool late = co_await aio::with(limit, [] { return ends_after(1h); });
         CHECK(!late);
         CHECK(limit.expired());
-        const std::optional<int> value = co_await aio::with(aio::move_on_after(10ms), [] { return gives_after(5ms, 3); });
+        const std::optional<int> value =
+            co_await aio::with(aio::move_on_after(10ms), [] { return gives_after(5ms, 3); });
         CHECK(value == 3);
         const std::optional<int> none = co_await aio::with(aio::move_on_after(10ms), [] { return gives_after(1h, 3); });
         CHECK(!none);
@@ -479,9 +478,8 @@ TEST_CASE("move_on_after: lets exceptions and requests of somebody else pass") {
     virtual_run([]() -> aio::task<> {
         const auto failed = co_await aio::nothrow(aio::with(aio::move_on_after(10ms), [] { return fails("bad"); }));
         CHECK(text_of(failed.error()) == "bad");
-        const auto task = aio::create_task([]() -> aio::task<> {
-            co_await aio::with(aio::move_on_after(10ms), [] { return ends_after(1h); });
-        });
+        const auto task = aio::create_task(
+            []() -> aio::task<> { co_await aio::with(aio::move_on_after(10ms), [] { return ends_after(1h); }); });
         co_await aio::sleep(5ms);
         task.cancel();
         co_await aio::nothrow(task);

@@ -120,7 +120,7 @@ TEST_CASE("wait: first_completed gives all that has ended before the waiter runs
 TEST_CASE("wait: first_completed, round by round", "[WAIT-4]") {
     virtual_run([]() -> aio::task<> {
         auto left = make_handles(aio::create_task(gives_after(24ms, 1)), aio::create_task(gives_after(4ms, 2)),
-                                  aio::create_task(gives_after(14ms, 3)));
+                                 aio::create_task(gives_after(14ms, 3)));
         std::vector<int> order;
         while (!left.empty()) {
             auto r = co_await aio::wait(left, aio::first_completed);

@@ -107,8 +107,7 @@ TEST_CASE("wait_for: another exception of the cancelled inner one goes out", "[W
         const auto turns = []() -> aio::task<int> {
             try {
                 co_await aio::sleep(1h);
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             throw boom("turned");
         };
         std::string end = co_await end_of(aio::wait_for(turns(), 10ms));
@@ -203,7 +202,8 @@ TEST_CASE("wait_for: a second request interrupts the cleanup of the inner one", 
 TEST_CASE("wait_for: a request during the cleanup after the deadline interrupts it", "[WFOR-7]") {
     trace log;
     virtual_run([&]() -> aio::task<> {
-        const auto outer = aio::create_task([&]() -> aio::task<> { co_await aio::wait_for(cleans_up(1h, "a", log), 1ms); });
+        const auto outer =
+            aio::create_task([&]() -> aio::task<> { co_await aio::wait_for(cleans_up(1h, "a", log), 1ms); });
         co_await aio::sleep(5ms);
         outer.cancel();
         co_await aio::nothrow(outer);
@@ -240,10 +240,9 @@ TEST_CASE("wait_for: a result and a request in one iteration: cancelled, and the
 
 TEST_CASE("wait_for: several side by side are independent", "[WFOR-10]") {
     virtual_run([]() -> aio::task<> {
-        const auto ends = co_await aio::gather(end_of(aio::wait_for(gives_after(5ms, 1), 10ms)),
-                                               end_of(aio::wait_for(gives_after(1h, 2), 7ms)),
-                                               end_of(aio::wait_for(gives_after(9ms, 3), 3ms)),
-                                               end_of(aio::wait_for(gives_after(2ms, 4), 3ms)));
+        const auto ends = co_await aio::gather(
+            end_of(aio::wait_for(gives_after(5ms, 1), 10ms)), end_of(aio::wait_for(gives_after(1h, 2), 7ms)),
+            end_of(aio::wait_for(gives_after(9ms, 3), 3ms)), end_of(aio::wait_for(gives_after(2ms, 4), 3ms)));
         CHECK(std::get<0>(ends) == "1");
         CHECK(std::get<1>(ends) == "timeout");
         CHECK(std::get<2>(ends) == "timeout");
@@ -392,7 +391,8 @@ TEST_CASE("wait_for: without time it gives way for as many iterations as asyncio
     });
 }
 
-TEST_CASE("wait_for: without time, a handle that was cancelled before is no timeout, nor is the caller's cancellation") {
+TEST_CASE(
+    "wait_for: without time, a handle that was cancelled before is no timeout, nor is the caller's cancellation") {
     virtual_run([]() -> aio::task<> {
         const auto gone = aio::create_task(ends_after(1h));
         gone.cancel("before");

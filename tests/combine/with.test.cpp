@@ -128,8 +128,8 @@ TEST_CASE("with: leaves by an exception too, and every exit sees it", "[AGN-12]"
         // A body that throws before it waits, or when it is called.
         const auto at_once = co_await aio::nothrow(aio::with(room(log, "c"), [] { return fails("at once"); }));
         CHECK(text_of(at_once.error()) == "at once");
-        const auto called = co_await aio::nothrow(
-            aio::with(room(log, "d"), []() -> decltype(aio::yield()) { throw boom("called"); }));
+        const auto called =
+            co_await aio::nothrow(aio::with(room(log, "d"), []() -> decltype(aio::yield()) { throw boom("called"); }));
         CHECK(text_of(called.error()) == "called");
     });
     CHECK(log == trace{"a entered", "b entered", "b left by bad", "a left by bad", "c entered", "c left by at once",
@@ -356,7 +356,8 @@ TEST_CASE("with: move-only and reference results, and one whose move throws") {
             fragile::fuse = fuse;
             bool thrown = false;
             try {
-                const fragile result = co_await aio::with(plain(log), []() -> aio::task<fragile> { co_return fragile(1); });
+                const fragile result =
+                    co_await aio::with(plain(log), []() -> aio::task<fragile> { co_return fragile(1); });
                 CHECK(result.value == 1);
             } catch (const boom&) {
                 thrown = true;

@@ -12,10 +12,8 @@ namespace aio = asynchio;
 
 aio::async_generator<int> program(std::vector<int> items) {
 #ifdef ASYNCHIO_CORRECT
-    return aio::map_ordered(
-        items, [](int item) -> aio::task<int> { co_return item; }, 2);
+    return aio::map_ordered(items, [](int item) -> aio::task<int> { co_return item; }, 2);
 #else
-    return aio::map_ordered(
-        items, [](int item) { return item; }, 2);
+    return aio::map_ordered(items, [](int item) { return item; }, 2);
 #endif
 }

@@ -7,6 +7,4 @@ asynchio::task<int> answer() {
     co_return 42;
 }
 
-int main() {
-    return asynchio::run(answer()) == 42 ? 0 : 1;
-}
+int main() { return asynchio::run(answer()) == 42 ? 0 : 1; }

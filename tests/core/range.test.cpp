@@ -29,7 +29,8 @@ std::string* end(pair_of_texts& p) { return p.texts + 2; }
 TEST_CASE("range: is what a range-for goes through, free begin and end included") {
     STATIC_REQUIRE(range<elsewhere::pair_of_texts>);
     STATIC_REQUIRE(range<std::filesystem::directory_iterator>);
-    STATIC_REQUIRE(std::is_same_v<range_value_t<std::filesystem::directory_iterator>, std::filesystem::directory_entry>);
+    STATIC_REQUIRE(
+        std::is_same_v<range_value_t<std::filesystem::directory_iterator>, std::filesystem::directory_entry>);
     elsewhere::pair_of_texts two{{"a", "b"}};
     CHECK(asynchio::detail::end_of(two) - asynchio::detail::begin_of(two) == 2);
     int numbers[] = {1, 2, 3};

@@ -19,9 +19,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // Not inlined into what awaits them, as functions of other files are not.
-[[gnu::noinline]] task<std::size_t> ready(std::size_t x) {
-    co_return x;
-}
+[[gnu::noinline]] task<std::size_t> ready(std::size_t x) { co_return x; }
 [[gnu::noinline]] task<std::size_t> nested(std::size_t depth) {
     if (depth == 0) co_return std::size_t(0);
     const std::size_t below = co_await nested(depth - 1);

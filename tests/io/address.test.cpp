@@ -19,8 +19,8 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <stdexcept>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,7 +89,9 @@ TEST_CASE("address: of a Unix-domain socket is its path, or an abstract name") {
 }
 
 TEST_CASE("bytes: are made of text and of anything contiguous of bytes") {
-    const auto text_of = [](asynchio::byte_view b) { return std::string(static_cast<const char*>(b.data()), b.size()); };
+    const auto text_of = [](asynchio::byte_view b) {
+        return std::string(static_cast<const char*>(b.data()), b.size());
+    };
     CHECK(asynchio::byte_view().empty());
     CHECK(text_of("literal") == "literal");
     CHECK(text_of(std::string("string")) == "string");

@@ -771,7 +771,8 @@ TEST_CASE("process: started with a passed descriptor it is as any other", "[io]"
     });
 }
 
-TEST_CASE("process: what cannot be started with a passed descriptor is named, and leaves nothing open", "[io][SUB-11]") {
+TEST_CASE("process: what cannot be started with a passed descriptor is named, and leaves nothing open",
+          "[io][SUB-11]") {
     each_way([]() -> aio::task<> {
         const int passed = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
         aio::process_options options = pipes(true, true, true);
@@ -870,10 +871,7 @@ TEST_CASE("process: without privileges another user or group is refused, and say
             return message_of([&] { aio::run(aio::create_subprocess("id", options)); });
         };
         if (refused([](auto& o) { o.gid = 65'532U; }) != "start 'id' (groups): Operation not permitted") ::_exit(1);
-        if (refused([](auto& o) {
-                o.uid = 65'532U;
-            }) != "start 'id' (groups): Operation not permitted")
-            ::_exit(2);
+        if (refused([](auto& o) { o.uid = 65'532U; }) != "start 'id' (groups): Operation not permitted") ::_exit(2);
         ::_exit(0);
     }
     int status = -1;

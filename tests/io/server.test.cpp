@@ -152,8 +152,7 @@ TEST_CASE("server: a plain call will do as a handler", "[io][SRV-5]") {
     });
 }
 
-TEST_CASE("server: an exception of a handler is reported, and its connection closed; the others go on",
-          "[io][SRV-7]") {
+TEST_CASE("server: an exception of a handler is reported, and its connection closed; the others go on", "[io][SRV-7]") {
     on_each_poller([]() -> aio::task<> {
         reports seen;
         collect(seen);
@@ -234,8 +233,7 @@ TEST_CASE("server: close stops listening and keeps the connections; wait_closed 
     });
 }
 
-TEST_CASE("server: wait_closed returns after readers have seen the end that close_clients gives them",
-          "[io][SRV-11]") {
+TEST_CASE("server: wait_closed returns after readers have seen the end that close_clients gives them", "[io][SRV-11]") {
     std::string trace;
     const auto handle = [&](aio::stream client) -> aio::task<> {
         co_await client.write("hello\n");

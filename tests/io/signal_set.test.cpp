@@ -20,8 +20,7 @@ namespace aio = asynchio;
 using namespace asynchio_tests;
 using namespace std::chrono_literals;
 
-TEST_CASE("signal_set: gives the signals that come, while somebody waits and while nobody does",
-          "[io][SIG-1][SIG-2]") {
+TEST_CASE("signal_set: gives the signals that come, while somebody waits and while nobody does", "[io][SIG-1][SIG-2]") {
     on_each_poller([]() -> aio::task<> {
         aio::signal_set signals(SIGUSR1, SIGUSR2);
         const auto waiting = aio::create_task(signals.wait());
@@ -207,7 +206,8 @@ TEST_CASE("signal_set: of a loop that is closed first leaves nothing behind", "[
     CHECK(handler_of(SIGURG) == before);
 }
 
-TEST_CASE("signal_set: one that a child inherited ends there, and a run of the child's keeps the signal", "[io][time]") {
+TEST_CASE("signal_set: one that a child inherited ends there, and a run of the child's keeps the signal",
+          "[io][time]") {
     for (const bool has_arrived : {false, true}) {
         aio::run([has_arrived]() -> aio::task<> {
             aio::event_loop& loop = aio::get_running_loop();

@@ -10,10 +10,10 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/with.hpp>
-#include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/server.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/runner.hpp>

@@ -597,8 +597,8 @@ TEST_CASE("stream: destroyed after the bytes of a read have come, before its tas
         on_each_poller([&]() -> aio::task<> {
             stream_pair ends;
             const auto into = std::make_unique<char[]>(10);
-            const auto reader =
-                aio::create_task(error_of([&] { return ends.first.read_some(aio::mutable_byte_view(into.get(), 10)); }));
+            const auto reader = aio::create_task(
+                error_of([&] { return ends.first.read_some(aio::mutable_byte_view(into.get(), 10)); }));
             co_await settle();
             co_await ends.second.write("abc");
             aio::get_running_loop().outside().descriptors.wait(0);
@@ -974,7 +974,8 @@ TEST_CASE("stream: tells its addresses and its descriptor", "[io][SWR-23]") {
 TEST_CASE("stream: release gives the descriptor up, which neither is closed nor watched any more", "[io]") {
     on_each_poller([]() -> aio::task<> {
         stream_pair ends;
-        const auto waiting = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.first.read(1); });
+        const auto waiting =
+            aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.first.read(1); });
         co_await settle();
         co_await ends.second.write("x");
         co_await waiting;
@@ -1001,14 +1002,13 @@ TEST_CASE("stream: release refuses what would lose something, and the stream can
         const std::string line = co_await ends.second.read_line();
         CHECK(line == "line\n");
         CHECK(ends.second.buffered() == 5);
-        const auto released = [](aio::stream& s) {
-            return message_of([&] { static_cast<void>(s.release()); });
-        };
+        const auto released = [](aio::stream& s) { return message_of([&] { static_cast<void>(s.release()); }); };
         CHECK(released(ends.second) ==
               "release: 5 bytes were read ahead and would be lost; read the buffered() ones first");
         const std::string ahead = co_await ends.second.read(ends.second.buffered());
         CHECK(ahead == "ahead");
-        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
+        const auto reader =
+            aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
         co_await settle();
         CHECK(released(ends.second) == "release: a task reads or writes");
         co_await ends.first.write("z");
@@ -1029,7 +1029,8 @@ TEST_CASE("stream: a cancelled read does not keep from releasing, and a pipe tha
           "[io]") {
     on_each_poller([]() -> aio::task<> {
         stream_pair ends;
-        const auto reader = aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
+        const auto reader =
+            aio::create_task([&]() -> aio::task<std::string> { co_return co_await ends.second.read(9); });
         co_await settle();
         reader.cancel();
         const int fd = ends.second.release(); // before the task has run

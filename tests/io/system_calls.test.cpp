@@ -328,8 +328,7 @@ TEST_CASE("system_calls: whatever fails at a Unix-domain socket is told, and lea
     CHECK(fail_everywhere(by_path, {"unix:/tmp/asynchio-faults-", "unix socket"}) >= 200);
 }
 
-TEST_CASE("system_calls: whatever fails while parts and files are written is told, and leaves nothing behind",
-          "[io]") {
+TEST_CASE("system_calls: whatever fails while parts and files are written is told, and leaves nothing behind", "[io]") {
     CHECK(fail_everywhere(ways_of_writing, {"127.0.0.1:"}) >= 200);
 }
 
@@ -362,9 +361,10 @@ TEST_CASE("system_calls: whatever fails while a program is run with all options 
     CHECK(errno == ECHILD);
 }
 
-TEST_CASE("system_calls: whatever fails while a program is started by fork is told, and leaves nothing behind", "[io]") {
-    CHECK(fail_everywhere(a_forked_program, {"create_subprocess", "start 'echo'", "of 'echo'", "watch process"}, false) >=
-          50);
+TEST_CASE("system_calls: whatever fails while a program is started by fork is told, and leaves nothing behind",
+          "[io]") {
+    CHECK(fail_everywhere(a_forked_program, {"create_subprocess", "start 'echo'", "of 'echo'", "watch process"},
+                          false) >= 50);
     errno = 0;
     CHECK(::waitpid(-1, nullptr, WNOHANG) == -1); // no zombie either
     CHECK(errno == ECHILD);

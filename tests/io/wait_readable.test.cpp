@@ -207,12 +207,12 @@ TEST_CASE("wait_ready: tells both events of a socket that is ready for both", "[
     });
 }
 
-TEST_CASE("wait_ready: no event, and one that somebody waits for already, are misuse that leaves nothing behind", "[io]") {
+TEST_CASE("wait_ready: no event, and one that somebody waits for already, are misuse that leaves nothing behind",
+          "[io]") {
     on_each_poller([]() -> aio::task<> {
         const pipe_ends pipe;
-        const auto none = co_await aio::nothrow(aio::create_task([&]() -> aio::task<> {
-            co_await aio::wait_ready(pipe.in, aio::fd_events::none);
-        }));
+        const auto none = co_await aio::nothrow(
+            aio::create_task([&]() -> aio::task<> { co_await aio::wait_ready(pipe.in, aio::fd_events::none); }));
         CHECK_THROWS_AS(none.rethrow(), std::invalid_argument);
         const auto first = aio::create_task(aio::wait_readable(pipe.in));
         co_await settle();

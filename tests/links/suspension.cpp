@@ -14,9 +14,7 @@ struct never : asynchio::suspension {
     void await_resume() { resumed(); }
 };
 
-asynchio::task<> waits() {
-    co_await never();
-}
+asynchio::task<> waits() { co_await never(); }
 
 } // namespace
 

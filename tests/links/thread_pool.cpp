@@ -3,9 +3,7 @@
 
 namespace {
 
-asynchio::task<> ends(asynchio::thread_pool& pool) {
-    co_await pool.aclose();
-}
+asynchio::task<> ends(asynchio::thread_pool& pool) { co_await pool.aclose(); }
 
 } // namespace
 

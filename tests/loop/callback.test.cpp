@@ -126,8 +126,7 @@ TEST_CASE("callback_handle: cancel destroys callable and arguments at once", "[L
     aio::event_loop loop = make_loop();
     counts c;
     aio::callback_handle soon = loop.call_soon([](const counted&) {}, counted(c));
-    aio::timer_handle later = loop.call_later(
-        1h, [held = counted(c)](const counted&) {}, counted(c));
+    aio::timer_handle later = loop.call_later(1h, [held = counted(c)](const counted&) {}, counted(c));
     CHECK(c.alive == 3);
     CHECK(c.copies == 0);
     soon.cancel();
@@ -197,9 +196,7 @@ TEST_CASE("call_soon: an argument whose copy throws leaves nothing behind") {
         aio::event_loop loop = make_loop();
         const explosive argument;
         CHECK_THROWS_AS(loop.call_soon([](const explosive&) {}, argument), std::runtime_error);
-        CHECK_THROWS_AS(loop.call_later(
-                            1s, [](const explosive&) {}, argument),
-                        std::runtime_error);
+        CHECK_THROWS_AS(loop.call_later(1s, [](const explosive&) {}, argument), std::runtime_error);
         CHECK(loop.pending_timers() == 0);
         CHECK(aio::testing::run_until_idle(loop) == 0);
     }
@@ -214,7 +211,7 @@ TEST_CASE("timer_handle: knows its deadline, and equals copies of itself only", 
     const aio::timer_handle same = loop.call_at(start + 10s, [] {});
     CHECK(late.when() == start + 20s);
     CHECK(early.when() == start + 10s);
-    CHECK(early != same); // another timer
+    CHECK(early != same);                                          // another timer
     STATIC_REQUIRE_FALSE(std::totally_ordered<aio::timer_handle>); // equal ones would differ
     const aio::timer_handle copy = early;
     CHECK(copy == early);

@@ -123,9 +123,8 @@ TEST_CASE("fork_count: a child that lets go of an inherited reader leaves it to 
             [&]() -> aio::task<> {
                 add_counting_reader(pipe, arrived);
                 co_await aio::sleep(1ms);
-                const int status = status_in_child([&] {
-                    return aio::get_running_loop().remove_reader(pipe.fds[0]) ? 0 : 1;
-                });
+                const int status =
+                    status_in_child([&] { return aio::get_running_loop().remove_reader(pipe.fds[0]) ? 0 : 1; });
                 CHECK(status == 0);
                 pipe.write();
                 for (int i = 0; i < 1'000 && arrived == 0; ++i) co_await aio::sleep(1ms);
@@ -366,7 +365,8 @@ TEST_CASE("fork_count: a child finds the frame pool unlocked, whatever other thr
                 void* const large = aio::detail::frame_pool::allocate(2000);
                 std::thread([] { // whose end takes the lock
                     aio::detail::frame_pool::deallocate(aio::detail::frame_pool::allocate(100), 100);
-                }).join();
+                })
+                    .join();
                 aio::detail::frame_pool::deallocate(large, 2000);
             }
     });

@@ -156,7 +156,7 @@ TEST_CASE("frame_pool: slabs grow, so that many blocks take few", "[time]") {
     if (!pool_frames) return;
     const std::size_t before = slabs();
     std::thread([] { give_back(take(30'000, 960), 960); }).join(); // 27.5 MiB, of 1 MiB in the end
-    CHECK(slabs() - before >= 25); // some blocks may come from other tests
+    CHECK(slabs() - before >= 25);                                 // some blocks may come from other tests
     CHECK(slabs() - before <= 34);
 }
 
@@ -172,7 +172,8 @@ TEST_CASE("frame_pool: threads that come and go do not take a slab each", "[time
     if (!pool_frames) return;
     const std::ptrdiff_t before = frame_pool::live();
     std::vector<void*> blocks;
-    for (const std::size_t here = slabs(); slabs() == here;) blocks.push_back(frame_pool::allocate(192)); // none is free
+    for (const std::size_t here = slabs(); slabs() == here;)
+        blocks.push_back(frame_pool::allocate(192)); // none is free
     std::size_t after_first = 0;
     for (int i = 0; i < 500; ++i) {
         std::thread([&blocks] { blocks.push_back(frame_pool::allocate(192)); }).join(); // it outlives the thread
@@ -199,7 +200,8 @@ TEST_CASE("frame_pool: memory of frames of one size serves those of another, in 
             CHECK(bytes <= most + most / 2);
             give_back(blocks, size);
         }
-    }).join();
+    })
+        .join();
     CHECK(frame_pool::live() == before);
 }
 

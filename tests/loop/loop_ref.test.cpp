@@ -100,7 +100,8 @@ TEST_CASE("loop_ref: a posted call can be cancelled on any thread while the loop
             for (int i = 0; i < posts; ++i) {
                 auto handle = ref.call_soon_threadsafe([&made] { ++made; });
                 if (i % 2 == 0) continue;
-                for (int pause = 0; pause < i % 16; ++pause) static_cast<void>(made.load()); // a yield may take a time slice
+                for (int pause = 0; pause < i % 16; ++pause)
+                    static_cast<void>(made.load()); // a yield may take a time slice
                 handle.cancel();
                 if (handle.cancelled()) ++taken_back;
             }

@@ -42,7 +42,7 @@ found on_thread_with(std::size_t size) {
 
 TEST_CASE("stack_room: is half of a small stack") {
     const found small = on_thread_with(64 * 1024);
-    if (small.left < 0) return; // the system does not say
+    if (small.left < 0) return;                     // the system does not say
     if (!sanitized) CHECK(small.left <= 64 * 1024); // a sanitizer makes stacks larger
     CHECK(small.left > 48 * 1024);
     CHECK(small.room <= small.left / 2);

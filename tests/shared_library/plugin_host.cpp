@@ -65,5 +65,8 @@ int main(int argc, char** argv) {
         return 1;
     }
     std::printf("%s\n%s\n", of_task.c_str(), of_call.c_str());
-    return of_task.find("no running event loop") != of_task.npos && of_call.find("no running event loop") != of_call.npos ? 0 : 1;
+    return of_task.find("no running event loop") != of_task.npos &&
+                   of_call.find("no running event loop") != of_call.npos
+               ? 0
+               : 1;
 }

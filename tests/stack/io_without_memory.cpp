@@ -19,18 +19,18 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/testing/stream_pair.hpp>
 
-#include "small_stack.hpp"
 #include "../support/starved.hpp"
+#include "small_stack.hpp"
 
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <fcntl.h>
 #include <cstddef>
+#include <fcntl.h>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <sys/uio.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -241,7 +241,8 @@ constexpr asynchio_tests::starved_scenario scenarios[] = {
     {"by_number", &by_number},     {"by_path", &by_path},         {"much", &much},
     {"in_memory", &in_memory},     {"datagrams", &datagrams},     {"names", &names},
     {"descriptors", &descriptors}, {"signal_sets", &signal_sets}, {"processes", &processes},
-    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},         {"forked", &forked},
+    {"watchers", &watchers},       {"layers", &layers},           {"options", &options},
+    {"forked", &forked},
 };
 
 void test() { asynchio_tests::starve(scenarios); }

@@ -152,7 +152,7 @@ aio::task<> cancelled() {
     std::vector<aio::task_handle<>> all;
     for (int i = 0; i < Way::cancelled(); ++i) all.push_back(aio::create_task(way.pass()));
     co_await aio::yield();
-    for (std::size_t i = 0; i < all.size(); i += 2) all[i].cancel(); // from the front
+    for (std::size_t i = 0; i < all.size(); i += 2) all[i].cancel();     // from the front
     for (std::size_t i = all.size(); i > 0; i -= 2) all[i - 1].cancel(); // from the back
     co_await aio::testing::run_until_idle();
     require(alive == 0, "a cancelled task is left");

@@ -17,8 +17,8 @@
 #include <asynchio/thread/to_thread.hpp>
 #include <asynchio/thread/wrap_future.hpp>
 
-#include "small_stack.hpp"
 #include "../support/starved.hpp"
+#include "small_stack.hpp"
 
 #include <atomic>
 #include <exception>

@@ -53,17 +53,13 @@ aio::task<> nest() {
 }
 
 aio::task<> drop_in_loop() {
-    {
-        const aio::task<> dropped = nest();
-    }
+    { const aio::task<> dropped = nest(); }
     require(counted::alive == 0, "in a loop: arguments were left alive");
     co_return;
 }
 
 void test() {
-    {
-        const aio::task<> dropped = nest();
-    }
+    { const aio::task<> dropped = nest(); }
     require(counted::alive == 0, "outside of a loop: arguments were left alive");
 
     aio::run(drop_in_loop());

@@ -35,8 +35,8 @@
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
 
-#include "small_stack.hpp"
 #include "../support/starved.hpp"
+#include "small_stack.hpp"
 
 #include <csignal>
 #include <exception>
@@ -92,10 +92,12 @@ struct alive {
 
 aio::task<> tasks() {
     const auto one = aio::create_task(later(1ms), "named");
-    const auto two = aio::create_task([text = long_text](std::string more) -> aio::task<std::string> {
-        co_await aio::sleep(2ms);
-        co_return text + more;
-    }, long_text);
+    const auto two = aio::create_task(
+        [text = long_text](std::string more) -> aio::task<std::string> {
+            co_await aio::sleep(2ms);
+            co_return text + more;
+        },
+        long_text);
     const auto three = aio::create_task(aio::eager, ends_later(1ms));
     int called = 0;
     one.add_done_callback([&called, text = long_text] { ++called; });
@@ -372,9 +374,8 @@ aio::task<> without_time() {
     ends_late(co_await aio::nothrow(aio::wait_for(aio::gather(one, two), 0s)));
 
     // The awaiting task is cancelled meanwhile.
-    const auto outer = aio::create_task([]() -> aio::task<> {
-        co_await aio::wait_for(aio::gather(cleans_up(&cleaned), ends_later(1h)), 0s);
-    });
+    const auto outer = aio::create_task(
+        []() -> aio::task<> { co_await aio::wait_for(aio::gather(cleans_up(&cleaned), ends_later(1h)), 0s); });
     const auto shielding = aio::create_task([one]() -> aio::task<> { co_await aio::wait_for(aio::shield(one), 0s); });
     co_await aio::sleep(0s);
     outer.cancel();
@@ -405,7 +406,9 @@ aio::task<> resources() {
         resource() = default;
         resource(resource&&) = default;
         resource& operator=(resource&&) = default;
-        ~resource() { if (entered) std::terminate(); }
+        ~resource() {
+            if (entered) std::terminate();
+        }
         aio::task<std::string*> async_enter() {
             co_await aio::sleep(1ms);
             entered = true;
@@ -540,9 +543,7 @@ aio::task<> locks() {
         co_await aio::with(mutex, permits, body);
     };
     const auto waiter = [&]() -> aio::task<> {
-        auto body = [&]() -> aio::task<> {
-            co_await condition.wait_for([&ready] { return ready; });
-        };
+        auto body = [&]() -> aio::task<> { co_await condition.wait_for([&ready] { return ready; }); };
         co_await aio::with(condition, body);
     };
     const auto notifier = [&]() -> aio::task<> {

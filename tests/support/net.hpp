@@ -5,9 +5,9 @@
 
 #include "virtual_run.hpp"
 
-#include <asynchio/loop/detail/poller.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/io/system_calls.hpp>
+#include <asynchio/loop/detail/poller.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/task/yield.hpp>
 

@@ -161,8 +161,7 @@ inline asynchio::task<int> cleans_up(asynchio::duration time, std::string name, 
 inline asynchio::task<int> swallows(int value) {
     try {
         co_await asynchio::sleep(std::chrono::hours(1));
-    } catch (const asynchio::cancelled_error&) {
-    }
+    } catch (const asynchio::cancelled_error&) {}
     co_return value;
 }
 

@@ -59,7 +59,8 @@ void starve(const starved_scenario (&all)[N]) {
             const std::string mode = std::string(each.name) + (all_later ? ", all later ones too: " : ": ");
             try {
                 const auto met = asynchio::testing::for_each_allocation_failure(each.make, plan);
-                if (only != nullptr) std::printf("%s%zu points, %zu failed\n", mode.c_str(), met.points, met.errors.size());
+                if (only != nullptr)
+                    std::printf("%s%zu points, %zu failed\n", mode.c_str(), met.points, met.errors.size());
                 for (const auto& error : met.errors) require_no_breach(error);
                 if (met.points < 3) throw std::runtime_error("a scenario that does not allocate shows nothing");
             } catch (const std::exception& e) {

@@ -20,8 +20,7 @@ constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count
 /// Busy for some twenty nanoseconds times `length`. Not a yield: on a loaded machine that gives milliseconds away.
 inline void take_a_moment(int length) noexcept {
     std::atomic<int> left = 4 * length;
-    while (left.fetch_sub(1, std::memory_order_relaxed) > 0) {
-    }
+    while (left.fetch_sub(1, std::memory_order_relaxed) > 0) {}
 }
 
 /// Threads wait in front of it until it is opened, which happens once.

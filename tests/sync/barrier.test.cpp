@@ -116,8 +116,7 @@ TEST_CASE("barrier: a newcomer of the next cycle can be overtaken, and waits for
         co_await aio::yield();
         co_await b.wait();
         std::vector<aio::task_handle<>> all;
-        for (const char* name : {"b", "c", "d", "e"})
-            all.push_back(aio::create_task(aio::eager, passes(b, name, log)));
+        for (const char* name : {"b", "c", "d", "e"}) all.push_back(aio::create_task(aio::eager, passes(b, name, log)));
         co_await aio::testing::run_until_idle();
         for (const auto& each : all) CHECK(each.done());
     });

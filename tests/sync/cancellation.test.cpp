@@ -200,8 +200,7 @@ aio::task<> mutex_in_timeout() {
     };
     try {
         co_await aio::with(aio::timeout(1ms), body);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
 }
 
 aio::task<> mutex_in_place() {
@@ -303,8 +302,7 @@ aio::task<> condition_in_timeout() {
     auto body = [&] { return takes(b); };
     try {
         co_await aio::with(aio::timeout(1ms), body);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
     co_await aio::gather(takes(b), aio::shield(gives_to(b, 1)));
 }
 
@@ -432,8 +430,7 @@ aio::task<> barrier_aborted() {
     auto arrives_broken = [&]() -> aio::task<> {
         try {
             co_await b.wait();
-        } catch (const aio::broken_barrier_error&) {
-        }
+        } catch (const aio::broken_barrier_error&) {}
     };
     co_await aio::gather(arrives_broken, arrives_broken, aborts);
     if (b.n_waiting() != 0 || b.broken()) ++books.held;
@@ -444,8 +441,7 @@ aio::task<> barrier_in_timeout() {
     auto body = [&] { return arrives(b, 1); };
     try {
         co_await aio::with(aio::timeout(1ms), body);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
     if (b.n_waiting() != 0) ++books.held;
     co_await aio::gather(arrives(b, 1), arrives(b, 1));
 }
@@ -532,8 +528,7 @@ aio::task<> queue_shut_down_at_once() {
     auto producer = [&]() -> aio::task<> {
         try {
             while (true) co_await q.put(make_item(1));
-        } catch (const aio::queue_shut_down&) {
-        }
+        } catch (const aio::queue_shut_down&) {}
     };
     auto closes = [&]() -> aio::task<> {
         co_await aio::yield();
@@ -571,12 +566,10 @@ aio::task<> queue_in_combinators() {
     auto late = [&] { return consumes(c, 1); };
     try {
         co_await aio::with(aio::timeout(1ms), late);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
     try {
         co_await aio::wait_for(c.q.get(), 1ms);
-    } catch (const aio::timeout_error&) {
-    }
+    } catch (const aio::timeout_error&) {}
     co_await aio::with(aio::task_group(), [&](aio::task_group& g) -> aio::task<> {
         g.create_task(produces(c, 3));
         g.create_task(consumes(c, 2));

@@ -342,8 +342,7 @@ TEST_CASE("queue: shut down at any moment, everybody ends and join returns", "[Q
                         ++put;
                         co_await pause(1 + d.below(2));
                     }
-                } catch (const aio::queue_shut_down&) {
-                }
+                } catch (const aio::queue_shut_down&) {}
             };
             auto consumer = [&]() -> aio::task<> {
                 try {
@@ -353,8 +352,7 @@ TEST_CASE("queue: shut down at any moment, everybody ends and join returns", "[Q
                         q.task_done();
                         co_await pause(d.below(3));
                     }
-                } catch (const aio::queue_shut_down&) {
-                }
+                } catch (const aio::queue_shut_down&) {}
             };
             auto joins = [&]() -> aio::task<> { co_await q.join(); };
             std::vector<aio::task_handle<>> all;

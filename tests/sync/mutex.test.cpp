@@ -384,9 +384,7 @@ TEST_CASE("mutex: what is awaited, passed on or not needed any more is no forgot
                 CHECK_THROWS_AS(co_await aio::wait_for(std::move(never), 0s), aio::timeout_error);
                 co_await aio::race(aio::yield(), m.acquire());
             }
-            const auto waits = [&m]() -> aio::task<> {
-                const auto guard = co_await m.scoped_acquire();
-            };
+            const auto waits = [&m]() -> aio::task<> { const auto guard = co_await m.scoped_acquire(); };
             co_await m.acquire();
             const auto other = aio::create_task(waits);
             co_await aio::yield();

@@ -257,8 +257,7 @@ TEST_CASE("semaphore: with gives the permit back on every path") {
         auto slow = [] { return ends_after(1h); };
         try {
             co_await aio::with(aio::timeout(1ms), s, slow);
-        } catch (const aio::timeout_error&) {
-        }
+        } catch (const aio::timeout_error&) {}
         CHECK(!s.locked());
     });
 }
@@ -344,9 +343,7 @@ TEST_CASE("semaphore: what is awaited, passed on or not needed any more is no fo
                 CHECK_THROWS_AS(co_await aio::wait_for(std::move(never), 0s), aio::timeout_error);
                 co_await aio::race(aio::yield(), m.acquire());
             }
-            const auto waits = [&m]() -> aio::task<> {
-                const auto guard = co_await m.scoped_acquire();
-            };
+            const auto waits = [&m]() -> aio::task<> { const auto guard = co_await m.scoped_acquire(); };
             co_await m.acquire();
             const auto other = aio::create_task(waits);
             co_await aio::yield();

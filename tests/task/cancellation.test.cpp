@@ -4,25 +4,25 @@
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/reports.hpp"
 #include "support/virtual_run.hpp"
-#include "support/message_of.hpp"
 
+#include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/race.hpp>
+#include <asynchio/combine/shield.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
-#include <asynchio/combine/gather.hpp>
-#include <asynchio/combine/race.hpp>
-#include <asynchio/combine/shield.hpp>
 
-#include <thread>
 #include <functional>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 
 namespace aio = asynchio;
 using namespace asynchio_tests;
@@ -100,10 +100,12 @@ TEST_CASE("cancel: before its first step a task never enters its body", "[CAN-3]
     trace log;
     counted::reset();
     virtual_run([&log]() -> aio::task<> {
-        auto t = aio::create_task([&log](counted argument) -> aio::task<> {
-            log.push_back("body of " + std::to_string(argument.value));
-            co_return;
-        }, counted(1));
+        auto t = aio::create_task(
+            [&log](counted argument) -> aio::task<> {
+                log.push_back("body of " + std::to_string(argument.value));
+                co_return;
+            },
+            counted(1));
         t.add_done_callback([&log] { log.push_back("callback"); });
         CHECK(t.cancel("early"));
         CHECK_FALSE(t.done());
@@ -315,8 +317,7 @@ TEST_CASE("cancel: of the inner task reaches those that await it, who may go on"
         auto goes_on = aio::create_task([inner]() -> aio::task<std::string> {
             try {
                 co_await inner;
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             co_await aio::sleep(1ms);
             co_return "went on";
         });
@@ -870,12 +871,10 @@ TEST_CASE("cancel: destructors cancel, set and wake whatever they like while a l
             never.cancel();
             try {
                 loop.call_soon([] {});
-            } catch (const std::logic_error&) {
-            }
+            } catch (const std::logic_error&) {}
             try {
                 loop.create_task(ends_after(1ms));
-            } catch (const std::logic_error&) {
-            }
+            } catch (const std::logic_error&) {}
         };
         auto waits = [&](bool in_a_frame_below) -> aio::task<> {
             const last_act here{everything};

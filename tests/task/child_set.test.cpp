@@ -82,8 +82,8 @@ TEST_CASE("child_set: starts tasks and callables, arms awaitables, watches handl
         CHECK(handle.result() == 1);
         CHECK(aio::current_task() == main);
     });
-    CHECK(log == trace{"owned", "decided at 1", "owned", "decided at 2", "watched", "decided at 3", "owned",
-                       "decided at 4"});
+    CHECK(log ==
+          trace{"owned", "decided at 1", "owned", "decided at 2", "watched", "decided at 3", "owned", "decided at 4"});
 }
 
 TEST_CASE("child_set: what is armed runs in the name of the awaiting task", "[TASK-13]") {

@@ -36,8 +36,10 @@ using number_callback = aio::completion_callback<int>;
 static_assert(std::is_copy_constructible_v<number_callback> && std::is_nothrow_move_constructible_v<number_callback>);
 static_assert(std::is_nothrow_invocable_v<const number_callback&, int> && std::is_invocable_v<number_callback, short>);
 static_assert(!std::is_invocable_v<number_callback> && !std::is_invocable_v<number_callback, std::string>);
-static_assert(std::is_invocable_v<aio::completion_callback<void>> && !std::is_invocable_v<aio::completion_callback<void>, int>);
-static_assert(!std::is_copy_constructible_v<aio::completion<int>> && std::is_nothrow_move_constructible_v<aio::completion<int>>);
+static_assert(std::is_invocable_v<aio::completion_callback<void>> &&
+              !std::is_invocable_v<aio::completion_callback<void>, int>);
+static_assert(!std::is_copy_constructible_v<aio::completion<int>> &&
+              std::is_nothrow_move_constructible_v<aio::completion<int>>);
 
 /// An API that calls back on its own thread, as C libraries do.
 void on_a_thread(std::thread& worker, std::function<void(int)> done) {
@@ -304,9 +306,7 @@ TEST_CASE("completion: a value that nobody takes dies with the completion, not w
         c.emplace();
         const auto third = c->callback();
         third(counted(1));
-        {
-            const counted got = co_await *c;
-        }
+        { const counted got = co_await *c; }
         CHECK(counted::alive == 0);
     });
     CHECK(counted::alive == 0);

@@ -47,7 +47,7 @@ private:
 };
 
 struct worker {
-    aio::task<int> work(int by) const { co_return base * by; }
+    aio::task<int> work(int by) const { co_return base* by; }
     int base = 0;
 };
 
@@ -458,8 +458,7 @@ TEST_CASE("create_task: no report when the exception was fetched, awaited, or th
         auto cancelled = aio::create_task(gives_after(1h, 1));
         try {
             co_await by_await;
-        } catch (const boom&) {
-        }
+        } catch (const boom&) {}
         CHECK(by_exception.exception() != nullptr);
         CHECK_THROWS_AS(by_result.result(), boom);
         cancelled.cancel();

@@ -9,8 +9,8 @@
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/race.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/audit.hpp>
@@ -199,7 +199,8 @@ TEST_CASE("foreign: a handle that is destroyed instead is an error") {
             co_await aio::yield();
             box.handle.destroy();
             const auto ended = co_await aio::nothrow(waiting);
-            CHECK_THAT(message_of([&] { ended.rethrow(); }), Catch::Matchers::Contains("foreign: the handle was destroyed"));
+            CHECK_THAT(message_of([&] { ended.rethrow(); }),
+                       Catch::Matchers::Contains("foreign: the handle was destroyed"));
         },
         virtual_time);
 }

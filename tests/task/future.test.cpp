@@ -454,8 +454,7 @@ TEST_CASE("future: an exception that was fetched is not reported", "[FUT-22]") {
         by_await.set_exception(boom("seen"));
         try {
             co_await by_await;
-        } catch (const boom&) {
-        }
+        } catch (const boom&) {}
     });
     CHECK(told.empty());
 }

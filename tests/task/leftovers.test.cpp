@@ -22,8 +22,7 @@ namespace {
 aio::task<> fails_in_cleanup(const char* what, int yields) {
     try {
         co_await aio::sleep(1h);
-    } catch (const aio::cancelled_error&) {
-    }
+    } catch (const aio::cancelled_error&) {}
     for (; yields > 0; --yields) co_await aio::yield();
     throw boom(what);
 }

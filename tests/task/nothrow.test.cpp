@@ -100,8 +100,7 @@ TEST_CASE("nothrow: a request that was dealt with before does not count", "[CAN-
         auto t = aio::create_task([victim]() -> aio::task<bool> {
             try {
                 co_await aio::sleep(1h);
-            } catch (const aio::cancelled_error&) {
-            }
+            } catch (const aio::cancelled_error&) {}
             auto r = co_await aio::nothrow(victim); // cancelling() is 1 all the time
             co_return r.cancelled();
         });

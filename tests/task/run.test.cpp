@@ -147,10 +147,10 @@ TEST_CASE("run: cancels what is left, in order of creation, and waits for the cl
 TEST_CASE("run: cleans up when main failed, too", "[RUN-4]") {
     trace log;
     CHECK_THROWS_AS(virtual_run([&log]() -> aio::task<> {
-        aio::create_task(cleans_up(20ms, "a", log));
-        co_await aio::yield();
-        throw boom("main failed");
-    }),
+                        aio::create_task(cleans_up(20ms, "a", log));
+                        co_await aio::yield();
+                        throw boom("main failed");
+                    }),
                     boom);
     CHECK(log == trace{"a begins", "a cancelled", "a cleaned up"});
 }
@@ -301,8 +301,7 @@ TEST_CASE("run: Ctrl-C and somebody else's cancel is a cancelled_error", "[RUN-2
         std::raise(SIGINT);
         try {
             co_await aio::sleep(1h);
-        } catch (const aio::cancelled_error&) {
-        }
+        } catch (const aio::cancelled_error&) {}
         co_await aio::sleep(1h); // cancelled by the timer
     };
     CHECK_THROWS_AS(virtual_run(main, interruptible()), aio::cancelled_error);

@@ -168,9 +168,8 @@ TEST_CASE("task: may give what cannot be copied", "[TASK-8]") {
 
 TEST_CASE("task: may give what can be neither copied nor moved, through a handle", "[TASK-8]") {
     virtual_run([]() -> aio::task<> {
-        auto t = aio::create_task([]() -> aio::task<std::unique_ptr<immovable>> {
-            co_return std::make_unique<immovable>(6);
-        });
+        auto t = aio::create_task(
+            []() -> aio::task<std::unique_ptr<immovable>> { co_return std::make_unique<immovable>(6); });
         const auto& got = co_await t;
         CHECK(got->value == 6);
     });

@@ -259,8 +259,7 @@ TEST_CASE("task_handle: an awaiter that is destroyed while it waits leaves the t
         collect(told, loop);
         const auto f = loop.create_future<int>();
         auto awaited = loop.create_task([f]() -> aio::task<int> { co_return co_await f; });
-        for (int i = 0; i < 5; ++i)
-            loop.create_task([awaited]() -> aio::task<> { co_await awaited; });
+        for (int i = 0; i < 5; ++i) loop.create_task([awaited]() -> aio::task<> { co_await awaited; });
         loop.run_until_complete(aio::yield());
         loop.close();
         CHECK_FALSE(awaited.done());

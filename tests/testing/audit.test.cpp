@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/testing/audit.hpp>
 
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/open_connection.hpp>
 #include <asynchio/io/server.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/runner.hpp>

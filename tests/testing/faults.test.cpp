@@ -23,7 +23,8 @@ TEST_CASE("faults: one at a time, and calls have their names") {
     faults first;
     CHECK(message_of([] { faults second; }) == "faults: there are some already; one at a time");
     CHECK(message_of([&] { first.fail("mmap", ENOMEM); }) == "faults: module io makes no call named 'mmap'");
-    CHECK(message_of([&] { static_cast<void>(first.count("mmap")); }) == "faults: module io makes no call named 'mmap'");
+    CHECK(message_of([&] { static_cast<void>(first.count("mmap")); }) ==
+          "faults: module io makes no call named 'mmap'");
 }
 
 TEST_CASE("faults: know every call of the table") {

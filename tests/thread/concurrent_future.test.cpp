@@ -107,10 +107,12 @@ TEST_CASE("concurrent_future: move-only, reference and void results") {
             []() -> aio::task<std::unique_ptr<int>> { co_return std::make_unique<int>(4); }, loop);
         const auto reference =
             aio::run_coroutine_threadsafe([&target]() -> aio::task<int&> { co_return target; }, loop);
-        const auto nothing = aio::run_coroutine_threadsafe([&target]() -> aio::task<> {
-            target = 5;
-            co_return;
-        }, loop);
+        const auto nothing = aio::run_coroutine_threadsafe(
+            [&target]() -> aio::task<> {
+                target = 5;
+                co_return;
+            },
+            loop);
         nothing.get();
         good = *owned.get() == 4 && &reference.get() == &target && target == 5;
     });
@@ -292,8 +294,7 @@ TEST_CASE("concurrent_future: cancel calls the callbacks in the calling thread")
     std::thread::id called_on;
     std::thread::id cancelled_on;
     beside_a_loop([&](const aio::loop_ref& loop) {
-        const auto future =
-            aio::run_coroutine_threadsafe([]() -> aio::task<> { co_await aio::sleep(1h); }, loop);
+        const auto future = aio::run_coroutine_threadsafe([]() -> aio::task<> { co_await aio::sleep(1h); }, loop);
         future.add_done_callback([&called_on] { called_on = std::this_thread::get_id(); });
         cancelled_on = std::this_thread::get_id();
         future.cancel();

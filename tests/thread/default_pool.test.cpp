@@ -11,9 +11,9 @@
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
+#include <asynchio/thread/detail/worker_count.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 #include <asynchio/thread/to_thread.hpp>
-#include <asynchio/thread/detail/worker_count.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -143,9 +143,8 @@ TEST_CASE("default_pool: lives as long as its runner") {
     const watchdog guard;
     aio::runner several(aio::testing::virtual_clock());
     for (int i = 1; i <= 3; ++i) {
-        const int result = several.run([](int x) -> aio::task<int> {
-            co_return co_await aio::to_thread([](int y) { return y; }, x);
-        }, i);
+        const int result = several.run(
+            [](int x) -> aio::task<int> { co_return co_await aio::to_thread([](int y) { return y; }, x); }, i);
         CHECK(result == i);
         CHECK(aio::detail::workers_alive >= 1);
     }

@@ -73,8 +73,7 @@ TEST_CASE("run_coroutine_threadsafe: an exception ends with the last future, on 
         try {
             aio::run_coroutine_threadsafe(fails, loop.ref()).get();
             FAIL_CHECK("it did not throw");
-        } catch (const placed_error&) {
-        }
+        } catch (const placed_error&) {}
         return where.load() == std::this_thread::get_id();
     };
     const auto task_throws = [&where]() -> aio::task<int> {
@@ -168,7 +167,8 @@ TEST_CASE("run_coroutine_threadsafe: an exception of the callable itself arrives
     const audited afterwards;
     const watchdog guard;
     const other_loop loop;
-    const auto future = aio::run_coroutine_threadsafe([]() -> aio::task<int> { throw boom("before any task"); }, loop.ref());
+    const auto future =
+        aio::run_coroutine_threadsafe([]() -> aio::task<int> { throw boom("before any task"); }, loop.ref());
     CHECK_THROWS_AS(future.get(), boom);
 }
 
@@ -256,10 +256,12 @@ TEST_CASE("run_coroutine_threadsafe: calls of one thread begin in their order", 
     std::vector<int> order;
     std::vector<aio::concurrent_future<>> all;
     for (int i = 0; i < 1'000; ++i)
-        all.push_back(aio::run_coroutine_threadsafe([&order, i]() -> aio::task<> {
-            order.push_back(i);
-            co_return;
-        }, loop.ref()));
+        all.push_back(aio::run_coroutine_threadsafe(
+            [&order, i]() -> aio::task<> {
+                order.push_back(i);
+                co_return;
+            },
+            loop.ref()));
     for (const auto& each : all) each.get();
     loop.end();
     REQUIRE(order.size() == 1'000);
@@ -311,7 +313,8 @@ TEST_CASE("run_coroutine_threadsafe: a cancelled future cancels its task before 
     CHECK(log == trace{"the task", "who waits"});
 }
 
-TEST_CASE("run_coroutine_threadsafe: a cancelled future tells those before its task who have waited since before it began") {
+TEST_CASE(
+    "run_coroutine_threadsafe: a cancelled future tells those before its task who have waited since before it began") {
     trace log;
     virtual_run([&]() -> aio::task<> {
         auto waits = [&]() -> aio::task<> {

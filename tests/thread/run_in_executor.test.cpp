@@ -68,10 +68,13 @@ TEST_CASE("run_in_executor: the job runs in the pool's thread, its end is delive
         const auto here = std::this_thread::get_id();
         std::thread::id job_thread;
         std::thread::id callback_thread;
-        const auto result = aio::run_in_executor(pool, [&job_thread](int a, int b) {
-            job_thread = std::this_thread::get_id();
-            return a + b;
-        }, 3, 4);
+        const auto result = aio::run_in_executor(
+            pool,
+            [&job_thread](int a, int b) {
+                job_thread = std::this_thread::get_id();
+                return a + b;
+            },
+            3, 4);
         result.add_done_callback([&callback_thread] { callback_thread = std::this_thread::get_id(); });
         const int sum = co_await result;
         co_await aio::yield();
@@ -193,9 +196,8 @@ TEST_CASE("run_in_executor: a task that awaits a queued job cancels the job with
         const auto first = aio::run_in_executor(pool, &held_job::run, &busy, false);
         busy.started.wait();
         std::atomic<bool> ran = false;
-        const auto waiter = aio::create_task([&]() -> aio::task<> {
-            co_await aio::run_in_executor(pool, [&ran] { ran = true; });
-        });
+        const auto waiter =
+            aio::create_task([&]() -> aio::task<> { co_await aio::run_in_executor(pool, [&ran] { ran = true; }); });
         co_await aio::testing::run_until_idle();
         waiter.cancel();
         CHECK_THROWS_AS(co_await waiter, aio::cancelled_error);

@@ -12,9 +12,9 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/task/context_var.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
-#include <asynchio/task/context_var.hpp>
 #include <asynchio/thread/detail/worker_count.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 #include <asynchio/thread/to_thread.hpp>
@@ -79,9 +79,7 @@ TEST_CASE("thread_pool: has min(32, cores + 4) threads at most unless told other
     CHECK(aio::thread_pool(3).size() == 3);
 }
 
-TEST_CASE("thread_pool: no threads at all is misuse") {
-    CHECK_THROWS_AS(aio::thread_pool(0), std::invalid_argument);
-}
+TEST_CASE("thread_pool: no threads at all is misuse") { CHECK_THROWS_AS(aio::thread_pool(0), std::invalid_argument); }
 
 TEST_CASE("thread_pool: starts no thread before there is work", "[EX-2]") {
     const aio::thread_pool pool(4);

@@ -475,7 +475,8 @@ TEST_CASE("threadsafe_queue: an item whose move may throw may have an operator n
         queue_type queue(1);
         virtual_run([&queue]() -> aio::task<> {
             co_await queue.put(fragile_on_no_heap(1));
-            const auto waits = aio::create_task([&queue]() -> aio::task<> { co_await queue.put(fragile_on_no_heap(2)); });
+            const auto waits =
+                aio::create_task([&queue]() -> aio::task<> { co_await queue.put(fragile_on_no_heap(2)); });
             co_await aio::testing::run_until_idle();
             fragile::fuse = 1;
             const auto failed = co_await aio::nothrow(queue.get());

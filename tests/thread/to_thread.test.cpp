@@ -616,7 +616,9 @@ TEST_CASE("to_thread: cancelled at every step, it leaves no thread in a dead fra
         CHECK(met_twice.points > 2);
         CHECK(inside == 0);
     };
-    SECTION("alone") { check([&] { return leaf(); }); }
+    SECTION("alone") {
+        check([&] { return leaf(); });
+    }
     SECTION("gathered") {
         check([&]() -> aio::task<> {
             const auto sums = co_await aio::gather(leaf(), leaf(), aio::to_thread(doubled, 1));
@@ -757,11 +759,13 @@ TEST_CASE("to_thread: in a pool of one's own") {
     virtual_run([]() -> aio::task<> {
         aio::thread_pool pool(1);
         const auto own = co_await aio::to_thread(pool, [] { return std::this_thread::get_id(); });
-        const auto again = co_await aio::to_thread(pool, [](std::thread::id known) { return known == std::this_thread::get_id(); }, own);
+        const auto again = co_await aio::to_thread(
+            pool, [](std::thread::id known) { return known == std::this_thread::get_id(); }, own);
         CHECK(again);
         const auto other = co_await aio::to_thread([] { return std::this_thread::get_id(); });
         CHECK(other != own);
-        const auto failed = co_await aio::nothrow(aio::to_thread(pool, []() -> int { throw std::runtime_error("bad"); }));
+        const auto failed =
+            co_await aio::nothrow(aio::to_thread(pool, []() -> int { throw std::runtime_error("bad"); }));
         CHECK_THROWS_WITH(failed.rethrow(), "bad");
     });
 }
@@ -780,7 +784,8 @@ TEST_CASE("to_thread: in a pool of one's own, a queued call that is cancelled ne
         });
         co_await aio::yield();
         started.wait();
-        const auto second = aio::create_task([&]() -> aio::task<> { co_await aio::to_thread(pool, [&] { ran = true; }); });
+        const auto second =
+            aio::create_task([&]() -> aio::task<> { co_await aio::to_thread(pool, [&] { ran = true; }); });
         co_await aio::yield();
         CHECK(second.cancel());
         const auto ended = co_await aio::nothrow(second);

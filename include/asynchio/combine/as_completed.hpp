@@ -3,12 +3,12 @@
 
 // Results in the order in which they come. It watches handles as a child_set does.
 
-#include <asynchio/loop/detail/deadline.hpp>
-#include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
-#include <asynchio/core/errors.hpp>
+#include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/range.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/settled.hpp>
 
@@ -82,8 +82,8 @@ private:
     event_loop& loop_;
     std::vector<child> children_;
     std::size_t left_;
-    std::size_t running_;     // children that have not been announced
-    std::size_t on_way_ = 0;  // children that have ended and will be announced
+    std::size_t running_;    // children that have not been announced
+    std::size_t on_way_ = 0; // children that have ended and will be announced
     child* first_done_ = nullptr;
     child* last_done_ = nullptr;
     detail::late_value<detail::deadline<as_completed_iterator, &as_completed_iterator::expire>> deadline_;
@@ -93,7 +93,8 @@ private:
 
 /// A child. It is announced in the iteration after its end, in its turn among the calls of that iteration.
 template<class H>
-class as_completed_iterator<H>::child : public detail::watched_handle<H, as_completed_iterator>, public detail::ready_item {
+class as_completed_iterator<H>::child : public detail::watched_handle<H, as_completed_iterator>,
+                                        public detail::ready_item {
 public:
     explicit child(H h) : detail::watched_handle<H, as_completed_iterator>(std::move(h)), ready_item(&run) {}
     child(child&& other) noexcept : child(std::move(other.handle)) {}
@@ -145,9 +146,7 @@ public:
         if (from_->waiter_ == this) from_->waiter_ = nullptr;
     }
 
-    bool await_ready() const noexcept {
-        return from_->first_done_ != nullptr || from_->left_ == 0 || from_->expired_;
-    }
+    bool await_ready() const noexcept { return from_->first_done_ != nullptr || from_->left_ == 0 || from_->expired_; }
 
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
@@ -246,8 +245,7 @@ concept task_range = range<R> && is_task<range_value_t<R>>;
 template<detail::handle_range Range, class Timeout = std::nullopt_t>
 auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
     auto list = detail::handles_of(std::forward<Range>(handles));
-    return as_completed_iterator<typename decltype(list)::value_type>(std::move(list),
-                                                                      detail::timeout_of(timeout));
+    return as_completed_iterator<typename decltype(list)::value_type>(std::move(list), detail::timeout_of(timeout));
 }
 
 /// Makes a resource of a range of tasks: `with(as_completed(tasks), body)` starts them, calls `body` with an

@@ -114,8 +114,9 @@ public:
             this->each_child([](auto& each) { each.take(); });
             this->children_.clear();
         } else {
-            using element = std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>,
-                                               child_result_t<Child>>;
+            using element =
+                std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>,
+                                   child_result_t<Child>>;
             std::vector<element> results;
             results.reserve(this->children_.size());
             this->each_child([&](auto& each) { results.push_back(each.take()); });

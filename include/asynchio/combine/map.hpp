@@ -8,10 +8,10 @@
 #include <asynchio/core/awaitable.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/functional.hpp>
-#include <asynchio/core/detail/steady.hpp>
-#include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/range.hpp>
+#include <asynchio/core/detail/steady.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/co_invoke.hpp>
 

@@ -21,9 +21,10 @@ namespace asynchio {
 namespace detail {
 
 template<class T>
-using race_slot = std::conditional_t<
-    std::is_void_v<T>, std::monostate,
-    std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>, std::remove_cv_t<T>>>;
+using race_slot =
+    std::conditional_t<std::is_void_v<T>, std::monostate,
+                       std::conditional_t<std::is_reference_v<T>, std::reference_wrapper<std::remove_reference_t<T>>,
+                                          std::remove_cv_t<T>>>;
 
 template<class... Children>
 class [[nodiscard("race does nothing until it is awaited")]] race_tuple final

@@ -50,7 +50,8 @@ public:
 
     decltype(auto) await_resume() {
         child_.stop_watching();
-        if (!Child::owned && ended_ && child_.get()->outcome_base::cancelled() && interrupted() && !task()->has(flag_left))
+        if (!Child::owned && ended_ && child_.get()->outcome_base::cancelled() && interrupted() &&
+            !task()->has(flag_left))
             deliver_with_result();
         resumed();
         if constexpr (Child::owned)

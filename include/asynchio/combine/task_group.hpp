@@ -3,15 +3,15 @@
 
 // A group of tasks that end together: structured concurrency. Built on child_tasks.
 
-#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/combine/detail/prepared_exit.hpp>
-#include <asynchio/loop/detail/task_creator.hpp>
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/task_status.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/loop/detail/task_creator.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/nothrow.hpp>
 
 #include <coroutine>
@@ -90,7 +90,7 @@ public:
         using starting = detail::starting<value>;
         return detail::start_awaiter<value>(
             *this, starting::template run<callable, detail::copied_t<Args>...>(starting_, detail::pass_on<F>(f),
-                                                                              detail::pass_on<Args>(args)...));
+                                                                               detail::pass_on<Args>(args)...));
     }
 
     /// Cancels children and body, and ends the block quietly; their errors are thrown all the same. A second call does
@@ -184,7 +184,7 @@ private:
     }
 
     event_loop& ready_to_adopt(const char* what) {
-        const char* const why = !entered_                      ? "the group has not been entered"
+        const char* const why = !entered_                    ? "the group has not been entered"
                                 : exiting_ && running() == 0 ? "the group is finished"
                                 : aborting_                  ? "the group is shutting down"
                                                              : nullptr;

@@ -32,7 +32,8 @@ public:
         static_assert(sizeof...(U) == (std::is_void_v<T> ? 0 : 1),
                       "started of a task_status<void> takes nothing, that of another one value");
         constexpr bool converts = std::is_void_v<T> || std::is_reference_v<T> || (std::is_convertible_v<U, T> && ...);
-        static_assert(converts, "started takes what converts to the type of the task_status without an explicit conversion");
+        static_assert(converts,
+                      "started takes what converts to the type of the task_status without an explicit conversion");
         if (has_started()) detail::refuse("task_status", "started was called before");
         if constexpr (converts)
             if (detail::start_wait* const caller = wait())

@@ -3,11 +3,11 @@
 
 // A deadline for a block.
 
-#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/combine/with.hpp>
-#include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <chrono>
@@ -39,8 +39,7 @@ public:
     /// @param d the duration; 0 or less stands for the first suspension of the block.
     /// @throws std::logic_error without a running loop.
     template<class Rep, class Period>
-    explicit timeout(std::chrono::duration<Rep, Period> d)
-        : when_(from_now(detail::to_nanoseconds(d))) {}
+    explicit timeout(std::chrono::duration<Rep, Period> d) : when_(from_now(detail::to_nanoseconds(d))) {}
     /// Makes no deadline; reschedule() may set one.
     explicit timeout(std::nullopt_t) noexcept {}
     /// Makes a deadline that counts from now if there is a duration, and else none.

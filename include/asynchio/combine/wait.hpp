@@ -3,10 +3,10 @@
 
 // Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
-#include <asynchio/loop/detail/deadline.hpp>
-#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
 #include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <source_location>
@@ -55,8 +55,7 @@ public:
         if (handles_.empty()) throw std::invalid_argument("wait: Set of Tasks/Futures is empty");
     }
     wait_awaiter(wait_awaiter&& other) noexcept
-        : handles_(std::move(other.handles_)), when_(other.when_),
-          timeout_(other.timeout_) {}
+        : handles_(std::move(other.handles_)), when_(other.when_), timeout_(other.timeout_) {}
     wait_awaiter& operator=(wait_awaiter&&) = delete;
     ~wait_awaiter() override = default;
 
@@ -114,9 +113,8 @@ private:
 
 /// The type that several handles share: their own if they have one type, else any_task_handle.
 template<class... H>
-using common_handle =
-    std::conditional_t<(std::is_same_v<H, std::tuple_element_t<0, std::tuple<H...>>> && ...),
-                       std::tuple_element_t<0, std::tuple<H...>>, any_task_handle>;
+using common_handle = std::conditional_t<(std::is_same_v<H, std::tuple_element_t<0, std::tuple<H...>>> && ...),
+                                         std::tuple_element_t<0, std::tuple<H...>>, any_task_handle>;
 
 template<class... X>
 auto wait_for_each(const X&... x) {

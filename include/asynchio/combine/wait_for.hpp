@@ -6,10 +6,10 @@
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
-#include <asynchio/task/detail/child_set.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/detail/child_set.hpp>
 #include <asynchio/task/nothrow.hpp>
 
 #include <chrono>

@@ -71,8 +71,8 @@ decltype(auto) call_body(std::remove_reference_t<B>& body, Entered&... given) {
     }
 }
 template<class B, class... Entered>
-using body_result_t = typename kept_result<
-    await_result_t<decltype(call_body<B>(std::declval<B&>(), std::declval<Entered&>()...))>>::type;
+using body_result_t =
+    typename kept_result<await_result_t<decltype(call_body<B>(std::declval<B&>(), std::declval<Entered&>()...))>>::type;
 
 template<class B, class... Entered>
 task<body_result_t<B, Entered...>> run_body(std::remove_reference_t<B>& body, Entered&... given) {
@@ -127,9 +127,8 @@ task<T> make_or_fail(outcome<T>& ended, Make make) noexcept {
 }
 
 template<std::size_t I, class Resources, class B, class... Entered>
-task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
-                                                                          std::remove_reference_t<B>& body,
-                                                                          Entered&... given);
+task<typename level_result<I, Resources, B, Entered...>::type>
+with_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... given);
 
 template<std::size_t I, class Resources, class B, class... Entered>
 auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... given) {
@@ -142,9 +141,8 @@ auto next_level(Resources& resources, std::remove_reference_t<B>& body, Entered&
 /// Enters a resource, runs what is inside, and leaves the resource. If entering throws, there is nothing to leave; a
 /// resource that was entered is left in any case, which takes no memory but what the resource asks for.
 template<std::size_t I, class Resources, class B, class... Entered>
-task<typename level_result<I, Resources, B, Entered...>::type> with_level(Resources& resources,
-                                                                          std::remove_reference_t<B>& body,
-                                                                          Entered&... given) {
+task<typename level_result<I, Resources, B, Entered...>::type>
+with_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... given) {
     using level = level_result<I, Resources, B, Entered...>;
     using inner = typename level::template next<typename level::given>::type;
     auto& resource = std::get<I>(resources);

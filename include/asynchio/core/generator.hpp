@@ -93,7 +93,7 @@ public:
     class iterator;
 
     generator() noexcept = default;
-    generator(generator && other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
+    generator(generator&& other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
     generator& operator=(generator&& other) noexcept {
         const generator old(std::move(*this));
         body_ = detail::exchange(other.body_, nullptr);
@@ -110,7 +110,7 @@ public:
     explicit operator bool() const noexcept { return body_ != nullptr; }
 
 private:
-    explicit generator(promise_type & body) noexcept : body_(&body) {}
+    explicit generator(promise_type& body) noexcept : body_(&body) {}
 
     promise_type* body_ = nullptr;
 };

@@ -54,9 +54,10 @@ struct result_traits {
     using reference = T&;
     static T& get(slot<stored>& from) noexcept { return *from.get(); }
     static T take(slot<stored>& from) {
-        static_assert(std::is_move_constructible_v<stored>,
-                      "this result cannot be moved out: make it a task of its own with create_task and await the handle, "
-                      "which gives a reference to it");
+        static_assert(
+            std::is_move_constructible_v<stored>,
+            "this result cannot be moved out: make it a task of its own with create_task and await the handle, "
+            "which gives a reference to it");
         if constexpr (std::is_move_constructible_v<stored>) return static_cast<stored&&>(*from.get());
     }
 };
@@ -152,7 +153,8 @@ public:
         if constexpr (!std::is_void_v<T>)
             if (this->has_value()) ::new (value_.place()) stored(*other.value_.get());
     }
-    basic_outcome& operator=(basic_outcome other) noexcept(std::is_void_v<T> || std::is_nothrow_move_constructible_v<stored>)
+    basic_outcome& operator=(basic_outcome other) noexcept(std::is_void_v<T> ||
+                                                           std::is_nothrow_move_constructible_v<stored>)
         requires std::is_same_v<Base, outcome_base>
     {
         reset();

@@ -72,9 +72,7 @@ inline void dump_tasks(std::ostream& out, event_loop& loop) {
 
 /// Prints every task of the running loop that is not done.
 /// @param out where it prints. @throws std::logic_error without a running loop.
-inline void dump_tasks(std::ostream& out) {
-    dump_tasks(out, get_running_loop());
-}
+inline void dump_tasks(std::ostream& out) { dump_tasks(out, get_running_loop()); }
 
 } // namespace asynchio::debug
 

@@ -58,7 +58,8 @@ inline std::string function_name(std::string_view full) {
         name.remove_suffix(last.size());
         return true;
     };
-    while (drop_last(" noexcept") || drop_last(" &") || drop_last(" &&") || drop_last(" const") || drop_last(" mutable")) {}
+    while (drop_last(" noexcept") || drop_last(" &") || drop_last(" &&") || drop_last(" const") ||
+           drop_last(" mutable")) {}
     if (name.ends_with(')'))
         if (const auto begin = detail::opening(name, name.size() - 1); begin != std::string_view::npos)
             name = name.substr(0, begin);

@@ -49,14 +49,14 @@ public:
     byte_view(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
     /// Shows the elements of a contiguous range.
     template<class R>
-    requires(detail::byte_range<R> && !std::is_array_v<std::remove_reference_t<R>> &&
-             !std::same_as<std::remove_cvref_t<R>, byte_view> && !std::same_as<std::remove_cvref_t<R>, std::string_view>)
-        byte_view(R&& range)
-    noexcept : data_(std::data(range)), size_(std::size(range)) {}
+        requires(detail::byte_range<R> && !std::is_array_v<std::remove_reference_t<R>> &&
+                 !std::same_as<std::remove_cvref_t<R>, byte_view> &&
+                 !std::same_as<std::remove_cvref_t<R>, std::string_view>)
+    byte_view(R&& range) noexcept : data_(std::data(range)), size_(std::size(range)) {}
     /// Shows all elements of an array that is not one of char.
     template<class T, std::size_t N>
-    requires(detail::byte_like<T> && !std::is_same_v<std::remove_cv_t<T>, char>) byte_view(T (&array)[N])
-    noexcept : data_(array), size_(N) {}
+        requires(detail::byte_like<T> && !std::is_same_v<std::remove_cv_t<T>, char>)
+    byte_view(T (&array)[N]) noexcept : data_(array), size_(N) {}
 
     /// Returns the address of the first byte.
     const void* data() const noexcept { return data_; }
@@ -79,9 +79,8 @@ class mutable_byte_view {
 public:
     /// Shows the elements of a contiguous range, which the call overwrites.
     template<class R>
-    requires(detail::writable_byte_range<R> && !std::same_as<std::remove_cvref_t<R>, mutable_byte_view>)
-        mutable_byte_view(R&& range)
-    noexcept : data_(std::data(range)), size_(std::size(range)) {}
+        requires(detail::writable_byte_range<R> && !std::same_as<std::remove_cvref_t<R>, mutable_byte_view>)
+    mutable_byte_view(R&& range) noexcept : data_(std::data(range)), size_(std::size(range)) {}
     /// Shows `size` bytes from `data` on.
     mutable_byte_view(void* data, std::size_t size) noexcept : data_(data), size_(size) {}
 

@@ -133,10 +133,10 @@ private:
 
 class [[nodiscard("sending begins only when this is awaited")]] send_operation final : public datagram_operation {
 public:
-    send_operation(datagram_channel & c, byte_view data, const address& to) noexcept
-        : datagram_operation(c, direction::write, "send", mutable_byte_view(const_cast<void*>(data.data()), data.size()),
-                             to) {}
-    send_operation(send_operation &&) noexcept = default;
+    send_operation(datagram_channel& c, byte_view data, const address& to) noexcept
+        : datagram_operation(c, direction::write, "send",
+                             mutable_byte_view(const_cast<void*>(data.data()), data.size()), to) {}
+    send_operation(send_operation&&) noexcept = default;
     send_operation& operator=(send_operation&&) = delete;
     ~send_operation() override = default;
     void await_resume() { finish(); }
@@ -144,9 +144,9 @@ public:
 
 class [[nodiscard("receiving begins only when this is awaited")]] receive_operation final : public datagram_operation {
 public:
-    receive_operation(datagram_channel & c, mutable_byte_view into) noexcept
+    receive_operation(datagram_channel& c, mutable_byte_view into) noexcept
         : datagram_operation(c, direction::read, "receive", into, address()) {}
-    receive_operation(receive_operation &&) noexcept = default;
+    receive_operation(receive_operation&&) noexcept = default;
     receive_operation& operator=(receive_operation&&) = delete;
     ~receive_operation() override = default;
     datagram await_resume() {

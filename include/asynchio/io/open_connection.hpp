@@ -3,14 +3,14 @@
 
 // Opening a stream to a server, by TCP or by a Unix-domain socket.
 
-#include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
-#include <asynchio/loop/event_loop.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/connect_race.hpp>
 #include <asynchio/io/resolve.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/io/tcp_options.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 

@@ -259,14 +259,15 @@ private:
     void add(std::string_view word) { words.emplace_back(word); }
     void add(const process_options& o) noexcept { options = &o; }
     template<range_of<std::string_view> R>
-    requires(!std::convertible_to<R, std::string_view>) void add(R&& all) {
+        requires(!std::convertible_to<R, std::string_view>)
+    void add(R&& all) {
         for (auto&& each : all) words.emplace_back(std::string_view(each));
     }
 };
 
 template<class A>
 concept command_argument = std::convertible_to<A, std::string_view> ||
-    std::same_as<std::remove_cvref_t<A>, process_options> || range_of<A, std::string_view>;
+                           std::same_as<std::remove_cvref_t<A>, process_options> || range_of<A, std::string_view>;
 
 } // namespace detail
 

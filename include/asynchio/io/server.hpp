@@ -158,8 +158,8 @@ private:
     }
     static void require_other_task(const held& state, const char* call) {
         if (const detail::frame* self = detail::current_task_frame(); self != nullptr && state->has(*self))
-            throw std::logic_error(detail::formatted(
-                "server: %s in one of its own handlers would wait for itself; use close()", call));
+            throw std::logic_error(
+                detail::formatted("server: %s in one of its own handlers would wait for itself; use close()", call));
     }
     /// Tells the state when the time is up.
     class time_limit {
@@ -237,7 +237,8 @@ inline void require_valid(const server_options& options, const char* what) {
 }
 
 template<class Handler>
-task<server> start_server(parameter<Handler> handler, std::vector<std::string> hosts, int port, server_options options) {
+task<server> start_server(parameter<Handler> handler, std::vector<std::string> hosts, int port,
+                          server_options options) {
     require_port(port, "start_server");
     require_valid(options, "start_server");
     if (options.mode) throw std::invalid_argument("start_server: a mode is for Unix-domain sockets");
@@ -292,8 +293,8 @@ task<server> start_server(Handler&& handler, std::string host, int port, server_
 /// it has none of them.
 /// Cancellation: ends the resolution of the names; nothing listens then.
 template<class Handler, detail::range_of<std::string_view> Hosts>
-requires(!std::convertible_to<Hosts, std::string>) task<server> start_server(Handler&& handler, Hosts&& hosts, int port,
-                                                                             server_options options = {}) {
+    requires(!std::convertible_to<Hosts, std::string>)
+task<server> start_server(Handler&& handler, Hosts&& hosts, int port, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
     std::vector<std::string> all;
     for (auto&& each : hosts) all.push_back(std::string(std::string_view(each)));

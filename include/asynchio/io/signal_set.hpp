@@ -40,7 +40,8 @@ public:
     /// @throws std::invalid_argument for a number that is not a signal's, std::system_error for a signal that cannot be
     /// caught, std::logic_error without a running loop or when another loop handles the signal already.
     template<std::same_as<int>... Numbers>
-    requires(sizeof...(Numbers) > 0) explicit signal_set(Numbers... numbers) : loop_(get_running_loop()) {
+        requires(sizeof...(Numbers) > 0)
+    explicit signal_set(Numbers... numbers) : loop_(get_running_loop()) {
         try {
             (add(numbers), ...);
         } catch (...) {
@@ -91,8 +92,8 @@ private:
 /// Threads: the thread of the loop. Lifetime: the set must outlive it.
 class [[nodiscard("waiting begins only when this is awaited")]] signal_set::wait_awaiter {
 public:
-    explicit wait_awaiter(signal_set & set) noexcept : set_(&set) {}
-    wait_awaiter(wait_awaiter && other) noexcept : wait_awaiter(*other.set_) {} // before it is awaited
+    explicit wait_awaiter(signal_set& set) noexcept : set_(&set) {}
+    wait_awaiter(wait_awaiter&& other) noexcept : wait_awaiter(*other.set_) {} // before it is awaited
     wait_awaiter& operator=(wait_awaiter&&) = delete;
     ~wait_awaiter() = default;
 

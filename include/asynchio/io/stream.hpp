@@ -119,8 +119,8 @@ public:
     /// @return everything up to and including the delimiter.
     /// @throws limit_overrun_error, incomplete_read_error, std::system_error as with one delimiter.
     template<detail::range_of<std::string_view> Delimiters>
-    requires(!std::convertible_to<Delimiters, std::string_view>) auto read_until(Delimiters&& delimiters,
-                                                                                 std::size_t limit = default_limit) {
+        requires(!std::convertible_to<Delimiters, std::string_view>)
+    auto read_until(Delimiters&& delimiters, std::size_t limit = default_limit) {
         std::vector<std::string> all;
         for (auto&& each : delimiters) all.emplace_back(std::string_view(each));
         return reading(detail::up_to(std::move(all), limit));
@@ -143,7 +143,8 @@ public:
     /// @param parts a range of texts or bytes. An lvalue must outlive the call; an rvalue is kept.
     /// @throws std::system_error if writing fails, std::logic_error after write_eof() or aclose().
     template<detail::range_of<byte_view> Parts>
-    requires(!std::convertible_to<Parts, byte_view>) auto write(Parts&& parts) {
+        requires(!std::convertible_to<Parts, byte_view>)
+    auto write(Parts&& parts) {
         return detail::write_operation(open(), detail::several_parts<Parts>(std::forward<Parts>(parts)));
     }
     /// Writes up to `count` bytes of a file from `offset` on, without copying them where the system can do that.

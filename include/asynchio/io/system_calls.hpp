@@ -105,7 +105,9 @@ inline std::atomic<std::ptrdiff_t> descriptors_alive = 0;
 
 /// Whether an error number is EAGAIN or EWOULDBLOCK. The two may be one number; compilers warn of comparing with both
 /// then.
-inline bool would_block(int error) noexcept { return error == EAGAIN || (EWOULDBLOCK != EAGAIN && error == EWOULDBLOCK); }
+inline bool would_block(int error) noexcept {
+    return error == EAGAIN || (EWOULDBLOCK != EAGAIN && error == EWOULDBLOCK);
+}
 
 /// Repeats a call that a signal interrupted.
 template<class Call>

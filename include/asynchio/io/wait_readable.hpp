@@ -5,8 +5,8 @@
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/fd_events.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>

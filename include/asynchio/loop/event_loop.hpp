@@ -12,8 +12,6 @@
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/detail/exception_handler.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
-#include <asynchio/loop/loop_ref.hpp>
-#include <asynchio/loop/run_options.hpp>
 #include <asynchio/loop/detail/running_mark.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
 #include <asynchio/loop/detail/selector.hpp>
@@ -21,6 +19,8 @@
 #include <asynchio/loop/detail/shuffled_order.hpp>
 #include <asynchio/loop/detail/step_observer.hpp>
 #include <asynchio/loop/detail/task_creator.hpp>
+#include <asynchio/loop/loop_ref.hpp>
+#include <asynchio/loop/run_options.hpp>
 
 #include <cstdio>
 #include <stdexcept>

@@ -96,7 +96,8 @@ public:
 
 private:
     template<class Predicate>
-    task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>> wait_until_true(detail::parameter<Predicate> given) {
+    task<std::decay_t<std::invoke_result_t<std::remove_reference_t<Predicate>&>>>
+    wait_until_true(detail::parameter<Predicate> given) {
         std::remove_reference_t<Predicate>& predicate = given;
         for (;;) {
             auto value = detail::invoke(predicate);

@@ -60,7 +60,7 @@ public:
     class next_awaiter;
 
     async_generator() noexcept = default;
-    async_generator(async_generator && other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
+    async_generator(async_generator&& other) noexcept : body_(detail::exchange(other.body_, nullptr)) {}
     async_generator& operator=(async_generator&& other) noexcept {
         const async_generator old(std::move(*this));
         body_ = detail::exchange(other.body_, nullptr);
@@ -87,7 +87,7 @@ public:
     detail::close_awaiter aclose() noexcept { return detail::close_awaiter(body_); }
 
 private:
-    explicit async_generator(detail::generator_state & body) noexcept : body_(&body) {}
+    explicit async_generator(detail::generator_state& body) noexcept : body_(&body) {}
 
     detail::generator_state* body_ = nullptr;
 };
@@ -184,8 +184,8 @@ private:
 template<class T>
 class [[nodiscard("next() does nothing until it is awaited")]] async_generator<T>::next_awaiter {
 public:
-    explicit next_awaiter(detail::generator_state * body) noexcept : body_(body) {}
-    next_awaiter(next_awaiter && other) noexcept : body_(other.body_) {}
+    explicit next_awaiter(detail::generator_state* body) noexcept : body_(body) {}
+    next_awaiter(next_awaiter&& other) noexcept : body_(other.body_) {}
     next_awaiter& operator=(next_awaiter&&) = delete;
     ~next_awaiter() {
         if (entered_) detail::leave_generator(*body_);

@@ -5,9 +5,9 @@
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/errors.hpp>
-#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -258,9 +258,10 @@ private:
 /// See also: future, foreign, to_thread.
 template<class T = void>
 class completion {
-    static_assert(!std::is_reference_v<T> && !std::is_array_v<T>,
-                  "what a completion gives is an object or void: a reference that a callback is called with would refer to "
-                  "what is gone when the task runs");
+    static_assert(
+        !std::is_reference_v<T> && !std::is_array_v<T>,
+        "what a completion gives is an object or void: a reference that a callback is called with would refer to "
+        "what is gone when the task runs");
 
 public:
     using value_type = T;

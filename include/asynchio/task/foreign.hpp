@@ -102,7 +102,8 @@ private:
 template<class A>
 class [[nodiscard("what is foreign begins only when this is awaited")]] foreign_awaiter final : public suspension {
 public:
-    explicit foreign_awaiter(A&& given) : awaitable_(std::forward<A>(given)), awaiter_(get_awaiter(std::forward<A>(awaitable_))) {}
+    explicit foreign_awaiter(A&& given)
+        : awaitable_(std::forward<A>(given)), awaiter_(get_awaiter(std::forward<A>(awaitable_))) {}
     foreign_awaiter(const foreign_awaiter&) = delete;
     foreign_awaiter& operator=(const foreign_awaiter&) = delete;
     ~foreign_awaiter() override {

@@ -3,9 +3,9 @@
 
 // The base of handles of tasks and futures: a counted pointer to a result that comes once.
 
-#include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 
@@ -41,9 +41,7 @@ public:
 
     /// Whether the handle refers to a task or future.
     explicit operator bool() const noexcept { return state_ != nullptr; }
-    friend bool operator==(const handle_base& a, const handle_base& b) noexcept {
-        return a.state_ == b.state_;
-    }
+    friend bool operator==(const handle_base& a, const handle_base& b) noexcept { return a.state_ == b.state_; }
 
     /// Whether there is a result, an exception or a cancellation.
     /// @throws std::logic_error when the handle is empty, as all functions below do.
@@ -217,9 +215,7 @@ public:
         return take_result<T, Move>(target);
     }
 
-    const char* waiting_for() const noexcept override {
-        return target_.shared()->has(flag_future) ? "future" : "task";
-    }
+    const char* waiting_for() const noexcept override { return target_.shared()->has(flag_future) ? "future" : "task"; }
     shared_state* awaited() const noexcept override { return target_.shared(); }
     bool forwards() const noexcept override { return true; }
     /// Called only if forwarding would go round in a circle.

@@ -3,9 +3,9 @@
 
 // An audit: what is still alive when nothing should be.
 
+#include <asynchio/io/system_calls.hpp>
 #include <asynchio/loop/detail/frame_pool.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>
-#include <asynchio/io/system_calls.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/thread/detail/worker_count.hpp>
 

@@ -239,8 +239,7 @@ void know_all(fault_state& s) {
     know<&c::close>(s, "close", true, errors<EBADF, EINTR, EIO, ENOSPC, EDQUOT>());
     know<&c::fcntl>(s, "fcntl", false, errors<EBADF, EINVAL, EMFILE>());
     know<&c::fstat>(s, "fstat", false, errors<EBADF, EFAULT, ENOMEM, EOVERFLOW>());
-    know<&c::stat>(s, "stat", false,
-                   errors<EACCES, EFAULT, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW>());
+    know<&c::stat>(s, "stat", false, errors<EACCES, EFAULT, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EOVERFLOW>());
     know<&c::unlink>(s, "unlink", false,
                      errors<EACCES, EBUSY, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS>());
     know<&c::chmod>(s, "chmod", false,

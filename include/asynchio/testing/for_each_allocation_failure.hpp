@@ -51,8 +51,8 @@ template<class Scenario>
 class starved_run {
 public:
     starved_run(Scenario& scenario, const allocation_plan& plan, std::size_t at, allocation_report& report)
-        : point_("for_each_allocation_failure, allocation " + std::to_string(at) + ": "), scenario_(scenario), plan_(plan),
-          report_(report) {}
+        : point_("for_each_allocation_failure, allocation " + std::to_string(at) + ": "), scenario_(scenario),
+          plan_(plan), report_(report) {}
 
     /// @return whether an allocation failed.
     bool go(std::size_t at) {

@@ -5,8 +5,8 @@
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/loop/event_loop.hpp>
 
 #include <cerrno>
 #include <cstddef>

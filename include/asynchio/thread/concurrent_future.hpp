@@ -5,12 +5,12 @@
 
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/core/outcome.hpp>
-#include <asynchio/core/detail/owner.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <chrono>
@@ -252,9 +252,7 @@ public:
 
     /// Cancels the future at once, and then, on the loop, the task behind it.
     /// @return false if the future was done already; nothing happens then.
-    bool cancel() const {
-        return get_state("cancel").cancel();
-    }
+    bool cancel() const { return get_state("cancel").cancel(); }
 
     /// Has `f(future)` or `f()` called when the future is done: on the thread that completes it, where an exception
     /// goes to the loop's exception handler; or at once, by this call, if it is done already.

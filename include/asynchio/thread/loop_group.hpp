@@ -6,8 +6,8 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/task/task.hpp>
@@ -91,7 +91,8 @@ public:
     /// callable.
     /// @return a concurrent_future for the result. @throws std::logic_error when the group is being closed.
     template<class X, class... Args>
-    requires(!std::is_integral_v<std::remove_cvref_t<X>>) auto submit(X&& x, Args&&... args) {
+        requires(!std::is_integral_v<std::remove_cvref_t<X>>)
+    auto submit(X&& x, Args&&... args) {
         detail::check_awaited_arguments<X, Args...>();
         const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed) % size();
         return submit(index, std::forward<X>(x), std::forward<Args>(args)...);
@@ -159,8 +160,7 @@ private:
     }
     void join() {
         const std::lock_guard lock(joining_);
-        for (const auto& each : members_)
-            each->thread.join();
+        for (const auto& each : members_) each->thread.join();
     }
 
     detail::owner_vector<member> members_;

@@ -117,9 +117,7 @@ public:
     void close() noexcept override {}
     bool closed() const noexcept override { return true; }
 
-    static executor_jobs& of(event_loop& loop) {
-        return loop.services().get<executor_jobs>();
-    }
+    static executor_jobs& of(event_loop& loop) { return loop.services().get<executor_jobs>(); }
 
     intrusive_list<executor_job::place> out;
 };
@@ -186,8 +184,7 @@ public:
     }
 
 private:
-    static future<result> submitted(event_loop& loop, const counted_ptr<pool_core>& core,
-                                    owner<executor_call> job) {
+    static future<result> submitted(event_loop& loop, const counted_ptr<pool_core>& core, owner<executor_call> job) {
         future<result> made(loop);
         job->submit(loop, *made.shared(), core);
         static_cast<void>(job.release());
@@ -210,8 +207,8 @@ private:
 template<class F, class... Args>
 task<typename thread_call<F, Args...>::result> abandoned_call(parameter<F> f, parameter<Args>... args) {
     event_loop& loop = get_running_loop();
-    co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(), static_cast<F&&>(f),
-                                                                   static_cast<Args&&>(args)...);
+    co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(),
+                                                                   static_cast<F&&>(f), static_cast<Args&&>(args)...);
 }
 
 } // namespace detail

@@ -37,8 +37,9 @@ namespace detail {
 
 /// The job is part of the awaiting coroutine, which therefore waits for the thread whatever happens.
 template<class F, class... Args>
-class [[nodiscard("to_thread does nothing until it is awaited")]] to_thread_awaiter final
-    : public suspension, private pool_job, private ready_item {
+class [[nodiscard("to_thread does nothing until it is awaited")]] to_thread_awaiter final : public suspension,
+                                                                                            private pool_job,
+                                                                                            private ready_item {
     using call = thread_call<F, Args...>;
     using result = typename call::result;
 
@@ -49,7 +50,8 @@ public:
         : ready_item(&arrived), call_(std::in_place, std::forward<G>(f), std::forward<Given>(args)...),
           core_(std::move(core)) {}
     to_thread_awaiter(to_thread_awaiter&& other)
-        : suspension(), pool_job(), ready_item(&arrived), call_(std::move(other.call_)), core_(std::move(other.core_)) {}
+        : suspension(), pool_job(), ready_item(&arrived), call_(std::move(other.call_)), core_(std::move(other.core_)) {
+    }
     to_thread_awaiter& operator=(to_thread_awaiter&&) = delete;
     ~to_thread_awaiter() override {
         if (state_ == state::given) wait_outside();
@@ -161,7 +163,8 @@ private:
 /// Example: `std::string text = co_await aio::to_thread(read_file, path);`
 /// See also: run_in_executor, set_default_pool.
 template<class F, class... Args>
-    requires(!std::is_same_v<std::decay_t<F>, abandon_on_cancel_t> && !std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
+    requires(!std::is_same_v<std::decay_t<F>, abandon_on_cancel_t> &&
+             !std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
 auto to_thread(F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "to_thread");

@@ -3,8 +3,8 @@
 
 // Futures of the running loop for futures that other threads complete.
 
-#include <asynchio/core/outcome.hpp>
 #include <asynchio/core/detail/owner.hpp>
+#include <asynchio/core/outcome.hpp>
 #include <asynchio/task/future.hpp>
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>

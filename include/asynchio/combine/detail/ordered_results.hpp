@@ -9,8 +9,8 @@
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/detail/child_tasks.hpp>
-#include <asynchio/task/take.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
+#include <asynchio/task/take.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -162,7 +162,8 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
     if (!error) co_return;
     // The exception of a cleanup takes the place of the reason for which it ran, as in one stream.
     if ((closed || is_cancellation(error)) && state->failure()) error = state->failure();
-    if (is_cancellation(error)) current_root().clear(flag_must_cancel); // the exception delivers the later request as well
+    if (is_cancellation(error))
+        current_root().clear(flag_must_cancel); // the exception delivers the later request as well
     std::rethrow_exception(error);
 }
 

@@ -146,8 +146,9 @@ consteval auto started_value() {
     else if constexpr (requires(F f) { detail::status_of(f); })
         return decltype(detail::status_of(std::declval<F>()))();
     else
-        static_assert(always_false<F>, "what the task starts with cannot be told from this callable, whose first parameter is "
-                                       "not a task_status<T>&: write group.start<T>(f, args...)");
+        static_assert(always_false<F>,
+                      "what the task starts with cannot be told from this callable, whose first parameter is "
+                      "not a task_status<T>&: write group.start<T>(f, args...)");
 }
 
 } // namespace detail

@@ -5,12 +5,12 @@
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner.hpp>
-#include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/byte_channel.hpp>
 #include <asynchio/io/detail/byte_buffer.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/detail/readiness.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
 
 #include <cerrno>
 #include <cstddef>

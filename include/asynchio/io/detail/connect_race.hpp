@@ -6,12 +6,12 @@
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
-#include <asynchio/loop/detail/deadline.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/socket_options.hpp>
 #include <asynchio/io/tcp_options.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <cerrno>

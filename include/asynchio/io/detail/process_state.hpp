@@ -4,13 +4,13 @@
 // The state of a child process, from its start until it is reaped.
 
 #include <asynchio/core/detail/late_value.hpp>
-#include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/detail/intrusive_list.hpp>
-#include <asynchio/loop/detail/ready_queue.hpp>
-#include <asynchio/loop/detail/services.hpp>
-#include <asynchio/loop/detail/native_thread.hpp>
 #include <asynchio/io/detail/spawn.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/loop/detail/ready_queue.hpp>
+#include <asynchio/loop/detail/services.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
 #include <cerrno>
@@ -38,9 +38,7 @@ public:
     inline void close() noexcept override;
     bool closed() const noexcept override { return running_ == 0; }
 
-    static child_processes& of(event_loop& loop) {
-        return loop.services().get<child_processes>(loop);
-    }
+    static child_processes& of(event_loop& loop) { return loop.services().get<child_processes>(loop); }
     event_loop& loop() const noexcept { return loop_; }
 
 private:

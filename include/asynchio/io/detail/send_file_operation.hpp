@@ -20,9 +20,9 @@ namespace asynchio::detail {
 /// Uses sendfile(2), or reads and writes where that cannot be used.
 class [[nodiscard("writing begins only when this is awaited")]] send_file_operation final : public stream_operation {
 public:
-    send_file_operation(channel & c, int file, std::uint64_t offset, std::size_t count) noexcept
+    send_file_operation(channel& c, int file, std::uint64_t offset, std::size_t count) noexcept
         : stream_operation(c, direction::write, "send_file"), file_(file), offset_(offset), left_(count) {}
-    send_file_operation(send_file_operation && other) noexcept
+    send_file_operation(send_file_operation&& other) noexcept
         : send_file_operation(*other.channel_, other.file_, other.offset_, other.left_) {}
     send_file_operation& operator=(send_file_operation&&) = delete;
     ~send_file_operation() override = default;

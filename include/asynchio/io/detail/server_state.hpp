@@ -6,17 +6,17 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner.hpp>
-#include <asynchio/loop/detail/deadline.hpp>
-#include <asynchio/loop/detail/loop_call.hpp>
-#include <asynchio/loop/event_loop.hpp>
-#include <asynchio/loop/detail/intrusive_list.hpp>
-#include <asynchio/loop/detail/services.hpp>
 #include <asynchio/io/detail/channel.hpp>
 #include <asynchio/io/detail/descriptor_channel.hpp>
 #include <asynchio/io/detail/listening_socket.hpp>
 #include <asynchio/io/server_options.hpp>
 #include <asynchio/io/socket_options.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/loop/detail/deadline.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/loop_call.hpp>
+#include <asynchio/loop/detail/services.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/child_tasks.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
@@ -95,7 +95,8 @@ public:
         while (channel* each = connections_.front()) each->lose(ECONNABORTED);
     }
     void end_idle_clients() noexcept {
-        for (channel* each = connections_.front(); each != nullptr; each = connections_.after(*each)) each->end_when_idle();
+        for (channel* each = connections_.front(); each != nullptr; each = connections_.after(*each))
+            each->end_when_idle();
     }
     void cancel_handlers() noexcept { cancel_all(); }
     /// Whether there is a connection, or the last one was closed in this iteration: tasks that read from it have seen

@@ -116,7 +116,8 @@ public:
         trivial_vector<char*> environment;
         point_to(variables, environment);
         pid_t pid = 0;
-        if (needs_fork(options)) return start_by_fork(command, options, arguments.data(), variables, environment.data());
+        if (needs_fork(options))
+            return start_by_fork(command, options, arguments.data(), variables, environment.data());
         const auto try_at = [&](const char* program) {
             return calls.posix_spawnp(&pid, program, &actions_, &attributes_, arguments.data(),
                                       inherited ? ::environ : environment.data());
@@ -135,7 +136,8 @@ private:
         fail(error, text);
     }
     static bool needs_fork(const process_options& options) noexcept {
-        return options.uid || options.gid || !options.groups.empty() || options.umask || !options.pass_descriptors.empty();
+        return options.uid || options.gid || !options.groups.empty() || options.umask ||
+               !options.pass_descriptors.empty();
     }
     template<class = void>
     pid_t start_by_fork(const std::vector<std::string>& command, const process_options& options, char* const* arguments,
@@ -251,8 +253,7 @@ inline void require_valid(const std::vector<std::string>& command, const process
     // The system takes this number for "unchanged".
     if (options.uid == static_cast<uid_t>(-1) || options.gid == static_cast<gid_t>(-1))
         throw std::invalid_argument("create_subprocess: uid or gid is no user's or group's");
-    if (options.umask && *options.umask > 0777)
-        throw std::invalid_argument("create_subprocess: umask is 0 to 0777");
+    if (options.umask && *options.umask > 0777) throw std::invalid_argument("create_subprocess: umask is 0 to 0777");
 }
 
 /// Starts a valid command. @throws std::system_error with the program in its text.

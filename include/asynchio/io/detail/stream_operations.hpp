@@ -41,8 +41,8 @@ protected:
 template<class Goal>
 class [[nodiscard("reading begins only when this is awaited")]] read_operation final : public stream_operation {
 public:
-    read_operation(channel & c, Goal goal) : stream_operation(c, direction::read, Goal::name), goal_(std::move(goal)) {}
-    read_operation(read_operation && other) noexcept : read_operation(*other.channel_, std::move(other.goal_)) {}
+    read_operation(channel& c, Goal goal) : stream_operation(c, direction::read, Goal::name), goal_(std::move(goal)) {}
+    read_operation(read_operation&& other) noexcept : read_operation(*other.channel_, std::move(other.goal_)) {}
     read_operation& operator=(read_operation&&) = delete;
     ~read_operation() override = default;
 
@@ -71,9 +71,9 @@ private:
 /// Reads into the caller's memory, without a copy if nothing was read ahead.
 class [[nodiscard("reading begins only when this is awaited")]] read_into final : public stream_operation {
 public:
-    read_into(channel & c, mutable_byte_view into) noexcept
+    read_into(channel& c, mutable_byte_view into) noexcept
         : stream_operation(c, direction::read, "read_some"), into_(into) {}
-    read_into(read_into && other) noexcept : read_into(*other.channel_, other.into_) {}
+    read_into(read_into&& other) noexcept : read_into(*other.channel_, other.into_) {}
     read_into& operator=(read_into&&) = delete;
     ~read_into() override = default;
 
@@ -165,9 +165,9 @@ private:
 template<class Parts>
 class [[nodiscard("writing begins only when this is awaited")]] write_operation final : public stream_operation {
 public:
-    write_operation(channel & c, Parts parts)
+    write_operation(channel& c, Parts parts)
         : stream_operation(c, direction::write, "write"), parts_(std::move(parts)) {}
-    write_operation(write_operation && other) : write_operation(*other.channel_, std::move(other.parts_)) {}
+    write_operation(write_operation&& other) : write_operation(*other.channel_, std::move(other.parts_)) {}
     write_operation& operator=(write_operation&&) = delete;
     ~write_operation() override = default;
 

@@ -3,9 +3,9 @@
 
 // A descriptor that tasks can wait for.
 
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/detail/readiness.hpp>
+#include <asynchio/loop/event_loop.hpp>
 
 #include <stdexcept>
 #include <utility>

@@ -3,8 +3,8 @@
 
 // A deadline: a timer that is part of the object that it serves.
 
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/timer_queue.hpp>
+#include <asynchio/loop/event_loop.hpp>
 
 #pragma GCC visibility push(default)
 

@@ -44,8 +44,9 @@ private:
 
 /// @throws std::logic_error, which says that no loop runs on this thread.
 [[noreturn, gnu::noinline, gnu::cold]] inline void no_running_loop() {
-    throw std::logic_error("there is no running event loop on this thread (code of a plugin sees it only if the program "
-                           "was linked with -rdynamic)");
+    throw std::logic_error(
+        "there is no running event loop on this thread (code of a plugin sees it only if the program "
+        "was linked with -rdynamic)");
 }
 
 } // namespace asynchio::detail

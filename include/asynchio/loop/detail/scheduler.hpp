@@ -31,15 +31,15 @@ class timer_queue;
 
 /// The state of one thread and the coroutines that it runs.
 struct thread_state {
-    scheduler* running = nullptr;  // the loop that runs on this thread
-    ready_item* current = nullptr; // the task whose step runs now; null in a plain call and outside
-    char* stack_limit = nullptr;   // a transfer from below this address unwinds to the driver first
-    void* parked = nullptr;        // the coroutine that such a transfer was to resume
-    void* gone = nullptr;          // a child frame that was destroyed before its parent, see destroy_chain
+    scheduler* running = nullptr;    // the loop that runs on this thread
+    ready_item* current = nullptr;   // the task whose step runs now; null in a plain call and outside
+    char* stack_limit = nullptr;     // a transfer from below this address unwinds to the driver first
+    void* parked = nullptr;          // the coroutine that such a transfer was to resume
+    void* gone = nullptr;            // a child frame that was destroyed before its parent, see destroy_chain
     context_word* context = nullptr; // that of the plain call that runs; null: the task's, or the thread's
-    frame* dropped = nullptr;      // frames that wait for the innermost drop to destroy them
+    frame* dropped = nullptr;        // frames that wait for the innermost drop to destroy them
     bool dropping = false;
-    unsigned process = 0;          // the fork_count when `running` was set
+    unsigned process = 0; // the fork_count when `running` was set
 };
 
 inline constinit thread_local thread_state this_thread{};
@@ -80,12 +80,12 @@ private:
 /// The functions for tasks that the module that makes them gives to the loop, and those that a header which knows a
 /// task only, and not the loop, calls through it. So code that uses that header alone links.
 struct task_hooks {
-    void (*destroy)(event_loop& loop) noexcept;                // the tasks that are left when the loop closes
+    void (*destroy)(event_loop& loop) noexcept;          // the tasks that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
     void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // its next step
-    void (*end)(frame& task, ready_item::function dispose) noexcept; // ends a task
-    ready_item::function end_unstarted;                              // completes a task cancelled before its first step
-    void (*release)(shared_state& c) noexcept;                         // drops one count of a task or future
+    void (*end)(frame& task, ready_item::function dispose) noexcept;           // ends a task
+    ready_item::function end_unstarted;        // completes a task cancelled before its first step
+    void (*release)(shared_state& c) noexcept; // drops one count of a task or future
 };
 
 /// The part of a loop that runs steps and calls in order. event_loop is built on it; tasks know only this much of their

@@ -4,13 +4,13 @@
 // The sources of work for a loop that has none of its own: timers, descriptors, signals, other threads; in real or in
 // virtual time.
 
-#include <asynchio/loop/detail/busy_interval.hpp>
 #include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/detail/busy_interval.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>
 #include <asynchio/loop/detail/ready_queue.hpp>
-#include <asynchio/loop/run_options.hpp>
 #include <asynchio/loop/detail/timer_queue.hpp>
 #include <asynchio/loop/detail/watches.hpp>
+#include <asynchio/loop/run_options.hpp>
 
 #include <cstdint>
 #include <utility>

@@ -127,7 +127,8 @@ private:
         /// Finds a loop among the inherited ones; without a link if it is none of them.
         place find(int loop) noexcept {
             place at{&outer, &before};
-            while (*at.link != nullptr && (*at.link)->descriptor != loop) at = {&(*at.link)->outer, &(*at.link)->before};
+            while (*at.link != nullptr && (*at.link)->descriptor != loop)
+                at = {&(*at.link)->outer, &(*at.link)->before};
             return *at.link != nullptr ? at : place{};
         }
         /// Called if an inherited loop ends meanwhile: it gets nothing back.
@@ -141,7 +142,7 @@ private:
     };
 
     static struct sigaction action_of(mode which) noexcept {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = which == mode::none ? SIG_DFL : &on_signal;
         action.sa_flags = which == mode::first ? SA_RESTART | int(SA_RESETHAND) : SA_RESTART;
         sigfillset(&action.sa_mask);

@@ -5,8 +5,8 @@
 
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
-#include <asynchio/core/kept.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
+#include <asynchio/core/kept.hpp>
 #include <asynchio/loop/context.hpp>
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
@@ -126,9 +126,7 @@ public:
         return true;
     }
 
-    bool has(int number) const noexcept {
-        return number > 0 && number < signal_table::end && places_[number].call;
-    }
+    bool has(int number) const noexcept { return number > 0 && number < signal_table::end && places_[number].call; }
 
     /// @throws as signal_table::install.
     [[gnu::cold]] void listen(signal_listener& who, const mailbox& box) {
@@ -147,7 +145,8 @@ public:
         if (!has(who.number))
             signal_table::remove(who.number, mailbox_);
         else if (const place& left = places_[who.number]; left.once)
-            signal_table::change(who.number, mailbox_, left.used ? signal_table::mode::none : signal_table::mode::first);
+            signal_table::change(who.number, mailbox_,
+                                 left.used ? signal_table::mode::none : signal_table::mode::first);
     }
 
     [[gnu::cold]] void take() noexcept {
@@ -182,7 +181,7 @@ private:
         places_[number].call->schedule();
     }
 
-    place places_[signal_table::end]; // by number
+    place places_[signal_table::end];    // by number
     int mailbox_ = signal_table::nobody; // the descriptor of the loop's mailbox
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
@@ -223,7 +222,8 @@ public:
         if (before == wanted) return;
         try {
             if (!here) system_refuses(errno, "epoll_create1 in a child process");
-            if (before != 0 && wanted != 0 && poller_->stale(each)) system_refuses(EBADF, "watch descriptor %d", each.fd);
+            if (before != 0 && wanted != 0 && poller_->stale(each))
+                system_refuses(EBADF, "watch descriptor %d", each.fd);
             poller_->update(each, before);
         } catch (...) {
             each.wanted = before;

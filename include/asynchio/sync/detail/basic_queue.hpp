@@ -6,8 +6,8 @@
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/sync/event.hpp>
-#include <asynchio/task/take.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
+#include <asynchio/task/take.hpp>
 
 #include <coroutine>
 #include <cstddef>

@@ -9,8 +9,8 @@
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/co_invoke.hpp>
-#include <asynchio/task/future.hpp>
 #include <asynchio/task/detail/watched_handle.hpp>
+#include <asynchio/task/future.hpp>
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
 
@@ -272,8 +272,7 @@ template<class A>
 using branch_result_t = typename branch_result<await_result_t<A>>::type;
 
 template<class A>
-using branch_of =
-    owned_child<branch_result_t<A>, true, task_state<branch_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
+using branch_of = owned_child<branch_result_t<A>, true, task_state<branch_result_t<A>>*, takes_nothing<awaiter_t<A>>>;
 
 template<class A>
 task<branch_result_t<A>> await_in_place(parameter<kept_t<A>> awaitable) {
@@ -286,8 +285,9 @@ template<class X>
 auto make_child(X&& x) {
     using plain = std::remove_cvref_t<X>;
     if constexpr (std::is_base_of_v<handle_base, plain>) {
-        static_assert(requires { typename plain::value_type; },
-                      "this needs the result's type: give the task_handle<T> itself, not an any_task_handle");
+        static_assert(
+            requires { typename plain::value_type; },
+            "this needs the result's type: give the task_handle<T> itself, not an any_task_handle");
         return watched_child<typename plain::value_type, !std::is_lvalue_reference_v<X>>(std::forward<X>(x));
     } else if constexpr (is_task<plain>) {
         return owned_child<typename plain::value_type, false>(as_task(std::forward<X>(x)));

@@ -4,8 +4,8 @@
 // The tasks that are left at the end of a run, which are cancelled together, waited for, and reported if they have
 // failed.
 
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 
 #pragma GCC visibility push(default)

@@ -96,8 +96,8 @@ struct generator_state : frame {
 /// Throws generator_exit at the co_yield and waits until the body has ended.
 class [[nodiscard("aclose() does nothing until it is awaited")]] close_awaiter {
 public:
-    explicit close_awaiter(generator_state * body) noexcept : body_(body) {}
-    close_awaiter(close_awaiter && other) noexcept : body_(other.body_) {} // before it is awaited
+    explicit close_awaiter(generator_state* body) noexcept : body_(body) {}
+    close_awaiter(close_awaiter&& other) noexcept : body_(other.body_) {} // before it is awaited
     close_awaiter& operator=(close_awaiter&&) = delete;
     ~close_awaiter();
 

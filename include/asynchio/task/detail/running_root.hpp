@@ -58,9 +58,7 @@ inline frame* identity_of(frame* root) noexcept {
 }
 
 /// Returns the task that runs on this thread, null outside of one.
-inline frame* current_task_frame() noexcept {
-    return identity_of(static_cast<frame*>(this_thread.current));
-}
+inline frame* current_task_frame() noexcept { return identity_of(static_cast<frame*>(this_thread.current)); }
 
 inline bool is_current(const ready_item& task) noexcept { return this_thread.current == &task; }
 

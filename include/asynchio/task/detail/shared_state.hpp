@@ -99,21 +99,21 @@ protected:
 };
 
 enum completion_flag : unsigned short {
-    flag_root = 1,         // a task, not a frame that another one awaits inline
-    flag_branch = 2,       // a root that is not a task of its own: an awaitable that a combinator armed
+    flag_root = 1,   // a task, not a frame that another one awaits inline
+    flag_branch = 2, // a root that is not a task of its own: an awaitable that a combinator armed
     flag_done = 4,
-    flag_retrieved = 8,    // the exception was looked at
-    flag_must_cancel = 16, // a request to cancel that is delivered at the next suspension point
-    flag_left = 32,        // cancelled while waiting: the co_await throws when the task runs
-    flag_waiting = 64,     // suspended with a hook
-    flag_future = 128,     // a future_state, else a frame
-    flag_started = 256,    // a task that has entered its body
-    flag_moved = 512,      // the result was moved out
-    flag_kept = 1024,      // in the loop's list of what handles may query when the loop is gone
-    flag_owned = 2048,     // a root with a child_owner
-    flag_gathered = 4096,  // its owner takes the result and then frees the coroutine with it
-    flag_resting = 8192,   // gathered and done, and no other handle exists: the coroutine still does
-    flag_plain = 16384,    // a coroutine whose arguments have trivial destructors
+    flag_retrieved = 8,     // the exception was looked at
+    flag_must_cancel = 16,  // a request to cancel that is delivered at the next suspension point
+    flag_left = 32,         // cancelled while waiting: the co_await throws when the task runs
+    flag_waiting = 64,      // suspended with a hook
+    flag_future = 128,      // a future_state, else a frame
+    flag_started = 256,     // a task that has entered its body
+    flag_moved = 512,       // the result was moved out
+    flag_kept = 1024,       // in the loop's list of what handles may query when the loop is gone
+    flag_owned = 2048,      // a root with a child_owner
+    flag_gathered = 4096,   // its owner takes the result and then frees the coroutine with it
+    flag_resting = 8192,    // gathered and done, and no other handle exists: the coroutine still does
+    flag_plain = 16384,     // a coroutine whose arguments have trivial destructors
     flag_generator = 32768, // an async_generator's frame: never a root; it belongs to no parent
 };
 

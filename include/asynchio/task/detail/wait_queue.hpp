@@ -6,8 +6,8 @@
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
-#include <asynchio/task/suspension.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
+#include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
 #include <cstddef>
@@ -162,8 +162,9 @@ private:
     const auto* loop = static_cast<const event_loop*>(this_thread.running);
     const frame* task = current_task_frame();
     if (task == nullptr || !loop->debug() || loop->closing()) return;
-    std::fprintf(stderr, "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n",
-                 what, task_name(*task).c_str(), task->where().file_name(), static_cast<unsigned>(task->where().line()));
+    std::fprintf(stderr,
+                 "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n", what,
+                 task_name(*task).c_str(), task->where().file_name(), static_cast<unsigned>(task->where().line()));
 } catch (...) { // no memory for a name
 }
 
@@ -222,8 +223,8 @@ private:
 class [[nodiscard("waiting begins only when this is awaited")]] line_awaiter {
 public:
     /// @param what the name of the wait in reports.
-    line_awaiter(wait_queue & line, const char* what) noexcept : line_(&line), what_(what) {}
-    line_awaiter(line_awaiter && other) noexcept : line_awaiter(*other.line_, other.what_) {} // before it is awaited
+    line_awaiter(wait_queue& line, const char* what) noexcept : line_(&line), what_(what) {}
+    line_awaiter(line_awaiter&& other) noexcept : line_awaiter(*other.line_, other.what_) {} // before it is awaited
     line_awaiter& operator=(line_awaiter&&) = delete;
     ~line_awaiter() = default;
 
@@ -246,8 +247,7 @@ inline wait_queue::~wait_queue() {
 }
 
 [[gnu::noinline]] inline wait_queue::waiter* wait_queue::pass_over() noexcept {
-    do
-        next_ = line_.after(*next_);
+    do next_ = line_.after(*next_);
     while (next_ != nullptr && (next_->granted_ || !next_->parked()));
     return next_;
 }

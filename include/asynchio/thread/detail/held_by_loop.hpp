@@ -4,8 +4,8 @@
 // An object that belongs to a loop's thread while another thread holds its address, to send it back.
 
 #include <asynchio/core/detail/owner.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/future.hpp>
 
 #include <memory>

@@ -4,8 +4,8 @@
 // A line in which tasks of any loop and blocked threads stand together, first come, first served.
 
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <chrono>

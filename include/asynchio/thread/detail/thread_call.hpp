@@ -37,9 +37,10 @@ using stop_token = decltype(std::declval<stop_source&>().get_token());
 template<class F, class... Args>
 class thread_call {
     static constexpr bool stoppable = std::is_invocable_v<F, stop_token, Args...>;
-    static_assert(stoppable || std::is_invocable_v<F, Args...>,
-                  "the callable cannot be called with these arguments (they are copied, and passed as rvalues; std::ref "
-                  "passes a reference)");
+    static_assert(
+        stoppable || std::is_invocable_v<F, Args...>,
+        "the callable cannot be called with these arguments (they are copied, and passed as rvalues; std::ref "
+        "passes a reference)");
     struct with_token {
         using type = std::invoke_result_t<F, stop_token, Args...>;
     };
@@ -54,8 +55,7 @@ public:
                                       "belong to a loop; create_task runs coroutines");
 
     template<class G, class... Given>
-    explicit thread_call(G&& f, Given&&... args)
-        : f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
+    explicit thread_call(G&& f, Given&&... args) : f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
 
     void run(outcome<result>& out) noexcept {
         try {

@@ -4,8 +4,8 @@
 // The awaiters of a threadsafe_queue.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
-#include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 #include <asynchio/thread/detail/threadsafe_queue_core.hpp>
 

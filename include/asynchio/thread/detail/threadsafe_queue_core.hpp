@@ -4,9 +4,9 @@
 // The state that a threadsafe_queue shares with the tasks and threads that wait in it.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
-#include <asynchio/core/errors.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/ring_buffer.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/thread/detail/mixed_line.hpp>
 
@@ -118,8 +118,7 @@ public:
     }
 
     /// Blocks the calling thread until `item` was taken in. @return false when the time is up.
-    static bool put_until(const counted_ptr<threadsafe_queue_core>& self, stored& item,
-                          nanoseconds_count deadline) {
+    static bool put_until(const counted_ptr<threadsafe_queue_core>& self, stored& item, nanoseconds_count deadline) {
         counted_ptr<threadsafe_queue_core> kept;
         std::unique_lock lock(self->mutex);
         if (self->shut_down_) throw queue_shut_down();
