@@ -284,8 +284,10 @@ task<server> start_unix_server(parameter<Handler> handler, address where, server
 template<class Handler>
 task<server> start_server(Handler&& handler, std::string host, int port, server_options options = {}) {
     detail::check_awaited_arguments<Handler>();
-    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(
-        detail::keep<Handler>(handler), std::vector<std::string>(1, std::move(host)), port, std::move(options));
+    std::vector<std::string> hosts;
+    hosts.push_back(std::move(host));
+    return detail::start_server<std::decay_t<detail::kept_t<Handler>>>(detail::keep<Handler>(handler), std::move(hosts),
+                                                                       port, std::move(options));
 }
 /// Listens at several hosts; else as with one.
 /// @param hosts a range of names or numeric addresses, each as with one; port 0 picks one port for all of them.

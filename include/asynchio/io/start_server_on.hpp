@@ -52,6 +52,7 @@ std::vector<listening_socket> take_over(std::vector<descriptor> owned, const ser
     require_valid(options, "start_server_on");
     if (owned.empty()) throw std::invalid_argument("start_server_on: there is no descriptor");
     std::vector<listening_socket> made;
+    made.reserve(owned.size());
     for (descriptor& each : owned) made.emplace_back(std::move(each), options);
     return made;
 }

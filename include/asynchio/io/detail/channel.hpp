@@ -94,15 +94,15 @@ public:
     }
     /// Records the result of a call that was asked for `size` bytes.
     std::size_t received(io_result t, std::size_t size) noexcept {
-        if (t.error == EAGAIN && !ends_when_idle_)
+        const bool idle = t.error == EAGAIN;
+        if (idle && !ends_when_idle_)
             blocked(direction::read);
-        else if (t.error == EAGAIN)
-            eof_ = true;
-        else if (t.error != 0)
+        else if (t.error != 0 && !idle)
             fail(direction::read, t.error, "read from");
-        else if (t.count == 0 && ends_connection(error_of(direction::write).number)) // told once, to the writer
+        else if (!idle && t.count == 0 &&
+                 ends_connection(error_of(direction::write).number)) // told once, to the writer
             fail(direction::read, error_of(direction::write).number, "read from");
-        else if (t.count == 0)
+        else if (idle || t.count == 0)
             eof_ = true;
         else if (t.count < size && short_means_empty())
             drained();
