@@ -53,7 +53,7 @@ public:
         if (other.state_ != state::created) detail::refuse("timeout", "moved while or after it was entered");
     }
     timeout& operator=(timeout&&) = delete;
-    [[gnu::noinline]] ~timeout() = default; // once, not at each use
+    [[gnu::noinline]] ~timeout() {} // once, not at each use
 
     /// Returns the deadline, if there is one.
     std::optional<time_point> when() const noexcept { return when_; }

@@ -45,7 +45,7 @@ public:
     }
 
 protected:
-    [[gnu::noinline]] ~child_join_state() override = default; // compiled once, not in each gather
+    [[gnu::noinline]] ~child_join_state() override {} // compiled once, not in each gather
     explicit child_join_state(join_end end) noexcept : end_(end) {}
     child_join_state(child_join_state&& other) noexcept : child_join_state(other.end_) {} // before begin()
 
