@@ -255,9 +255,9 @@ auto as_completed(Range&& handles, const Timeout& timeout = std::nullopt) {
 /// @return a resource for with(); it is entered once.
 /// Cancellation: a request that leaves the body cancels the tasks and waits for them.
 /// Threads: the thread of the loop.
-template<detail::task_range Range, class Timeout = std::nullopt_t>
-auto as_completed(Range&& tasks, const Timeout& timeout = std::nullopt) {
-    using T = typename detail::range_value_t<Range>::value_type;
+template<detail::task_range Tasks, class Timeout = std::nullopt_t>
+auto as_completed(Tasks&& tasks, const Timeout& timeout = std::nullopt) {
+    using T = typename detail::range_value_t<Tasks>::value_type;
     std::vector<task<T>> list;
     if constexpr (requires { tasks.size(); }) list.reserve(tasks.size());
     for (auto& each : tasks) list.push_back(std::move(each));

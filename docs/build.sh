@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+#
+# Makes the pages of the public headers, with the examples that use them, in build/docs/html. Needs doxygen and sed. A
+# warning of Doxygen is an error.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+command -v doxygen >/dev/null || {
+    echo "doxygen is missing: apt-get install doxygen" >&2
+    exit 1
+}
+rm -rf build/docs
+mkdir -p build/docs
+{
+    echo '/** @namespace asynchio'
+    echo 'All names of the library. include/asynchio/README.md tells how the headers are laid out. */'
+    echo '/** @namespace asynchio::testing'
+    echo 'What tests of asynchronous code need: cancellation, faults and lost memory at every point. */'
+} >build/docs/pages.dox
+for example in examples/*.cpp; do # the page of each name links those that use it
+    printf '/** @example %s\n%s\n*/\n' "${example##*/}" "$(sed -n '3,/^$/ s/^\/\/ \{0,1\}//p' "$example" | sed '/^\$/,$d')"
+done >build/docs/examples.dox
+doxygen docs/Doxyfile
+echo "build/docs/html/index.html"
