@@ -12,6 +12,12 @@ command -v doxygen >/dev/null || {
 }
 rm -rf build/docs
 mkdir -p build/docs
+for header in core/outcome sync/detail/basic_queue; do # bases of public classes, with the members of those
+    copy=build/docs/include/asynchio/${header/detail\//}.hpp
+    mkdir -p "${copy%/*}"
+    sed -e '/^namespace detail {$/d; /^} \/\/ namespace detail$/d; s/asynchio::detail/asynchio/; s/detail:://g' \
+        "include/asynchio/$header.hpp" >"$copy"
+done
 {
     echo '/** @namespace asynchio'
     echo 'All names of the library. include/asynchio/README.md tells how the headers are laid out. */'
