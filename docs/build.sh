@@ -24,7 +24,9 @@ done
     echo '/** @namespace asynchio::testing'
     echo 'What tests of asynchronous code need: cancellation, faults and lost memory at every point. */'
 } >build/docs/pages.dox
-for example in examples/*.cpp; do # the page of each name links those that use it
+mkdir build/docs/examples
+for example in examples/*.cpp; do # the page of each name links those that use it; Doxygen knows no short name
+    sed '/^namespace aio = asynchio;$/d; s/\baio::/asynchio::/g' "$example" >"build/docs/$example"
     printf '/** @example %s\n%s\n*/\n' "${example##*/}" "$(sed -n '3,/^$/ s/^\/\/ \{0,1\}//p' "$example" | sed '/^\$/,$d')"
 done >build/docs/examples.dox
 doxygen docs/Doxyfile
