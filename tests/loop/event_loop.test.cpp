@@ -16,6 +16,7 @@
 
 #include "support/captured_stderr.hpp"
 #include "support/message_of.hpp"
+#include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
 #include <chrono>
@@ -27,6 +28,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -224,8 +226,8 @@ TEST_CASE("event_loop: virtual time stands still while another thread owes a res
     loop.call_later(1s, [&] { trace += "timer"; });
     loop.call_soon([&] {
         loop.expect_post();
-        worker = std::thread([&, ref = loop.ref()] {
-            std::this_thread::sleep_for(20ms);
+        worker = std::thread([&, ref = loop.ref(), loops_thread = ::gettid()] {
+            asynchio_tests::until_asleep(loops_thread);
             ref.call_soon_threadsafe([&] {
                 loop.post_arrived();
                 CHECK(loop.time() == aio::time_point());

@@ -9,6 +9,7 @@
 #include <asynchio/task/future.hpp>
 #include <asynchio/task/sleep.hpp>
 
+#include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
 #include <atomic>
@@ -20,6 +21,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace aio = asynchio;
@@ -154,8 +156,8 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps without any timer", "[
         [&]() -> aio::task<> {
             const aio::future<int> answer;
             const aio::loop_ref loop = aio::get_running_loop().ref();
-            poster = std::thread([&called_on, &answer, loop] { // the handle itself belongs to the loop's thread
-                std::this_thread::sleep_for(20ms);             // until the loop sleeps
+            poster = std::thread([&called_on, &answer, loop, loops_thread = ::gettid()] {
+                asynchio_tests::until_asleep(loops_thread);
                 loop.call_soon_threadsafe([&called_on, &answer] {
                     called_on = std::this_thread::get_id();
                     answer.set_result(42);
@@ -180,8 +182,8 @@ TEST_CASE("call_soon_threadsafe: wakes a loop that sleeps in its poller", "[TS-1
                 aio::get_running_loop().add_reader(ends[0], [] { FAIL("nothing was written"); });
                 const aio::future<> answer;
                 const aio::loop_ref loop = aio::get_running_loop().ref();
-                poster = std::thread([&answer, loop] {
-                    std::this_thread::sleep_for(20ms);
+                poster = std::thread([&answer, loop, loops_thread = ::gettid()] {
+                    asynchio_tests::until_asleep(loops_thread);
                     loop.call_soon_threadsafe([&answer] { answer.set_result(); });
                 });
                 co_await answer;

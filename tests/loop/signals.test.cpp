@@ -7,6 +7,7 @@
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include "support/message_of.hpp"
+#include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
 #include <chrono>
@@ -18,6 +19,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 
 namespace aio = asynchio;
@@ -90,8 +92,8 @@ TEST_CASE("add_signal_handler: a signal wakes a loop that sleeps", "[SIG-2][time
                 if (with_descriptors) loop.add_reader(ends[0], [] {});
                 const aio::future<> arrived;
                 loop.add_signal_handler(SIGUSR1, [arrived] { arrived.set_result(); });
-                sender = std::thread([] {
-                    std::this_thread::sleep_for(20ms); // until the loop sleeps
+                sender = std::thread([loops_thread = ::gettid()] {
+                    asynchio_tests::until_asleep(loops_thread);
                     ::kill(::getpid(), SIGUSR1);
                 });
                 co_await arrived;

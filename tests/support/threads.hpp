@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What tests with threads share: a gate to hold a thread at, and counts that a sanitizer's pace allows.
+// What tests with threads share: a gate to hold a thread at, a wait for one that sleeps, and counts that a sanitizer's pace
+// allows.
 
 #include "support/sanitized.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <stdexcept>
 #include <stop_token>
+#include <string>
+#include <sys/types.h>
+#include <thread>
 
 namespace asynchio_tests {
 
@@ -21,6 +26,22 @@ constexpr int rounds(int count) noexcept { return sanitized ? count / 20 : count
 inline void take_a_moment(int length) noexcept {
     std::atomic<int> left = 4 * length;
     while (left.fetch_sub(1, std::memory_order_relaxed) > 0) {}
+}
+
+/// Waits until another thread is blocked in a system call, as that of a loop that has nothing to do is.
+/// @param thread its number, which gettid(2) has returned there.
+/// @throws std::runtime_error when it is never seen so for 15 s.
+inline void until_asleep(pid_t thread) {
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+    while (std::chrono::steady_clock::now() < end) {
+        std::string line;
+        std::getline(std::ifstream(path) >> std::ws, line);
+        const auto name = line.rfind(')'); // its state stands behind its name
+        if (name != std::string::npos && line.compare(name, 3, ") S") == 0) return;
+        std::this_thread::yield();
+    }
+    throw std::runtime_error("the thread does not sleep");
 }
 
 /// Threads wait in front of it until it is opened, which happens once.
