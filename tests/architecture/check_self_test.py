@@ -129,7 +129,12 @@ class check_self_test(unittest.TestCase):
         self.expect("cycles", "task/detail/timer.hpp -> task/sleep.hpp", edge)
 
     def test_long_header(self):
-        self.expect("size", "401 lines, at most 400", {"include/asynchio/task/sleep.hpp": "//\n" * 396})
+        self.expect("size", "401 lines of code, at most 400", {"include/asynchio/task/sleep.hpp": "int x;\n" * 397})
+
+    def test_long_comments(self):
+        files = sound_tree()
+        files["include/asynchio/task/sleep.hpp"] += "// text\n\n" * 400
+        self.assertEqual(report(files, "size"), [])
 
     def test_macro(self):
         self.expect("macros", "#define LEAK", {"include/asynchio/core/errors.hpp": "#  define LEAK 1\n"})
