@@ -2,7 +2,7 @@
 
 // What a callback is called with by reference is gone when the task runs.
 
-// expect: what a completion gives is an object or void
+// expect: the result of a completion is an object or void
 
 #include <asynchio/task/completion.hpp>
 

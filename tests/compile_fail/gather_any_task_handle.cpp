@@ -2,7 +2,7 @@
 
 // gather gives results, which an any_task_handle does not know.
 
-// expect: give the task_handle<T> itself, not an any_task_handle
+// expect: pass the task_handle<T> itself, not an any_task_handle
 
 #include <asynchio/combine/gather.hpp>
 

@@ -202,8 +202,8 @@ with_level(Resources& resources, std::remove_reference_t<B>& body, Entered&... g
         if (!suppressed) ended.rethrow();
     } else {
         if (suppressed && ended.error())
-            throw std::logic_error("with: the resource suppressed the exception of a body that gives a result; a "
-                                   "resource with `static constexpr bool ends_quietly = true` gives an optional");
+            throw std::logic_error("with: the resource suppressed the exception of a body that returns a result; a "
+                                   "resource with `static constexpr bool ends_quietly = true` makes it an optional");
         co_return std::move(ended).value();
     }
 }

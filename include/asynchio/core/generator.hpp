@@ -85,7 +85,7 @@ private:
 template<class T>
 class [[nodiscard("a generator does nothing until it is iterated")]] generator {
     static_assert(!std::is_void_v<T> && !std::is_rvalue_reference_v<T>,
-                  "a generator gives objects or lvalue references");
+                  "a generator yields objects or lvalue references");
 
 public:
     using reference = std::conditional_t<std::is_reference_v<T>, T, T&&>;

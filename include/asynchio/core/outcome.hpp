@@ -57,7 +57,7 @@ struct result_traits {
         static_assert(
             std::is_move_constructible_v<stored>,
             "this result cannot be moved out: make it a task of its own with create_task and await the handle, "
-            "which gives a reference to it");
+            "which returns a reference to it");
         if constexpr (std::is_move_constructible_v<stored>) return static_cast<stored&&>(*from.get());
     }
 };

@@ -140,7 +140,7 @@ public:
     ~fd_watcher() = default;
 
     /// Changes what is wanted.
-    /// @param events both, one, or fd_events::none, which gives the descriptor free for other watchers.
+    /// @param events both, one, or fd_events::none, which frees the descriptor for other watchers.
     /// @throws std::system_error if the descriptor was closed; std::logic_error if the watcher is empty, its loop is
     /// closed, or the descriptor is watched by something else meanwhile. What was wanted before is wanted still.
     void want(fd_events events) { state().change(events); }

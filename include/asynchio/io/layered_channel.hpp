@@ -23,7 +23,7 @@ namespace asynchio {
 /// The base of a carrier over another stream, whose bytes it transforms: TLS, compression, a protocol of frames.
 ///
 /// Behaviour: receive_below() and send_below() are the calls of the stream below that never wait. When something has
-/// changed there, ready_below() is called, which by default gives the stream above another try. Bytes that the stream
+/// changed there, ready_below() is called, which by default lets the stream above try again. Bytes that the stream
 /// below has read ahead come first. If a server closes, drains or aborts the connection below, the layer above sees that
 /// as an end or an error.
 /// Threads: the thread of the loop in which the stream is used.
@@ -105,7 +105,7 @@ protected:
         if ((what & fd_events::readable) != fd_events::none) under().request(detail::direction::read);
         if ((what & fd_events::writable) != fd_events::none) under().request(detail::direction::write);
     }
-    /// Called when the stream below may be ready. The default gives the stream above another try in these directions.
+    /// Called when the stream below may be ready. The default lets the stream above try again in these directions.
     /// @param what the directions; both after an error or when the stream below was closed.
     virtual void ready_below(fd_events what) noexcept { notify(what); }
     /// Returns the stream below, for queries.

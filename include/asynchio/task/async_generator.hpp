@@ -49,7 +49,7 @@ namespace asynchio {
 template<class T>
 class [[nodiscard("an async_generator does nothing until next() is awaited")]] async_generator {
     static_assert(!std::is_void_v<T> && !std::is_rvalue_reference_v<T>,
-                  "an async_generator gives objects or lvalue references");
+                  "an async_generator yields objects or lvalue references");
 
 public:
     using value_type = T;

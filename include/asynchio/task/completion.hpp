@@ -260,7 +260,7 @@ template<class T = void>
 class completion {
     static_assert(
         !std::is_reference_v<T> && !std::is_array_v<T>,
-        "what a completion gives is an object or void: a reference that a callback is called with would refer to "
+        "the result of a completion is an object or void: a reference that a callback is called with would refer to "
         "what is gone when the task runs");
 
 public:

@@ -139,7 +139,7 @@ private:
 /// Example: `aio::task<int> twice(int n) { co_await aio::sleep(1s); co_return 2 * n; }`
 /// See also: create_task, task_handle, co_invoke.
 template<class T = void>
-class [[nodiscard("a task does nothing until it is awaited: write co_await, or give it to create_task")]] task {
+class [[nodiscard("a task does nothing until it is awaited: write co_await, or pass it to create_task")]] task {
 public:
     using value_type = T;
     using promise_type = detail::task_promise<T>;

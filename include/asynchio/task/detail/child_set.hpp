@@ -287,7 +287,7 @@ auto make_child(X&& x) {
     if constexpr (std::is_base_of_v<handle_base, plain>) {
         static_assert(
             requires { typename plain::value_type; },
-            "this needs the result's type: give the task_handle<T> itself, not an any_task_handle");
+            "this needs the result's type: pass the task_handle<T> itself, not an any_task_handle");
         return watched_child<typename plain::value_type, !std::is_lvalue_reference_v<X>>(std::forward<X>(x));
     } else if constexpr (is_task<plain>) {
         return owned_child<typename plain::value_type, false>(as_task(std::forward<X>(x)));

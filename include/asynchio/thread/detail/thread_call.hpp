@@ -51,8 +51,9 @@ class thread_call {
 public:
     static constexpr bool can_be_asked_to_stop = stoppable;
     using result = passed_result_t<typename std::conditional_t<stoppable, with_token, without>::type>;
-    static_assert(!awaitable<result>, "the callable of to_thread is a plain blocking call: a task that it gives would "
-                                      "belong to a loop; create_task runs coroutines");
+    static_assert(!awaitable<result>,
+                  "the callable of to_thread is a plain blocking call: a task that it returns would "
+                  "belong to a loop; create_task runs coroutines");
 
     template<class G, class... Given>
     explicit thread_call(G&& f, Given&&... args) : f_(std::forward<G>(f)), args_(std::forward<Given>(args)...) {}
