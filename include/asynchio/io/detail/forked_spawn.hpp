@@ -118,23 +118,23 @@ private:
         static_cast<void>(!::write(report_, &told, sizeof told));
         ::_exit(127);
     }
-    void require(bool done, int at) const noexcept {
+    void demand(bool done, int at) const noexcept {
         if (!done) fail_in(at);
     }
 
     [[noreturn]] void run() const noexcept {
         connect_streams();
-        if (!options_.cwd.empty()) require(::chdir(options_.cwd.c_str()) == 0, folder);
+        if (!options_.cwd.empty()) demand(::chdir(options_.cwd.c_str()) == 0, folder);
         if (options_.umask) ::umask(static_cast<mode_t>(*options_.umask));
         reset_signals();
         if (options_.new_session)
-            require(::setsid() >= 0, session);
+            demand(::setsid() >= 0, session);
         else if (options_.new_group)
             ::setpgid(0, 0);
-        if (!keeps_groups_) require(::setgroups(options_.groups.size(), options_.groups.data()) == 0, groups);
-        if (options_.gid) require(::setregid(*options_.gid, *options_.gid) == 0, gid);
-        if (options_.uid) require(::setreuid(*options_.uid, *options_.uid) == 0, uid);
-        for (const int each : options_.pass_descriptors) require(::fcntl(each, F_SETFD, 0) == 0, passing);
+        if (!keeps_groups_) demand(::setgroups(options_.groups.size(), options_.groups.data()) == 0, groups);
+        if (options_.gid) demand(::setregid(*options_.gid, *options_.gid) == 0, gid);
+        if (options_.uid) demand(::setreuid(*options_.uid, *options_.uid) == 0, uid);
+        for (const int each : options_.pass_descriptors) demand(::fcntl(each, F_SETFD, 0) == 0, passing);
         if (options_.close_descriptors) close_others();
         execute();
     }
@@ -143,12 +143,12 @@ private:
         const subprocess::stdio* const places[] = {&options_.in, &options_.out, &options_.err};
         for (int standard = 0; standard < 3; ++standard) {
             if (theirs_[standard] >= 0) {
-                require(::dup2(theirs_[standard], standard) >= 0, streams);
+                demand(::dup2(theirs_[standard], standard) >= 0, streams);
             } else if (places[standard]->what() == kind::to_stdout) {
-                require(::dup2(STDOUT_FILENO, standard) >= 0, streams);
+                demand(::dup2(STDOUT_FILENO, standard) >= 0, streams);
             } else if (places[standard]->what() == kind::devnull) {
                 const int null = ::open("/dev/null", O_RDWR);
-                require(null >= 0 && ::dup2(null, standard) >= 0, streams);
+                demand(null >= 0 && ::dup2(null, standard) >= 0, streams);
                 if (null != standard) ::close(null);
             }
         }
