@@ -14,7 +14,7 @@
 //   later: 40 ms
 //   reported: Exception in callback
 //
-// Read next: event_loop_by_hand.cpp
+// Read next: fd_watcher_library.cpp
 
 #include <asynchio/task.hpp>
 

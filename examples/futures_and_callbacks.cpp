@@ -12,7 +12,7 @@
 //   both tasks know: 180 180
 //   the oven is broken: no power
 //
-// Read next: custom_awaiter.cpp
+// Read next: completion_of_callback.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

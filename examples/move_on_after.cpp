@@ -10,7 +10,7 @@
 //   weather: unknown
 //   news: it rains
 //
-// Read next: cancellation_and_cleanup.cpp
+// Read next: interval_ticks.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

@@ -14,7 +14,7 @@
 //   the last answer: done
 //   ended
 //
-// Read next: web_crawler.cpp
+// Read next: custom_carrier.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/io.hpp>

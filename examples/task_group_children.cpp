@@ -10,7 +10,7 @@
 //   3 workers added up 60
 //   no survivors: 2 were told to stop
 //
-// Read next: exception_group_handling.cpp
+// Read next: start_in_group.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>
