@@ -9,11 +9,11 @@
 // Prints:
 //   Task-1: running
 //   Plato: waiting for shield
-//       dine dump_tasks_when_stuck.cpp:38
-//       take_fork dump_tasks_when_stuck.cpp:34
+//       dine dump_tasks_when_stuck.cpp:36
+//       take_fork dump_tasks_when_stuck.cpp:33
 //   Kant: waiting for shield
-//       dine dump_tasks_when_stuck.cpp:38
-//       take_fork dump_tasks_when_stuck.cpp:34
+//       dine dump_tasks_when_stuck.cpp:36
+//       take_fork dump_tasks_when_stuck.cpp:33
 //
 // Read next: take_and_lambdas.cpp
 

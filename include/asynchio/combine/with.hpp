@@ -224,8 +224,8 @@ struct with_arguments {
     static auto start(std::tuple<X&&...> all, std::index_sequence<I...>) {
         using kept = std::tuple<kept_t<given<I>>...>;
         using body = given<resources>;
-        return with_all<kept, kept_t<body>>(kept(keep<given<I>>(std::get<I>(all))...),
-                                            keep<body>(std::get<resources>(all)));
+        return detail::with_all<kept, kept_t<body>>(kept(keep<given<I>>(std::get<I>(all))...),
+                                                    keep<body>(std::get<resources>(all)));
     }
 };
 

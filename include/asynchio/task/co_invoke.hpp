@@ -57,7 +57,7 @@ decltype(auto) as_task(X&& x, Args&&... args) {
     } else if constexpr (std::is_invocable_v<kept, std::decay_t<Args>...>) {
         static_assert(starts_with<kept, std::decay_t<Args>...>,
                       "the callable must return a task or another awaitable; for a plain blocking call use to_thread");
-        return invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
+        return detail::invoke_kept<kept, std::decay_t<Args>...>(std::forward<X>(x), std::forward<Args>(args)...);
     } else {
         static_assert(sizeof...(Args) == 0, "the callable cannot be called with these arguments (they are copied, and "
                                             "passed as rvalues; std::ref passes a reference)");
@@ -65,9 +65,9 @@ decltype(auto) as_task(X&& x, Args&&... args) {
         static_assert(std::is_constructible_v<kept, X>,
                       "the task keeps the awaitable, which cannot be copied: write std::move(x)");
         if constexpr (std::is_lvalue_reference_v<X> && awaitable<kept&>)
-            return await_kept<kept&>(x);
+            return detail::await_kept<kept&>(x);
         else
-            return await_kept<kept>(std::forward<X>(x));
+            return detail::await_kept<kept>(std::forward<X>(x));
     }
 }
 

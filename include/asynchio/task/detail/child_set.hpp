@@ -304,7 +304,7 @@ auto make_child(X&& x) {
     } else {
         static_assert(awaitable<X>, "this takes handles, futures, tasks, other awaitables, and callables without "
                                     "arguments that return a task");
-        return branch_of<X>(await_in_place<X>(std::forward<X>(x)));
+        return branch_of<X>(detail::await_in_place<X>(std::forward<X>(x)));
     }
 }
 
