@@ -137,12 +137,12 @@ TEST_CASE("context: a call of a loop without tasks has values of its own", "[CTX
         var.set("first");
     });
     loop.call_soon([&] {
-        seen += " " + var.get();
+        (seen += ' ') += var.get();
         var.set("second");
-        loop.call_soon([&] { seen += " " + var.get(); });
+        loop.call_soon([&] { (seen += ' ') += var.get(); });
     });
     auto token = var.set("thread");
-    loop.call_soon([&] { seen += " " + var.get(); });
+    loop.call_soon([&] { (seen += ' ') += var.get(); });
     aio::testing::run_until_idle(loop);
     CHECK(seen == "default default thread second");
     CHECK(var.get() == "thread");
