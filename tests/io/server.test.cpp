@@ -46,14 +46,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-aio::task<> echo_lines(aio::stream client) {
-    for (;;) {
-        const std::string line = co_await client.read_line();
-        if (line.empty()) co_return;
-        co_await client.write(line);
-    }
-}
-
 /// g++ 12 cannot make an array in a coroutine.
 aio::task<aio::server> at_two_hosts() { return aio::start_server(echo_lines, {"127.0.0.1", "127.0.0.2"}, 0); }
 

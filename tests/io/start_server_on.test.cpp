@@ -33,14 +33,6 @@ using namespace asynchio_tests;
 
 namespace {
 
-aio::task<> echo_lines(aio::stream client) {
-    for (;;) {
-        const std::string line = co_await client.read_line();
-        if (line.empty()) co_return;
-        co_await client.write(line);
-    }
-}
-
 aio::task<std::string> ask(aio::stream server) {
     co_await server.write("hello\n");
     co_return co_await server.read_line();
@@ -192,7 +184,7 @@ TEST_CASE("start_server_on: whatever fails is told, and leaves nothing open", "[
     }
 }
 
-TEST_CASE("inherited_listeners: gives what a service manager has passed to this process", "[io]") {
+TEST_CASE("inherited_listeners: returns what a service manager has passed to this process", "[io]") {
     const auto in_child = [](const char* count, bool own_pid) {
         const pid_t child = ::fork();
         REQUIRE(child >= 0);

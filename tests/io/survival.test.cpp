@@ -46,14 +46,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-aio::task<> echo_lines(aio::stream client) {
-    for (;;) {
-        const std::string line = co_await client.read_line();
-        if (line.empty()) co_return;
-        co_await client.write(line);
-    }
-}
-
 /// Both ends of a TCP connection.
 struct tcp_pair {
     static aio::task<tcp_pair> make() {

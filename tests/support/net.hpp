@@ -87,6 +87,15 @@ inline int option_of(int fd, int level, int option) {
     return value;
 }
 
+/// Sends every line of a connection back, until its end.
+inline asynchio::task<> echo_lines(asynchio::stream client) {
+    for (;;) {
+        const std::string line = co_await client.read_line();
+        if (line.empty()) co_return;
+        co_await client.write(line);
+    }
+}
+
 /// Lets the tasks that are ready, and what arrives meanwhile, run for a while.
 inline asynchio::task<> settle() {
     for (int i = 0; i < 20; ++i) co_await asynchio::yield();

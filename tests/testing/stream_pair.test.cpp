@@ -39,14 +39,6 @@ struct ends {
     aio::stream second;
 };
 
-aio::task<> echo_lines(aio::stream client) {
-    for (;;) {
-        const std::string line = co_await client.read_line();
-        if (line.empty()) co_return;
-        co_await client.write(line);
-    }
-}
-
 } // namespace
 
 TEST_CASE("stream_pair: refuses to be without room") {
