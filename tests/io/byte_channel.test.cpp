@@ -39,10 +39,10 @@ namespace {
 
 /// What a test sees of a carrier, and makes it do.
 struct script {
-    std::string coming; // what receive() gives
+    std::string coming; // what receive() returns
     std::string sent;   // what send() has taken
     std::size_t room = 1'000'000;
-    std::size_t piece = 1'000'000; // the most bytes of one call
+    std::size_t piece = 1'000'000; // the maximum of one call, in bytes
     bool ended = false;            // whether the end stands behind what is coming
     bool told_end = false;
     int receive_error = 0; // behind what is coming
@@ -185,7 +185,7 @@ TEST_CASE("byte_channel: a carrier that nobody owns may notify", "[io]") {
     s.tell(aio::fd_events::readable | aio::fd_events::writable);
 }
 
-TEST_CASE("byte_channel: who waits goes on when the carrier has something, and is not asked before", "[io]") {
+TEST_CASE("byte_channel: a waiting task goes on when the carrier has something, which is not asked before", "[io]") {
     virtual_run([]() -> aio::task<> {
         script s;
         s.room = 3;
@@ -215,7 +215,7 @@ TEST_CASE("byte_channel: who waits goes on when the carrier has something, and i
         CHECK(line == "line\n");
         co_await writer;
         CHECK(s.sent == "abcdefgh");
-        s.tell(aio::fd_events::readable); // without anybody who waits
+        s.tell(aio::fd_events::readable); // while no task waits
         const std::string more = co_await stream.read(100);
         CHECK(more == "more");
     }());

@@ -238,7 +238,7 @@ TEST_CASE("fd_watcher: one that watches a descriptor is enough, whatever the oth
     });
 }
 
-TEST_CASE("fd_watcher: a descriptor that was closed is told nothing more, and who has its number is left alone",
+TEST_CASE("fd_watcher: a descriptor that was closed is told nothing more, and another one of its number is left alone",
           "[io]") {
     on_each_poller([]() -> aio::task<> {
         socket_ends old;
@@ -303,7 +303,7 @@ TEST_CASE("fd_watcher: exceptions of the function go to the loop's exception han
     });
 }
 
-TEST_CASE("fd_watcher: the function sees the context variables of who made the watcher", "[io]") {
+TEST_CASE("fd_watcher: the function sees the context variables with which the watcher was made", "[io]") {
     aio::context_var<int> number("number", 0);
     on_each_poller([&]() -> aio::task<> {
         const socket_ends ends;

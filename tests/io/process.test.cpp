@@ -860,7 +860,7 @@ TEST_CASE("process: runs with the umask, the user and the groups that were asked
 }
 
 TEST_CASE("process: without privileges another user or group is refused, and says which", "[io]") {
-    if (::geteuid() != 0) return; // who has none already sees it above
+    if (::geteuid() != 0) return; // without that right it was seen above already
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {

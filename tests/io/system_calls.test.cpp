@@ -44,14 +44,6 @@ using aio::testing::for_each_errno;
 
 namespace {
 
-aio::task<> echo_lines(aio::stream client) {
-    for (;;) {
-        const std::string line = co_await client.read_line();
-        if (line.empty()) co_return;
-        co_await client.write(line);
-    }
-}
-
 /// Reports of servers are not looked at here.
 void be_quiet() {
     aio::get_running_loop().set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
@@ -194,6 +186,13 @@ aio::task<> another_program() {
     co_await aio::wait_for(talking, 10s);
 }
 
+aio::task<> says_hello(aio::process& echo) {
+    const aio::process_output all = co_await echo.communicate();
+    CHECK(all.out == "hello\n");
+    const int status = co_await echo.wait();
+    CHECK(status == 0);
+}
+
 /// Everything that a program can be started with, and one that is looked for in a PATH of its own.
 aio::task<> a_program_elsewhere() {
     aio::process_options options;
@@ -204,13 +203,7 @@ aio::task<> a_program_elsewhere() {
     options.add_env.push_back("PATH=/no/such/folder:/bin:/usr/bin");
     options.new_group = true;
     aio::process echo = co_await aio::create_subprocess("echo", "hello", options);
-    auto listening = [&]() -> aio::task<> {
-        const aio::process_output all = co_await echo.communicate();
-        CHECK(all.out == "hello\n");
-        const int status = co_await echo.wait();
-        CHECK(status == 0);
-    };
-    co_await aio::wait_for(listening, 10s);
+    co_await aio::wait_for(says_hello(echo), 10s);
 }
 
 aio::task<> a_forked_program() {
@@ -227,13 +220,7 @@ aio::task<> a_forked_program() {
     } passed;
     options.pass_descriptors.push_back(passed.fd);
     aio::process echo = co_await aio::create_subprocess("echo", "hello", options);
-    auto listening = [&]() -> aio::task<> {
-        const aio::process_output all = co_await echo.communicate();
-        CHECK(all.out == "hello\n");
-        const int status = co_await echo.wait();
-        CHECK(status == 0);
-    };
-    co_await aio::wait_for(listening, 10s);
+    co_await aio::wait_for(says_hello(echo), 10s);
 }
 
 /// The files of sockets, one of which stands in the way first.

@@ -126,16 +126,25 @@ aio::task<> names() {
     static_cast<void>(local);
 }
 
+class pipe_ends {
+public:
+    pipe_ends() {
+        if (::pipe(ends_) != 0) throw std::system_error(errno, std::generic_category());
+    }
+    pipe_ends(const pipe_ends&) = delete;
+    pipe_ends& operator=(const pipe_ends&) = delete;
+    ~pipe_ends() {
+        ::close(ends_[0]);
+        ::close(ends_[1]);
+    }
+    int operator[](int which) const noexcept { return ends_[which]; } // 0 to read, 1 to write
+
+private:
+    int ends_[2];
+};
+
 aio::task<> descriptors() {
-    int ends[2];
-    if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category());
-    const struct closing {
-        int* ends;
-        ~closing() {
-            ::close(ends[0]);
-            ::close(ends[1]);
-        }
-    } at_end{ends};
+    const pipe_ends ends;
     co_await aio::wait_writable(ends[1]);
     if (::write(ends[1], "x", 1) != 1) throw std::system_error(errno, std::generic_category());
     co_await aio::wait_readable(ends[0]);
@@ -159,15 +168,7 @@ aio::task<> options() {
 
 /// Once it is made, a watcher changes what it wants without memory.
 aio::task<> watchers() {
-    int ends[2];
-    if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category());
-    const struct closing {
-        int* ends;
-        ~closing() {
-            ::close(ends[0]);
-            ::close(ends[1]);
-        }
-    } at_end{ends};
+    const pipe_ends ends;
     auto done = std::make_shared<aio::event>();
     aio::fd_watcher watcher(ends[1], [done] { done->set(); });
     aio::fd_watcher other(ends[0], [] {}, aio::fd_events::readable);

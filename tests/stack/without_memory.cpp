@@ -493,7 +493,7 @@ aio::task<> started() {
     }
 }
 
-/// Cancelled: the cleanup runs, or there was no memory for it, which is told. The task may outlive who waits for it.
+/// Cancelled: the cleanup runs, or there was no memory for it, which is told. The task may outlive the one that waits for it.
 aio::task<> cleaned_up() {
     static int cleaned;
     cleaned = 0;
