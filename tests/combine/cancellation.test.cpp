@@ -3,6 +3,7 @@
 #include <asynchio/combine.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
@@ -595,10 +596,7 @@ TEST_CASE("combine: every program can be destroyed with its loop after every ite
             int pending = 0;
             loop.set_exception_handler([&](aio::event_loop&, const aio::exception_context&) { ++pending; });
             const auto main = loop.create_task(each.make());
-            {
-                const aio::event_loop::running_scope scope(loop);
-                for (int i = 0; i < iterations_run; ++i) loop.run_once();
-            }
+            make_iterations(loop, iterations_run);
             ended = main.done();
             loop.close();
             if (!ended) CHECK(pending > 0);

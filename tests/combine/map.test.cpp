@@ -3,6 +3,7 @@
 #include <asynchio/combine/map.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/reports.hpp"
@@ -423,10 +424,7 @@ TEST_CASE("map: can be destroyed with its loop after every iteration") {
                                 : aio::map_unordered(ticks(3, 1ms), slow_square{level}, 2);
                 while (auto item = co_await stream.next()) co_await aio::yield();
             }(ordered));
-            {
-                const aio::event_loop::running_scope scope(loop);
-                for (int i = 0; i < passed; ++i) loop.run_once();
-            }
+            make_iterations(loop, passed);
             ended = main.done();
             loop.close();
             CHECK(counted::alive == 0);

@@ -4,6 +4,7 @@
 #include <asynchio/combine/merge.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/reports.hpp"
@@ -383,10 +384,7 @@ TEST_CASE("merge: can be destroyed with its loop after every iteration") {
         aio::event_loop loop(aio::testing::virtual_clock());
         loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
         const auto main = loop.create_task(consume());
-        {
-            const aio::event_loop::running_scope scope(loop);
-            for (int i = 0; i < passed; ++i) loop.run_once();
-        }
+        make_iterations(loop, passed);
         ended = main.done();
         loop.close();
         CHECK(counted::alive == 0);

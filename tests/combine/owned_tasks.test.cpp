@@ -3,6 +3,7 @@
 #include <asynchio/combine/detail/owned_tasks.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/probes.hpp"
 #include "support/virtual_run.hpp"
 
@@ -88,10 +89,7 @@ TEST_CASE("owned_tasks: those that ended, those that wait and those that have no
         aio::event_loop loop(aio::testing::virtual_clock());
         loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {}); // "was destroyed"
         const auto main = loop.create_task(aio::gather(counted_tasks(3)));
-        {
-            const aio::event_loop::running_scope scope(loop);
-            for (int i = 0; i < iterations; ++i) loop.run_once();
-        }
+        make_iterations(loop, iterations);
         ended = main.done();
         loop.close();
         if (!ended) CHECK(counted::alive == 0);

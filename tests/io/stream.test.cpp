@@ -601,7 +601,7 @@ TEST_CASE("stream: destroyed after the bytes of a read have come, before its tas
                 error_of([&] { return ends.first.read_some(aio::mutable_byte_view(into.get(), 10)); }));
             co_await settle();
             co_await ends.second.write("abc");
-            aio::get_running_loop().outside().descriptors.wait(0);
+            aio::detail::running_core().outside().descriptors.wait(0);
             ends.first = aio::stream();
             if (cancelled) CHECK(reader.cancel());
             const auto ended = co_await aio::nothrow(reader);

@@ -4,6 +4,7 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 
+#include "support/iterations.hpp"
 #include "support/virtual_run.hpp"
 
 #include <chrono>
@@ -17,17 +18,12 @@
 #include <vector>
 
 namespace aio = asynchio;
+using asynchio_tests::run_until_stuck;
 using namespace std::chrono_literals;
 
 namespace {
 
 aio::event_loop make_loop() { return aio::event_loop({.virtual_time = true}); }
-
-/// Runs `loop` until its timers have all fired.
-void run_to_end(aio::event_loop& loop) {
-    const aio::event_loop::running_scope scope(loop);
-    while (!loop.is_stuck()) loop.run_once();
-}
 
 struct counts {
     int copies = 0;
@@ -116,7 +112,7 @@ TEST_CASE("callback_handle: a call may cancel itself", "[LOOP-13]") {
         later.cancel();
         trace += text.substr(0, 1);
     });
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(trace == "sl");
     CHECK(soon.cancelled());
     CHECK(later.cancelled());
@@ -215,7 +211,7 @@ TEST_CASE("timer_handle: knows its deadline, and equals copies of itself only", 
     STATIC_REQUIRE_FALSE(std::totally_ordered<aio::timer_handle>); // equal ones would differ
     const aio::timer_handle copy = early;
     CHECK(copy == early);
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(early.when() == start + 10s);
 }
 
@@ -229,7 +225,7 @@ TEST_CASE("timer_handle: a cancelled timer never fires and is gone at once", "[L
     for (std::size_t i = 0; i < 1000; ++i)
         if (i % 10 != 0) handles[i].cancel();
     CHECK(loop.pending_timers() == 100);
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(calls == 100);
     CHECK(loop.pending_timers() == 0);
 }
@@ -245,7 +241,7 @@ TEST_CASE("timer_handle: cancelled in the iteration in which it is due, it does 
         CHECK(c.alive == 0);
     });
     second = loop.call_later(1s, [&trace, held = counted(c)] { trace += '2'; });
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(trace == "1");
 }
 

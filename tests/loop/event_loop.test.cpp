@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/loop/event_loop.hpp>
 
-// covers: loop/detail/scheduler.hpp loop/detail/selector.hpp loop/detail/step_observer.hpp
+// covers: loop/detail/loop_core.hpp loop/detail/scheduler.hpp loop/detail/selector.hpp loop/detail/step_observer.hpp
 #include <asynchio/loop/detail/selector.hpp>
 #include <asynchio/loop/detail/step_observer.hpp>
 
@@ -15,6 +15,7 @@
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include "support/captured_stderr.hpp"
+#include "support/iterations.hpp"
 #include "support/message_of.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -33,21 +34,17 @@
 #include <vector>
 
 namespace aio = asynchio;
+using aio::detail::core_of;
 using asynchio_tests::captured_stderr;
 using asynchio_tests::contains;
 using asynchio_tests::message_of;
+using asynchio_tests::run_until_stuck;
 using asynchio_tests::virtual_run;
 using namespace std::chrono_literals;
 
 namespace {
 
 aio::event_loop make_loop() { return aio::event_loop({.virtual_time = true}); }
-
-/// Runs `loop` until its timers have all fired.
-void run_to_end(aio::event_loop& loop) {
-    const aio::event_loop::running_scope scope(loop);
-    while (!loop.is_stuck()) loop.run_once();
-}
 
 /// Adds letters to a text, for traces.
 struct tracer {
@@ -67,7 +64,7 @@ TEST_CASE("event_loop: calls are made once, in the order of call_soon", "[LOOP-1
     const tracer add{trace};
     for (const char* each : {"a", "b", "c", "d"}) loop.call_soon(add(each));
     CHECK(trace.empty());
-    CHECK(loop.has_ready());
+    CHECK(core_of(loop).has_ready());
     CHECK(aio::testing::run_until_idle(loop) == 1);
     CHECK(trace == "abcd");
     CHECK(aio::testing::run_until_idle(loop) == 0);
@@ -123,7 +120,7 @@ TEST_CASE("event_loop: timers fire in order of deadline, whatever the order they
     loop.call_later(2s, add("b"));
     loop.call_later(3s, add("d"));
     loop.call_at(start + 3s, add("e"));
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(trace == "abcde");
     CHECK(loop.time() - start == 3s);
 }
@@ -144,7 +141,7 @@ TEST_CASE("event_loop: delays of zero and less run in the next iteration, behind
         });
     });
     loop.call_later(1s, add("0"));
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(trace == "012eabc."); // a time in the past is earlier than now; a negative delay is none
 }
 
@@ -215,7 +212,7 @@ TEST_CASE("event_loop: virtual time jumps to the next deadline, and stands while
         });
     });
     loop.call_later(48h, note);
-    run_to_end(loop);
+    run_until_stuck(loop);
     CHECK(at == std::vector<aio::duration>{1h, 1h + 1ns, 48h});
 }
 
@@ -225,20 +222,17 @@ TEST_CASE("event_loop: virtual time stands still while another thread owes a res
     std::thread worker;
     loop.call_later(1s, [&] { trace += "timer"; });
     loop.call_soon([&] {
-        loop.expect_post();
+        core_of(loop).expect_post();
         worker = std::thread([&, ref = loop.ref(), loops_thread = ::gettid()] {
             asynchio_tests::until_asleep(loops_thread);
             ref.call_soon_threadsafe([&] {
-                loop.post_arrived();
+                core_of(loop).post_arrived();
                 CHECK(loop.time() == aio::time_point());
                 trace += "post ";
             });
         });
     });
-    {
-        const aio::event_loop::running_scope scope(loop);
-        while (!loop.is_stuck()) loop.run_once();
-    }
+    run_until_stuck(loop);
     worker.join();
     CHECK(trace == "post timer");
 }
@@ -249,11 +243,11 @@ TEST_CASE("event_loop: what is due in virtual time does not wait for other threa
     bool in_time = false;
     std::thread worker;
     loop.call_soon([&] {
-        loop.expect_post();
+        core_of(loop).expect_post();
         worker = std::thread([&, ref = loop.ref(), signal = due.get_future()] {
             in_time = signal.wait_for(5s) == std::future_status::ready;
             ref.call_soon_threadsafe([&] {
-                loop.post_arrived();
+                core_of(loop).post_arrived();
                 loop.stop();
             });
         });
@@ -711,7 +705,7 @@ TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") 
     };
     aio::event_loop loop = make_loop();
     counter observer;
-    loop.set_observer(&observer);
+    core_of(loop).set_observer(&observer);
     loop.call_soon([] {});
     loop.call_soon([] {}).cancel();
     aio::testing::run_until_idle(loop);
@@ -723,7 +717,7 @@ TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") 
     });
     aio::testing::run_until_idle(loop);
     CHECK(observer.count == calls + 3);
-    loop.set_observer(nullptr);
+    core_of(loop).set_observer(nullptr);
     loop.call_soon([] {});
     aio::testing::run_until_idle(loop);
     CHECK(observer.count == calls + 3);
@@ -731,31 +725,31 @@ TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") 
 
 TEST_CASE("event_loop: knows whether anything is left to do") {
     aio::event_loop loop = make_loop();
-    CHECK(loop.is_stuck());
-    CHECK_FALSE(loop.has_ready());
+    CHECK(core_of(loop).is_stuck());
+    CHECK_FALSE(core_of(loop).has_ready());
     aio::timer_handle timer = loop.call_later(1s, [] {});
-    CHECK_FALSE(loop.is_stuck());
-    CHECK_FALSE(loop.has_ready());
+    CHECK_FALSE(core_of(loop).is_stuck());
+    CHECK_FALSE(core_of(loop).has_ready());
     timer.cancel();
-    CHECK(loop.is_stuck());
-    loop.call_soon([&] { CHECK(loop.nothing_else_ready()); });
-    CHECK(loop.has_ready());
-    CHECK_FALSE(loop.is_stuck());
+    CHECK(core_of(loop).is_stuck());
+    loop.call_soon([&] { CHECK(core_of(loop).nothing_else_ready()); });
+    CHECK(core_of(loop).has_ready());
+    CHECK_FALSE(core_of(loop).is_stuck());
     aio::testing::run_until_idle(loop);
-    loop.call_soon([&] { CHECK_FALSE(loop.nothing_else_ready()); });
+    loop.call_soon([&] { CHECK_FALSE(core_of(loop).nothing_else_ready()); });
     loop.call_soon([&] {
         loop.call_soon([] {});
-        CHECK_FALSE(loop.nothing_else_ready());
+        CHECK_FALSE(core_of(loop).nothing_else_ready());
     });
     aio::testing::run_until_idle(loop);
     loop.call_soon_threadsafe([] {});
-    CHECK(loop.has_ready());
-    CHECK_FALSE(loop.is_stuck());
+    CHECK(core_of(loop).has_ready());
+    CHECK_FALSE(core_of(loop).is_stuck());
     aio::testing::run_until_idle(loop);
-    loop.expect_post();
-    CHECK_FALSE(loop.is_stuck());
-    loop.post_arrived();
-    CHECK(loop.is_stuck());
+    core_of(loop).expect_post();
+    CHECK_FALSE(core_of(loop).is_stuck());
+    core_of(loop).post_arrived();
+    CHECK(core_of(loop).is_stuck());
 }
 
 TEST_CASE("event_loop: many loops one after the other leave nothing behind") {

@@ -16,7 +16,8 @@ namespace {
 
 class counted_call final : public aio::detail::loop_call<counted_call> {
 public:
-    explicit counted_call(int& count, aio::event_loop& loop = aio::get_running_loop()) noexcept : calls_(count) {
+    explicit counted_call(int& count, aio::detail::loop_core& loop = aio::detail::running_core()) noexcept
+        : calls_(count) {
         bind(loop);
     }
     using loop_call::call_soon;
@@ -77,8 +78,8 @@ TEST_CASE("loop_call: is not made when the loop closes, and may outlive the loop
     int calls = 0;
     std::optional<aio::event_loop> loop;
     loop.emplace();
-    counted_call queued(calls, *loop);
-    counted_call late(calls, *loop);
+    counted_call queued(calls, aio::detail::core_of(*loop));
+    counted_call late(calls, aio::detail::core_of(*loop));
     queued.call_soon();
     loop->close();
     CHECK_FALSE(queued.queued());

@@ -3,6 +3,7 @@
 #include <asynchio/loop/loop_ref.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -139,10 +140,7 @@ TEST_CASE("loop_ref: posting races with the end of the loop, and each call is ma
                 }
             });
             while (posted < i % 8) std::this_thread::yield();
-            {
-                const aio::event_loop::running_scope scope(*loop);
-                loop->run_once(false);
-            }
+            make_iterations(*loop, 1, false);
             loop.reset();
             poster.join();
         }

@@ -33,6 +33,7 @@ using namespace std::chrono_literals;
 namespace {
 
 using aio::poller_kind;
+using aio::detail::core_of;
 using aio::detail::fd_watch;
 using aio::detail::poller;
 
@@ -578,19 +579,19 @@ constexpr unsigned char uneven = fd_watch::uneven;
 class attached {
 public:
     attached(aio::event_loop& loop, edge& e) : loop_(loop), edge_(e) {
-        loop_.outside().attach(edge_);
+        core_of(loop_).outside().attach(edge_);
         edge_.wanted = readable;
     }
     attached(const attached&) = delete;
     attached& operator=(const attached&) = delete;
-    ~attached() { loop_.outside().descriptors.detach(edge_); }
+    ~attached() { core_of(loop_).outside().descriptors.detach(edge_); }
 
 private:
     aio::event_loop& loop_;
     edge& edge_;
 };
 
-void look(aio::event_loop& loop) { loop.outside().descriptors.wait(0); }
+void look(aio::event_loop& loop) { core_of(loop).outside().descriptors.wait(0); }
 
 } // namespace
 
@@ -653,7 +654,7 @@ TEST_CASE("edge_watch: is told of the end behind what is to be read, also of bot
         CHECK(e.seen.size() == 2);
         for (int i = 0; i < 3; ++i) look(loop); // though it lasts
         CHECK(e.seen.size() == 2);
-        loop.outside().descriptors.detach(e);
+        core_of(loop).outside().descriptors.detach(e);
         ::close(ends[0]);
     });
 }
@@ -685,12 +686,12 @@ TEST_CASE("edge_watch: may leave, alone and with others, in a call", "[io]") {
         auto second = std::make_unique<edge>(b.in);
         int calls = 0;
         for (edge* each : {first.get(), second.get()}) {
-            loop.outside().attach(*each);
+            core_of(loop).outside().attach(*each);
             each->wanted = readable;
             each->then = [&] {
                 ++calls;
-                loop.outside().descriptors.detach(*first);
-                loop.outside().descriptors.detach(*second);
+                core_of(loop).outside().descriptors.detach(*first);
+                core_of(loop).outside().descriptors.detach(*second);
             };
         }
         a.write("x");
@@ -711,10 +712,10 @@ TEST_CASE("edge_watch: of a closed loop is free, and may go to another one", "[i
         edge e(c.in);
         {
             aio::event_loop loop(polling_with(kind));
-            loop.outside().attach(e);
+            core_of(loop).outside().attach(e);
             loop.close();
             CHECK_FALSE(e.attached());
-            loop.outside().descriptors.detach(e); // does nothing
+            core_of(loop).outside().descriptors.detach(e); // does nothing
         }
         c.write("x");
         aio::event_loop other(polling_with(kind));
@@ -729,7 +730,7 @@ TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothi
     channel c;
     edge e(c.in);
     c.close_in();
-    CHECK_THROWS_AS(loop.outside().attach(e), std::system_error);
+    CHECK_THROWS_AS(core_of(loop).outside().attach(e), std::system_error);
     CHECK_FALSE(e.attached());
     CHECK(loop.watched_descriptors() == 0);
 }
@@ -737,13 +738,13 @@ TEST_CASE("edge_watch: a descriptor that cannot be watched is refused, and nothi
 TEST_CASE("edge_watch: false alarms go to each that is attached, also when some leave meanwhile", "[io]") {
     with_each_poller([](poller_kind kind) {
         aio::event_loop loop(polling_with(kind));
-        aio::detail::descriptor_watches& all = loop.outside().descriptors;
+        aio::detail::descriptor_watches& all = core_of(loop).outside().descriptors;
         all.notify_all(); // nobody
         const channel c[3];
         std::vector<std::unique_ptr<edge>> edges;
         for (const channel& each : c) {
             edges.push_back(std::make_unique<edge>(each.in));
-            loop.outside().attach(*edges.back());
+            core_of(loop).outside().attach(*edges.back());
         }
         all.notify_all();
         for (const auto& each : edges) CHECK(each->seen == seen{readable | writable});
@@ -903,16 +904,16 @@ TEST_CASE("edge_watch: one of a closed descriptor leaves without touching who ha
         const channel next;
         const int number = old.in;
         edge before(number);
-        loop.outside().attach(before);
+        core_of(loop).outside().attach(before);
         reuse(old, next);
         edge now(number);
-        loop.outside().attach(now);
-        loop.outside().descriptors.detach(before);
+        core_of(loop).outside().attach(now);
+        core_of(loop).outside().descriptors.detach(before);
         next.write("x");
         look(loop);
         CHECK(now.seen == seen{readable});
         CHECK(before.seen.empty());
-        loop.outside().descriptors.detach(now);
+        core_of(loop).outside().descriptors.detach(now);
         ::close(number);
     });
 }

@@ -81,7 +81,7 @@ TEST_CASE("services: a loop ends its services when it is closed", "[LOOP-27]") {
     trace.clear();
     {
         aio::event_loop loop;
-        loop.services().get<first>(3);
+        aio::detail::core_of(loop).services().get<first>(3);
         CHECK(trace == "a");
     }
     CHECK(trace == "a~a"); // without waiting
@@ -92,7 +92,7 @@ TEST_CASE("services: a runner closes the youngest first and waits until all have
     {
         aio::runner r({.virtual_time = true});
         r.run([]() -> aio::task<> {
-            auto& services = aio::get_running_loop().services();
+            auto& services = aio::detail::running_core().services();
             services.get<first>(3);
             services.get<second>();
             co_await aio::yield();
@@ -132,7 +132,7 @@ TEST_CASE("services: those that run code of the program are closed, to the end, 
     {
         aio::runner runner(aio::testing::virtual_clock());
         runner.run([]() -> aio::task<> {
-            auto& services = aio::get_running_loop().services();
+            auto& services = aio::detail::running_core().services();
             services.get<running_code>();
             services.get<first>(1);
             co_return;

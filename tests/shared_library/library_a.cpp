@@ -15,7 +15,7 @@ aio::task<int> work_of_a(int n, aio::mutex& shared, aio::context_var<int>& varia
     return works(n, shared, variable);
 }
 aio::event_loop& loop_of_a() { return aio::get_running_loop(); }
-const void* pool_of_a() { return &aio::detail::default_pool::of(aio::get_running_loop()); }
+const void* pool_of_a() { return &aio::detail::default_pool::of(aio::detail::running_core()); }
 aio::task<> late_of_a() {
     co_await aio::yield();
     throw aio::timeout_error();

@@ -15,7 +15,7 @@ aio::task<int> work_of_b(int n, aio::mutex& shared, aio::context_var<int>& varia
     return works(n, shared, variable);
 }
 aio::event_loop& loop_of_b() { return aio::get_running_loop(); }
-const void* pool_of_b() { return &aio::detail::default_pool::of(aio::get_running_loop()); }
+const void* pool_of_b() { return &aio::detail::default_pool::of(aio::detail::running_core()); }
 aio::task<> late_of_b() {
     co_await aio::yield();
     throw aio::timeout_error();

@@ -28,7 +28,7 @@ static aio::task<> checks() {
     aio::context_var<int> variable("variable", 0);
     variable.set(100);
     check(&loop_of_a() == &aio::get_running_loop() && &loop_of_b() == &loop_of_a(), "a library sees another loop");
-    const void* own = &aio::detail::default_pool::of(aio::get_running_loop());
+    const void* own = &aio::detail::default_pool::of(aio::detail::running_core());
     check(pool_of_a() == own && pool_of_b() == own, "a library has a pool of its own");
     auto both = co_await aio::gather(work_of_a(1, shared, variable), work_of_b(2, shared, variable));
     check(std::get<0>(both) == 108 && std::get<1>(both) == 109, "what the libraries gave is wrong");

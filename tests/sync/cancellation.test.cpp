@@ -3,6 +3,7 @@
 #include <asynchio/sync.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -710,10 +711,7 @@ TEST_CASE("sync: every program can be destroyed with its loop after every iterat
             aio::event_loop loop(aio::testing::virtual_clock());
             loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
             const auto main = loop.create_task(each.make());
-            {
-                const aio::event_loop::running_scope scope(loop);
-                for (int i = 0; i < iterations_run; ++i) loop.run_once();
-            }
+            make_iterations(loop, iterations_run);
             ended = main.done();
             loop.close();
             CHECK(counted::alive == 0);

@@ -3,6 +3,7 @@
 #include <asynchio/sync.hpp>
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -93,17 +94,7 @@ void run_random(std::uint64_t seed, Program program) {
     aio::event_loop loop(aio::testing::shuffled_order(seed));
     loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
     const auto main = loop.create_task(program(d));
-    bool stuck = false;
-    {
-        const aio::event_loop::running_scope scope(loop);
-        while (!main.done() && !stuck) {
-            if (loop.is_stuck())
-                stuck = true;
-            else
-                loop.run_once();
-        }
-    }
-    REQUIRE(!stuck); // a wake-up was lost
+    REQUIRE(run_until_stuck(loop, [&] { return main.done(); })); // else a wake-up was lost
     REQUIRE(text_of(main.exception()) == "");
     loop.close();
 }

@@ -212,7 +212,7 @@ TEST_CASE("allocation_faults: a thread cancels a task of a loop without memory",
         const aio::loop_ref loop = aio::get_running_loop().ref();
         const auto future = aio::run_coroutine_threadsafe([]() -> aio::task<> { co_await aio::sleep(1h); }, loop);
         co_await aio::testing::run_until_idle();
-        CHECK(aio::get_running_loop().tasks().back() != nullptr);
+        CHECK(aio::detail::running_core().tasks().back() != nullptr);
         const auto left = aio::all_tasks().size();
         allocation_faults::start(0);
         const bool asked = future.cancel();

@@ -31,7 +31,7 @@ using namespace std::chrono_literals;
 namespace {
 
 aio::detail::counted_ptr<aio::detail::pool_core> core_of_running_loop() {
-    return aio::detail::default_pool::of(aio::get_running_loop()).core();
+    return aio::detail::default_pool::of(aio::detail::running_core()).core();
 }
 
 /// Counts the iterations that the loop makes.
@@ -47,7 +47,7 @@ struct iteration_counter {
 
 TEST_CASE("default_pool: is made when it is first needed, with min(32, cores + 4) threads at most", "[EX-2]") {
     virtual_run([]() -> aio::task<> {
-        auto& services = aio::get_running_loop().services();
+        auto& services = aio::detail::running_core().services();
         CHECK(services.find<aio::detail::default_pool>() == nullptr);
         co_await aio::to_thread([] {});
         CHECK(services.find<aio::detail::default_pool>() != nullptr);

@@ -5,6 +5,7 @@
 // Wake-ups that come while their receiver is falling asleep; each case tries to lose one, many times.
 
 #include "support/catch.hpp"
+#include "support/iterations.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
@@ -223,10 +224,7 @@ TEST_CASE("wake_up: the end of a job reaches a loop that is being destroyed", "[
             };
             co_await aio::to_thread(job);
         });
-        {
-            const aio::event_loop::running_scope scope(*loop);
-            loop->run_once(false);
-        }
+        make_iterations(*loop, 1, false);
         dawdle(static_cast<unsigned>(i) % 1024);
         loop.reset();
         REQUIRE(begun == ended);

@@ -40,7 +40,7 @@ public:
     class next_awaiter;
 
     as_completed_iterator(std::vector<H> handles, detail::nanoseconds_count timeout)
-        : loop_(get_running_loop()), children_(detail::watched_once<child>(std::move(handles), "as_completed")),
+        : loop_(detail::running_core()), children_(detail::watched_once<child>(std::move(handles), "as_completed")),
           left_(children_.size()), running_(left_) {
         if (timeout != detail::no_timeout && left_ != 0)
             deadline_.emplace(loop_, detail::later(loop_.now(), timeout), *this);
@@ -79,7 +79,7 @@ private:
         throw timeout_error();
     }
 
-    event_loop& loop_;
+    detail::loop_core& loop_;
     std::vector<child> children_;
     std::size_t left_;
     std::size_t running_;    // children that have not been announced

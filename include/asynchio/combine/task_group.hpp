@@ -166,7 +166,7 @@ private:
     template<class>
     friend class detail::start_awaiter;
     task_handle<> adopt_starting(task<>&& child, const std::source_location& line) {
-        event_loop& loop = ready_to_adopt("start");
+        detail::loop_core& loop = ready_to_adopt("start");
         reservation room = make_room();
         auto handle = detail::make_task(loop, std::move(child), {}, false, line);
         adopt(*handle.shared(), std::move(room));
@@ -176,20 +176,20 @@ private:
     friend task_creator;
     template<class... X>
     auto create_task_at(const std::source_location& line, X&&... x) {
-        event_loop& loop = ready_to_adopt("create_task");
+        detail::loop_core& loop = ready_to_adopt("create_task");
         reservation room = make_room();
         auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
         adopt(*handle.shared(), std::move(room));
         return handle;
     }
 
-    event_loop& ready_to_adopt(const char* what) {
+    detail::loop_core& ready_to_adopt(const char* what) {
         const char* const why = !entered_                    ? "the group has not been entered"
                                 : exiting_ && running() == 0 ? "the group is finished"
                                 : aborting_                  ? "the group is shutting down"
                                                              : nullptr;
         if (why != nullptr) throw std::logic_error(detail::formatted("task_group: %s: %s", what, why));
-        return get_running_loop();
+        return detail::running_core();
     }
 
     void child_ended(detail::frame& child) noexcept override {

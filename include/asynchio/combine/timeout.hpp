@@ -71,7 +71,7 @@ public:
         alarm_.reset();
         when_ = when;
         if (!when_) return;
-        alarm_.emplace(get_running_loop(), when_->time_since_epoch().count(), *this, true);
+        alarm_.emplace(detail::running_core(), when_->time_since_epoch().count(), *this, true);
     }
 
     // The resource; with() calls these.
@@ -108,7 +108,7 @@ private:
     enum class state : unsigned char { created, entered, expiring, expired, left };
 
     [[gnu::noinline]] static time_point from_now(detail::nanoseconds_count wait) {
-        return time_point(duration(detail::later(get_running_loop().now(), wait)));
+        return time_point(duration(detail::later(detail::running_core().now(), wait)));
     }
     void expire() noexcept {
         state_ = state::expiring;

@@ -64,7 +64,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        event_loop& loop = get_running_loop();
+        loop_core& loop = running_core();
         this->bind(loop);
         running_ = handles_.size();
         if (timeout_ != no_timeout) deadline_.emplace(loop, later(loop.now(), timeout_), *this);

@@ -55,7 +55,7 @@ public:
 private:
     friend loop_call;
     [[gnu::noinline, gnu::cold]] void start(const std::source_location& where) {
-        bind(get_running_loop());
+        bind(running_core());
         unstarted_ = make_task_with(loop(), never_begun().release(), {}, nullptr, false, where);
         unstarted_.cancel();
         unstarted_.shared()->watch(*this);

@@ -66,8 +66,9 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
 /// Example: `aio::dump_tasks(std::cerr);`
 /// See also: event_loop::set_debug.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
-    for (asynchio::detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each))
-        detail::print_task(out, *each, loop.runs(*each));
+    auto& core = asynchio::detail::core_of(loop);
+    for (asynchio::detail::frame* each = core.tasks().front(); each != nullptr; each = core.tasks().after(*each))
+        detail::print_task(out, *each, core.runs(*each));
 }
 
 /// Prints every task of the running loop that is not done.

@@ -27,7 +27,7 @@ namespace detail {
 /// The watch of an fd_watcher, and the call that it has made. It lives until that call is over.
 class watcher_state : public repeated_call, public attached_watch {
 public:
-    watcher_state(event_loop& loop, int descriptor) noexcept : repeated_call(loop), loop_(loop) {
+    watcher_state(loop_core& loop, int descriptor) noexcept : repeated_call(loop), loop_(loop) {
         fd = descriptor;
         ready = [](fd_watch& self, unsigned char news) noexcept {
             auto& each = static_cast<watcher_state&>(static_cast<attached_watch&>(self));
@@ -70,7 +70,7 @@ private:
         throw std::logic_error(formatted("fd_watcher: descriptor %d is watched already", fd));
     }
 
-    event_loop& loop_;
+    loop_core& loop_;
     unsigned char seen_ = 0; // events since the last call
 };
 
@@ -78,7 +78,7 @@ template<class F>
 class watcher_of final : public watcher_state {
 public:
     template<class G>
-    watcher_of(event_loop& loop, int descriptor, G&& f) : watcher_state(loop, descriptor), f_(pass_on<G>(f)) {}
+    watcher_of(loop_core& loop, int descriptor, G&& f) : watcher_state(loop, descriptor), f_(pass_on<G>(f)) {}
 
 private:
     void call() override {
@@ -132,7 +132,7 @@ public:
         static_assert(std::is_invocable_v<function&, fd_events> || std::is_invocable_v<function&>,
                       "fd_watcher: the function is called with fd_events, or with nothing");
         detail::require_callable(f, "fd_watcher");
-        state_ = owner(new detail::watcher_of<function>(loop, fd, std::forward<F>(f)));
+        state_ = owner(new detail::watcher_of<function>(detail::core_of(loop), fd, std::forward<F>(f)));
         state_->attach(events);
     }
     fd_watcher(fd_watcher&&) noexcept = default;

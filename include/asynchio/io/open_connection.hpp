@@ -89,7 +89,7 @@ template<class = void>
 task<stream> open_connection(std::string host, int port, connect_options options) {
     require_port(port, "open_connection");
     require_valid(options, "open_connection");
-    event_loop& loop = get_running_loop();
+    loop_core& loop = running_core();
     const nanoseconds_count deadline = options.timeout ? later(loop.now(), options.timeout->count()) : far_future;
     const std::string target = host_and_port(host.empty() ? "localhost" : host, std::to_string(port));
     name_query query(host, std::to_string(port), options.family);
@@ -99,7 +99,7 @@ task<stream> open_connection(std::string host, int port, connect_options options
         const struct limit {
             timer_handle timer;
             ~limit() { timer.cancel(); }
-        } limit{options.timeout ? loop.call_at(time_point(duration(deadline)), [answer] { answer.cancel(); })
+        } limit{options.timeout ? loop_of(loop).call_at(time_point(duration(deadline)), [answer] { answer.cancel(); })
                                 : timer_handle()};
         const outcome<std::vector<address>> found = co_await nothrow(answer);
         if (found.cancelled()) throw timeout_error("connect to " + target + ": timed out while resolving");
@@ -114,7 +114,7 @@ task<stream> open_connection(std::string host, int port, connect_options options
 template<class = void>
 task<stream> open_unix_connection(address peer, connect_options options) {
     require_valid(options, "open_unix_connection");
-    const nanoseconds_count begin = get_running_loop().now();
+    const nanoseconds_count begin = running_core().now();
     const nanoseconds_count deadline = options.timeout ? later(begin, options.timeout->count()) : far_future;
     const std::vector<address> peers(1, peer);
     constexpr auto longest = std::chrono::milliseconds(50);
@@ -122,7 +122,7 @@ task<stream> open_unix_connection(address peer, connect_options options) {
         connect_race race(peers, options, {}, 0, deadline);
         connected winner = co_await race;
         if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), peer));
-        if (race.failures().empty() || get_running_loop().now() >= deadline)
+        if (race.failures().empty() || running_core().now() >= deadline)
             throw timeout_error("connect to " + peer.to_string() + ": timed out");
         if (race.failures().front().error != EAGAIN) fail_to_connect(peer.to_string(), race.failures());
         co_await sleep(pause);

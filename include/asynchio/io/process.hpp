@@ -120,7 +120,7 @@ private:
         using child_tasks::reservation;
         void add(task<> part, reservation room) {
             if (!part) return;
-            const auto started = detail::make_task(get_running_loop(), std::move(part), {}, false, {});
+            const auto started = detail::make_task(detail::running_core(), std::move(part), {}, false, {});
             adopt(*started.shared(), std::move(room));
         }
         template<class = void>
@@ -238,7 +238,7 @@ namespace detail {
 /// Starts the program. There is nothing to wait for; a task that is cancelled before it runs starts nothing.
 template<class = void>
 task<process> start_process(std::vector<std::string> command, process_options options) {
-    child_processes& children = child_processes::of(get_running_loop());
+    child_processes& children = child_processes::of(running_core());
     require_valid(command, options);
     auto* state = new process_state(children, spawn(command, options), command[0]);
     state->communicate_limit = options.communicate_limit;

@@ -124,7 +124,7 @@ class name_service final : public loop_pool {
 public:
     static constexpr std::size_t threads = 4;
 
-    explicit name_service(event_loop& loop) : loop_pool(loop, threads, thread_pool_options()) {}
+    explicit name_service(loop_core& loop) : loop_pool(loop, threads, thread_pool_options()) {}
     name_service(const name_service&) = delete;
     name_service& operator=(const name_service&) = delete;
     ~name_service() override { given_up_ = true; }
@@ -133,10 +133,10 @@ public:
     bool closed() const noexcept override { return core()->busy() || loop_pool::closed(); }
 
     template<class = void>
-    static future<std::vector<address>> ask(event_loop& loop, name_query query) {
+    static future<std::vector<address>> ask(loop_core& loop, name_query query) {
         const counted_ptr<pool_core>& core = loop.services().get<name_service>(loop).core();
         auto job = make_owner<name_job>(core, std::move(query));
-        future<std::vector<address>> made(loop);
+        future<std::vector<address>> made(loop_of(loop));
         job->submit(loop, *made.shared(), core);
         static_cast<void>(job.release());
         return made;
@@ -147,7 +147,7 @@ template<class = void>
 task<std::vector<address>> resolve(name_query query) {
     std::vector<address> known = look_up_numbers(query);
     if (!known.empty()) co_return std::move(known);
-    co_return co_await name_service::ask(get_running_loop(), std::move(query));
+    co_return co_await name_service::ask(running_core(), std::move(query));
 }
 
 } // namespace detail

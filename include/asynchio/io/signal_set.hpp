@@ -41,7 +41,7 @@ public:
     /// caught, std::logic_error without a running loop or when another loop handles the signal already.
     template<std::same_as<int>... Numbers>
         requires(sizeof...(Numbers) > 0)
-    explicit signal_set(Numbers... numbers) : loop_(get_running_loop()) {
+    explicit signal_set(Numbers... numbers) : loop_(detail::running_core()) {
         try {
             (add(numbers), ...);
         } catch (...) {
@@ -81,7 +81,7 @@ private:
         for (detail::signal_listener* each : listeners_) loop_.outside().caught.leave(*each);
     }
 
-    event_loop& loop_;
+    detail::loop_core& loop_;
     detail::owner_vector<detail::signal_listener> listeners_;
     detail::trivial_vector<int> arrived_; // in order; no task was given them yet
     detail::wait_queue line_;

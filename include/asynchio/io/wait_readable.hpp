@@ -33,7 +33,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        watch(get_running_loop());
+        watch(running_core());
         park(awaiting, where);
     }
 
@@ -57,7 +57,7 @@ private:
     static_assert(fd_watch::readable == static_cast<unsigned char>(fd_events::readable) &&
                   fd_watch::writable == static_cast<unsigned char>(fd_events::writable));
 
-    void watch(event_loop& loop) {
+    void watch(loop_core& loop) {
         if ((wanted_ & (fd_watch::readable | fd_watch::writable)) == 0)
             throw std::invalid_argument(formatted("%s: no event to wait for", name_));
         for (const unsigned char each : directions)
@@ -91,7 +91,7 @@ private:
     unsigned char wanted_;
     unsigned char seen_ = 0;
     const char* name_;
-    event_loop* loop_ = nullptr;
+    loop_core* loop_ = nullptr;
     std::uint64_t watching_[2] = {}; // the numbers of our registrations; 0: none
 };
 

@@ -41,7 +41,8 @@ public:
     callback_handle call_soon_threadsafe(F&& f, Args&&... args) const {
         detail::require_callable(f, "call_soon_threadsafe");
         if (is_closed()) throw std::logic_error("call_soon_threadsafe: Event loop is closed");
-        auto* call = detail::make_callback<detail::callback>(*loop_, std::forward<F>(f), std::forward<Args>(args)...);
+        auto* call =
+            detail::make_callback<detail::callback>(*mailbox_->loop, std::forward<F>(f), std::forward<Args>(args)...);
         callback_handle handle(*call);
         call->retain();
         call->posted = true;

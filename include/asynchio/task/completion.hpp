@@ -65,7 +65,7 @@ public:
         if (--readers_ == 0 && !is_first() && arrived_) result_.reset();
     }
     void wait(suspension& who, const scheduler& loop) {
-        if (loop_.is_closed() || &loop != loop_.get())
+        if (loop_.is_closed() || &loop != &core_of(*loop_.get()))
             refuse("completion", "it belongs to a different loop, or its loop is closed");
         if (waiter_ != nullptr) refuse("completion", "another task waits for it already");
         waiter_ = &who;
@@ -284,7 +284,7 @@ public:
 
 private:
     static detail::counted_ptr<detail::completion_state<T>> make(event_loop& loop) {
-        loop.require_usable("completion");
+        detail::core_of(loop).require_usable("completion");
         return detail::counted_ptr<detail::completion_state<T>>(new detail::completion_state<T>(loop));
     }
 

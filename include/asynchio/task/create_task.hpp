@@ -70,7 +70,7 @@ namespace detail {
 
 /// Makes a task with every option and every check. Takes `given` over.
 template<class T>
-[[gnu::noinline]] task_handle<T> make_task_with(event_loop& loop, task_state<T>* given, std::string_view name,
+[[gnu::noinline]] task_handle<T> make_task_with(loop_core& loop, task_state<T>* given, std::string_view name,
                                                 const context* chosen, bool eager,
                                                 const std::source_location& created) {
     struct dropped {
@@ -98,7 +98,7 @@ template<class T>
 }
 
 template<class T>
-task_handle<T> make_task(event_loop& loop, task<T>&& coroutine, const task_options& options, bool eager,
+task_handle<T> make_task(loop_core& loop, task<T>&& coroutine, const task_options& options, bool eager,
                          const std::source_location& created) {
     task_state<T>* const given = coroutine.release();
     const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
@@ -123,7 +123,7 @@ concept name_behind_callable =
 
 /// Makes a task of `[task_options | named | eager]... x [, name]` or `[task_options | named | eager]... f, args...`.
 template<class First, class... Rest>
-auto make_task_from(event_loop& loop, task_options options, bool is_eager, const std::source_location& created,
+auto make_task_from(loop_core& loop, task_options options, bool is_eager, const std::source_location& created,
                     First&& first, Rest&&... rest) {
     using given = std::remove_cvref_t<First>;
     if constexpr (is_taken<given> || (is_taken<std::remove_cvref_t<Rest>> || ...)) {
@@ -168,43 +168,43 @@ auto make_task_from(event_loop& loop, task_options options, bool is_eager, const
 /// See also: task_handle, task_group, event_loop::create_task.
 template<class A>
 [[gnu::always_inline]] inline auto create_task(A&& a, std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a));
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a));
 }
 /// Makes a task of two arguments, as above.
 template<class A, class B>
 auto create_task(A&& a, B&& b, std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b));
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b));
 }
 /// Makes a task of three arguments, as above.
 template<class A, class B, class C>
 auto create_task(A&& a, B&& b, C&& c, std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c));
 }
 /// Makes a task of four arguments, as above.
 template<class A, class B, class C, class D>
 auto create_task(A&& a, B&& b, C&& c, D&& d, std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d));
 }
 /// Makes a task of five arguments, as above.
 template<class A, class B, class C, class D, class E>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e));
 }
 /// Makes a task of six arguments, as above.
 template<class A, class B, class C, class D, class E, class F>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f,
                  std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f));
 }
 /// Makes a task of seven arguments, as above.
 template<class A, class B, class C, class D, class E, class F, class G>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g,
                  std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
                                   std::forward<G>(g));
 }
@@ -212,14 +212,14 @@ auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g,
 template<class A, class B, class C, class D, class E, class F, class G, class H>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h,
                  std::source_location line = std::source_location::current()) {
-    return detail::make_task_from(get_running_loop(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
+    return detail::make_task_from(detail::running_core(), {}, false, line, std::forward<A>(a), std::forward<B>(b),
                                   std::forward<C>(c), std::forward<D>(d), std::forward<E>(e), std::forward<F>(f),
                                   std::forward<G>(g), std::forward<H>(h));
 }
 /// Makes a task of nine or more arguments. The line of the call is not known then; reports name the function instead.
 template<class A, class B, class C, class D, class E, class F, class G, class H, class I, class... More>
 auto create_task(A&& a, B&& b, C&& c, D&& d, E&& e, F&& f, G&& g, H&& h, I&& i, More&&... more) {
-    return detail::make_task_from(get_running_loop(), {}, false, std::source_location(), std::forward<A>(a),
+    return detail::make_task_from(detail::running_core(), {}, false, std::source_location(), std::forward<A>(a),
                                   std::forward<B>(b), std::forward<C>(c), std::forward<D>(d), std::forward<E>(e),
                                   std::forward<F>(f), std::forward<G>(g), std::forward<H>(h), std::forward<I>(i),
                                   std::forward<More>(more)...);

@@ -26,7 +26,8 @@ inline any_task_handle current_task() {
 /// Threads: the thread of the loop. Cost: linear in the number of tasks.
 inline std::vector<any_task_handle> all_tasks(event_loop& loop) {
     std::vector<any_task_handle> found;
-    for (detail::frame* each = loop.tasks().front(); each != nullptr; each = loop.tasks().after(*each)) {
+    auto& tasks = detail::core_of(loop).tasks();
+    for (detail::frame* each = tasks.front(); each != nullptr; each = tasks.after(*each)) {
         if (each->has(detail::flag_branch)) continue;
         ++each->references;
         found.push_back(any_task_handle(each));

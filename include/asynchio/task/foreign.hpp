@@ -28,7 +28,7 @@ namespace detail {
 class foreign_wait final : public counted_object<foreign_wait>, public ready_item {
 public:
     foreign_wait(event_loop& loop, suspension& waiter) : ready_item(&arrived), loop_(loop.ref()), waiter_(&waiter) {
-        loop.expect_post();
+        core_of(loop).expect_post();
     }
 
     /// Ends the wait, on any thread, once. @param resumed false if the handle was destroyed instead.
@@ -48,7 +48,7 @@ private:
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<foreign_wait&>(item);
         const counted_ptr<foreign_wait> posted(&self);
-        self.loop_.get()->post_arrived();
+        core_of(*self.loop_.get()).post_arrived();
         if (self.waiter_ != nullptr && self.waiter_->parked()) self.waiter_->wake();
     }
 

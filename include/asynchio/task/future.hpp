@@ -93,8 +93,8 @@ public:
 
 private:
     static detail::shared_state* make(event_loop& loop) {
-        loop.require_usable("future");
-        return new state(loop);
+        detail::core_of(loop).require_usable("future");
+        return new state(detail::core_of(loop));
     }
     state& pending(const char* what) const {
         detail::shared_state& c = get(what);

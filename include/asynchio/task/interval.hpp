@@ -40,7 +40,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        missed_ = get_running_loop().now() > scheduled_;
+        missed_ = running_core().now() > scheduled_;
         sleep_awaiter::await_suspend(coroutine, where);
     }
     inline time_point await_resume();

@@ -18,9 +18,9 @@ namespace asynchio {
 namespace detail {
 
 /// Stops the loop one iteration after `handle` is done, as asyncio does: other calls that are ready then still run.
-[[gnu::cold]] inline void run_until_done(event_loop& loop, const handle_base& handle) {
+[[gnu::cold]] inline void run_until_done(loop_core& loop, const handle_base& handle) {
     struct stopper final : watcher, loop_call<stopper> {
-        stopper(event_loop& l, shared_state& c) noexcept : watcher(&told), main(c) {
+        stopper(loop_core& l, shared_state& c) noexcept : watcher(&told), main(c) {
             bind(l);
             if (main.done())
                 told(*this, main);
@@ -34,7 +34,7 @@ namespace detail {
         void called() noexcept { loop().stop(); }
         shared_state& main;
     } waiting(loop, *handle.shared());
-    loop.run_forever();
+    loop_of(loop).run_forever();
     if (!handle.done()) throw std::runtime_error("Event loop stopped before Future completed.");
 }
 

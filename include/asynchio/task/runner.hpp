@@ -77,11 +77,12 @@ public:
     }
 
 private:
+    detail::loop_core& core() noexcept { return detail::core_of(*loop_); }
+
     template<class T>
     [[gnu::cold]] T run_task(task<T> main) {
-        event_loop& loop = get_loop();
-        const task_handle<T> handle =
-            detail::make_task_with(loop, main.release(), {}, &*context_, false, std::source_location::current());
+        const task_handle<T> handle = detail::make_task_with(detail::core_of(get_loop()), main.release(), {},
+                                                             &*context_, false, std::source_location::current());
         run_to_end(handle);
         return detail::take_result<T, true>(*handle.shared());
     }
@@ -89,15 +90,15 @@ private:
     /// @throws keyboard_interrupt if Ctrl-C ended `main`.
     [[gnu::cold]] void run_to_end(const any_task_handle& main) {
         detail::late_value<interruptible> guard;
-        if (options_.handle_sigint) guard.emplace(*loop_, main);
-        detail::run_until_done(*loop_, main);
+        if (options_.handle_sigint) guard.emplace(core(), main);
+        detail::run_until_done(core(), main);
         if (main.cancelled() && guard && guard->interrupted && main.uncancel() == 0) throw keyboard_interrupt();
     }
 
     /// Has Ctrl-C cancel the main task while it lives, unless the program replaces that handler, or has ignored SIGINT
     /// before.
     struct interruptible {
-        [[gnu::cold]] interruptible(event_loop& l, const any_task_handle& main) : loop(l) {
+        [[gnu::cold]] interruptible(detail::loop_core& l, const any_task_handle& main) : loop(l) {
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
             ours = loop.outside().caught.set(SIGINT, detail::repeated_call_ptr(new interruption(*this, main)),
                                              *loop.outside().mailbox, true);
@@ -118,14 +119,14 @@ private:
             any_task_handle main;
         };
 
-        event_loop& loop;
+        detail::loop_core& loop;
         std::uint64_t ours = 0;
         bool interrupted = false;
     };
 
     /// Begins to close the services, in its turn among the calls of an iteration.
     struct first_step final : detail::loop_call<first_step> {
-        first_step(event_loop& its, bool run_code) noexcept : those_that_run_code(run_code) {
+        first_step(detail::loop_core& its, bool run_code) noexcept : those_that_run_code(run_code) {
             bind(its);
             call_soon();
         }
@@ -136,35 +137,37 @@ private:
     /// Closes the services, in the iterations that asyncio's shutdown_asyncgens and shutdown_default_executor take,
     /// each of which is a task.
     [[gnu::cold]] void close_services() {
-        detail::service_registry& services = loop_->services();
-        const event_loop::running_scope scope(*loop_);
+        detail::loop_core& loop = core();
+        detail::service_registry& services = loop.services();
+        const detail::loop_core::running_scope scope(loop);
         const bool generators = begin_closing(services, true);
-        loop_->run_while([&] { return !services.closed(true); });
+        loop.run_while([&] { return !services.closed(true); });
         make_iterations(generators ? 3 : 1); // asyncio's gather of them ends, and the loop is stopped
         const bool threads = begin_closing(services, false);
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
         while (!services.closed()) {
             const detail::nanoseconds_count left = end - detail::steady_now();
             if (left <= 0) return services.give_up();
-            loop_->run_for(left);
+            loop.run_for(left);
         }
         make_iterations(threads ? 2 : 1); // asyncio's task goes on, and the loop is stopped
     }
 
     /// Begins to close the services of one kind. @return whether there is something to wait for.
     [[gnu::cold]] bool begin_closing(detail::service_registry& services, bool those_that_run_code) {
-        const first_step begin(*loop_, those_that_run_code);
+        const first_step begin(core(), those_that_run_code);
         make_iterations(1);
         return !services.closed(those_that_run_code);
     }
 
     /// Cancels all tasks, in order of creation, and then waits for them together. It allocates nothing.
     [[gnu::cold]] void cancel_all() {
-        if (loop_->tasks().empty()) return;
-        detail::late_value<event_loop::running_scope> scope;
-        scope.emplace(*loop_);
-        detail::leftovers left(*loop_);
-        loop_->run_while([&] { return left.running(); });
+        detail::loop_core& loop = core();
+        if (loop.tasks().empty()) return;
+        detail::late_value<detail::loop_core::running_scope> scope;
+        scope.emplace(loop);
+        detail::leftovers left(loop);
+        loop.run_while([&] { return left.running(); });
         make_iterations(2); // asyncio's gather of them ends, and the loop is stopped
         scope.reset();
         left.report();
@@ -173,7 +176,7 @@ private:
     /// Makes the iterations that asyncio makes for a task that has nothing to wait for: calls that were made soon still
     /// run.
     void make_iterations(int number) noexcept {
-        for (; number > 0; --number) loop_->run_once(false);
+        for (; number > 0; --number) core().run_once(false);
     }
 
     run_options options_;

@@ -53,7 +53,7 @@ public:
 private:
     /// Sets the timer. @return false if the time has come already.
     [[gnu::noinline]] bool arm() {
-        auto& loop = get_running_loop();
+        auto& loop = running_core();
         const nanoseconds_count now = Absolute || when_ > 0 ? loop.now() : 0;
         const nanoseconds_count deadline = Absolute ? when_ : later(now, when_);
         if (deadline <= now) return false;
@@ -65,7 +65,7 @@ private:
         self.pending = false;
         if (self.parked()) self.wake();
     }
-    event_loop& loop() const noexcept { return static_cast<event_loop&>(*task()->loop); }
+    loop_core& loop() const noexcept { return static_cast<loop_core&>(*task()->loop); }
 
     nanoseconds_count when_;
 };

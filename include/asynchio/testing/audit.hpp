@@ -68,8 +68,8 @@ inline audit_report audit() {
     report.loops = asynchio::detail::mailbox::alive.load();
     report.threads = asynchio::detail::workers_alive.load();
     report.descriptors = asynchio::detail::descriptors_alive.load();
-    if (auto* loop = static_cast<event_loop*>(asynchio::detail::this_thread.running)) {
-        report.timers = loop->pending_timers();
+    if (auto* loop = static_cast<asynchio::detail::loop_core*>(asynchio::detail::this_thread.running)) {
+        report.timers = loop->outside().timers.size();
         const asynchio::detail::frame* self = asynchio::detail::current_task_frame();
         for (asynchio::detail::frame* each = loop->tasks().front(); each != nullptr;
              each = loop->tasks().after(*each)) {

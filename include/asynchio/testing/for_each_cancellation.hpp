@@ -78,20 +78,21 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
     const auto main = loop.create_task(scenario());
     canceller hook(main, at, plan.second_after);
     const std::string point = "for_each_cancellation, after step " + std::to_string(at) + ": ";
-    loop.set_observer(&hook);
+    auto& core = asynchio::detail::core_of(loop);
+    core.set_observer(&hook);
     bool hangs = false;
     {
-        const event_loop::running_scope scope(loop);
+        const asynchio::detail::loop_core::running_scope scope(core);
         // The events of a descriptor may take several iterations before a task can go on.
         constexpr int most_idle = 100;
         for (int idle = 0; !main.done() && !hangs; hangs = idle == most_idle) {
-            if (!loop.is_stuck())
-                loop.run_once();
+            if (!core.is_stuck())
+                core.run_once();
             else
-                idle = loop.run_once(false) ? 0 : idle + 1;
+                idle = core.run_once(false) ? 0 : idle + 1;
         }
     }
-    loop.set_observer(nullptr);
+    core.set_observer(nullptr);
     if (hangs) {
         std::ostringstream tasks;
         debug::dump_tasks(tasks, loop);

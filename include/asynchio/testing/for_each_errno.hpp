@@ -76,13 +76,13 @@ namespace detail {
 /// Reports that everything is ready, after each step of a task. Operations that find nothing then make no step.
 class alarm final : public asynchio::detail::step_observer {
 public:
-    explicit alarm(event_loop& loop) noexcept : loop_(loop) {}
+    explicit alarm(asynchio::detail::loop_core& loop) noexcept : loop_(loop) {}
     void ran() noexcept override {
         if (asynchio::detail::this_thread.current != nullptr) loop_.outside().descriptors.notify_all();
     }
 
 private:
-    event_loop& loop_;
+    asynchio::detail::loop_core& loop_;
 };
 
 template<class Scenario>
@@ -91,11 +91,12 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
     faulty.fail_at(at, choice, plan.all_later);
     runner r(plan.options);
     event_loop& loop = r.get_loop();
-    alarm bell(loop);
-    if (plan.false_alarms) loop.set_observer(&bell);
+    auto& core = asynchio::detail::core_of(loop);
+    alarm bell(core);
+    if (plan.false_alarms) core.set_observer(&bell);
     const auto main = loop.create_task(scenario());
     const bool ended = run_patiently(loop, main);
-    loop.set_observer(nullptr);
+    core.set_observer(nullptr);
     faulty_run run(faulty.hit(), at, nullptr);
     const std::string point = "for_each_errno, call " + std::to_string(at) + " (" + run.what.call + ", error " +
                               std::to_string(run.what.error) + "): ";

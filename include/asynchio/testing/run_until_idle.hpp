@@ -18,9 +18,10 @@ namespace asynchio::testing {
 /// @throws std::logic_error when the loop is running or closed.
 /// Threads: the thread of the loop.
 inline std::size_t run_until_idle(event_loop& loop) {
-    const event_loop::running_scope scope(loop);
+    auto& core = asynchio::detail::core_of(loop);
+    const asynchio::detail::loop_core::running_scope scope(core);
     std::size_t iterations = 0;
-    while (loop.run_once(false)) ++iterations;
+    while (core.run_once(false)) ++iterations;
     return iterations;
 }
 
@@ -31,7 +32,7 @@ inline std::size_t run_until_idle(event_loop& loop) {
 template<class = void> // a template: g++ makes code of every other coroutine, also where it is not used
 task<> run_until_idle() {
     do co_await yield();
-    while (!get_running_loop().nothing_else_ready());
+    while (!asynchio::detail::running_core().nothing_else_ready());
 }
 
 } // namespace asynchio::testing

@@ -21,8 +21,8 @@ namespace detail {
 /// Threads that end with their loop.
 class loop_pool : public service {
 public:
-    loop_pool(event_loop& loop, std::size_t most, thread_pool_options options)
-        : waker_(new waker(loop.ref(), *this)), core_(new pool_core(most, options.spin.count())) {}
+    loop_pool(loop_core& loop, std::size_t most, thread_pool_options options)
+        : waker_(new waker(loop_of(loop).ref(), *this)), core_(new pool_core(most, options.spin.count())) {}
     loop_pool(const loop_pool&) = delete;
     loop_pool& operator=(const loop_pool&) = delete;
     ~loop_pool() override {
@@ -71,9 +71,9 @@ private:
 class default_pool final : public loop_pool {
 public:
     using loop_pool::loop_pool;
-    explicit default_pool(event_loop& loop) : loop_pool(loop, thread_pool::default_size(), thread_pool_options()) {}
+    explicit default_pool(loop_core& loop) : loop_pool(loop, thread_pool::default_size(), thread_pool_options()) {}
 
-    static default_pool& of(event_loop& loop) { return loop.services().get<default_pool>(loop); }
+    static default_pool& of(loop_core& loop) { return loop.services().get<default_pool>(loop); }
 };
 
 } // namespace detail
@@ -88,7 +88,7 @@ public:
 /// Example: `aio::set_default_pool(4);`
 /// See also: to_thread, run_in_executor.
 inline void set_default_pool(std::size_t most, thread_pool_options options = {}) {
-    event_loop& loop = get_running_loop();
+    detail::loop_core& loop = detail::running_core();
     if (most == 0) throw std::invalid_argument("set_default_pool: the number of threads must be at least 1");
     if (loop.services().find<detail::default_pool>() != nullptr)
         throw std::logic_error("set_default_pool: the default pool is in use already");

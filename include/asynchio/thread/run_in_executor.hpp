@@ -36,7 +36,7 @@ class executor_jobs;
 class executor_job : public pool_job, private ready_item, private watcher {
 public:
     /// Passes the job to the pool. @throws the exceptions of the pool; the job remains the caller's then.
-    void submit(event_loop& loop, shared_state& result, counted_ptr<pool_core> core);
+    void submit(loop_core& loop, shared_state& result, counted_ptr<pool_core> core);
 
     /// Detaches the job from its loop, which ends: the result is dropped.
     void orphan() noexcept {
@@ -117,14 +117,14 @@ public:
     void close() noexcept override {}
     bool closed() const noexcept override { return true; }
 
-    static executor_jobs& of(event_loop& loop) { return loop.services().get<executor_jobs>(); }
+    static executor_jobs& of(loop_core& loop) { return loop.services().get<executor_jobs>(); }
 
     intrusive_list<executor_job::place> out;
 };
 
-inline void executor_job::submit(event_loop& loop, shared_state& result, counted_ptr<pool_core> core) {
+inline void executor_job::submit(loop_core& loop, shared_state& result, counted_ptr<pool_core> core) {
     registry_ = &executor_jobs::of(loop);
-    box_ = loop.ref();
+    box_ = loop_of(loop).ref();
     core_ = std::move(core);
     future_ = &result;
     ++result.references;
@@ -142,7 +142,7 @@ inline void executor_job::submit(event_loop& loop, shared_state& result, counted
 
 inline void executor_job::leave_loop() noexcept {
     registry_->out.remove(place_);
-    box_.get()->post_arrived();
+    core_of(*box_.get()).post_arrived();
 }
 
 /// Completes a future<T> with the outcome of a worker.
@@ -173,19 +173,19 @@ public:
     explicit executor_call(G&& f, Given&&... args) : call_(std::forward<G>(f), std::forward<Given>(args)...) {}
 
     /// Starts the call in the worker's context, as asyncio does.
-    static future<result> start(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
+    static future<result> start(loop_core& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
         return submitted(loop, core, make_owner<executor_call>(std::move(f), std::move(args)...));
     }
     /// Starts the call in a copy of the caller's context.
-    static future<result> start_in_context(event_loop& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
+    static future<result> start_in_context(loop_core& loop, const counted_ptr<pool_core>& core, F f, Args... args) {
         auto job = make_owner<executor_call>(std::move(f), std::move(args)...);
         job->context_.emplace(inherited_context());
         return submitted(loop, core, std::move(job));
     }
 
 private:
-    static future<result> submitted(event_loop& loop, const counted_ptr<pool_core>& core, owner<executor_call> job) {
-        future<result> made(loop);
+    static future<result> submitted(loop_core& loop, const counted_ptr<pool_core>& core, owner<executor_call> job) {
+        future<result> made(loop_of(loop));
         job->submit(loop, *made.shared(), core);
         static_cast<void>(job.release());
         return made;
@@ -206,7 +206,7 @@ private:
 /// The coroutine of to_thread(abandon_on_cancel, ...): the call goes to the pool when the task is awaited.
 template<class F, class... Args>
 task<typename thread_call<F, Args...>::result> abandoned_call(parameter<F> f, parameter<Args>... args) {
-    event_loop& loop = get_running_loop();
+    loop_core& loop = running_core();
     co_return co_await executor_call<F, Args...>::start_in_context(loop, default_pool::of(loop).core(),
                                                                    static_cast<F&&>(f), static_cast<Args&&>(args)...);
 }
@@ -232,7 +232,7 @@ auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
     return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
-        get_running_loop(), pool.core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
+        detail::running_core(), pool.core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
 /// Calls `f(args...)` in a thread of the loop's default pool; all else is as with a given pool.
@@ -246,7 +246,7 @@ template<class F, class... Args>
 auto run_in_executor(F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
-    event_loop& loop = get_running_loop();
+    detail::loop_core& loop = detail::running_core();
     return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
         loop, detail::default_pool::of(loop).core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }

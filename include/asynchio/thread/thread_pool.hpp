@@ -52,7 +52,7 @@ public:
 private:
     static void arrived(ready_item& item) noexcept {
         const owner<pool_end> self(&static_cast<pool_end&>(item));
-        self->box_.get()->post_arrived();
+        core_of(*self->box_.get()).post_arrived();
         if (!self->waiting_.target.done()) self->waiting_.target.set_result();
         self->waiting_.let_go();
     }
@@ -129,9 +129,9 @@ private:
 
 template<class = void>
 task<> close_pool(counted_ptr<pool_core> core) {
-    event_loop& loop = get_running_loop();
+    loop_core& loop = running_core();
     const future<> ended;
-    auto watcher = make_owner<pool_end>(loop.ref(), held_by_loop::make<held_future<void>>(loop, ended));
+    auto watcher = make_owner<pool_end>(loop_of(loop).ref(), held_by_loop::make<held_future<void>>(loop, ended));
     loop.expect_post();
     core->close(watcher.release());
     co_await ended;

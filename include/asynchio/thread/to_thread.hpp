@@ -63,10 +63,10 @@ public:
     template<class Promise>
     bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        auto& loop = get_running_loop();
+        auto& loop = running_core();
         try {
             if (!core_) core_ = default_pool::of(loop).core();
-            box_ = loop.ref();
+            box_ = loop_of(loop).ref();
             context_ = inherited_context();
             core_->submit(*this);
         } catch (...) {
@@ -92,7 +92,7 @@ public:
         if (state_ != state::given) return cancel_reply::refused;
         if (core_->withdraw(*this)) {
             state_ = state::over;
-            box_.get()->post_arrived();
+            core_of(*box_.get()).post_arrived();
             return cancel_reply::left;
         }
         call_->request_stop();
@@ -123,7 +123,7 @@ private:
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<to_thread_awaiter&>(item);
         self.state_ = state::over;
-        self.box_.get()->post_arrived();
+        core_of(*self.box_.get()).post_arrived();
         if (self.parked()) self.wake();
     }
 

@@ -40,11 +40,11 @@ class blocking_future_wait final : public executor_job {
 public:
     explicit blocking_future_wait(Source&& source) noexcept : source_(std::move(source)) {}
 
-    static future<T> start(event_loop& loop, Source&& source) {
+    static future<T> start(loop_core& loop, Source&& source) {
         if (!source.valid())
             throw std::logic_error(
                 "wrap_future: the std::future is empty: default-constructed, moved from, or asked before");
-        future<T> made(loop);
+        future<T> made(loop_of(loop));
         const auto status = source.wait_for(std::chrono::seconds(0));
         const bool ready = status == decltype(source.wait_for(std::chrono::seconds(0)))::ready;
         auto job = make_owner<blocking_future_wait>(std::move(source));
@@ -101,7 +101,7 @@ private:
         const owner<followed_result> self(&static_cast<followed_result&>(item));
         const future<T> target = self->held_.target;
         self->held_.let_go();
-        if (target.done() || self->box_.get()->closing()) return;
+        if (target.done() || core_of(*self->box_.get()).closing()) return;
         if (self->source_.cancelled()) {
             auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*target.shared()));
             state.set_error(self->source_.result().error(), true);
@@ -138,14 +138,14 @@ private:
 /// See also: run_coroutine_threadsafe, loop_group::submit.
 template<class T>
 future<T> wrap_future(const concurrent_future<T>& source) {
-    event_loop& loop = get_running_loop();
+    detail::loop_core& loop = detail::running_core();
     future<T> followed;
     followed.add_done_callback([source](const future<T>& done) {
         if (done.cancelled()) source.cancel();
     });
     auto& held = detail::held_by_loop::make<detail::held_future<T>>(loop, followed);
     try {
-        auto result = detail::make_owner<detail::followed_result<T>>(loop.ref(), source, held);
+        auto result = detail::make_owner<detail::followed_result<T>>(detail::loop_of(loop).ref(), source, held);
         source.add_done_callback(
             [result = std::move(result)]() mutable { detail::followed_result<T>::send(std::move(result)); });
     } catch (...) {
@@ -176,7 +176,7 @@ future<T> wrap_future(Source<T> source) {
     static_assert(!std::is_copy_constructible_v<Source<T>> || std::is_void_v<T> || std::is_reference_v<T> ||
                       std::is_copy_constructible_v<T>,
                   "wrap_future copies the value of a std::shared_future");
-    return detail::blocking_future_wait<Source<T>, T>::start(get_running_loop(), std::move(source));
+    return detail::blocking_future_wait<Source<T>, T>::start(detail::running_core(), std::move(source));
 }
 
 } // namespace asynchio

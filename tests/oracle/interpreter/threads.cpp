@@ -87,7 +87,7 @@ std::optional<gated_job> make_job(world& w, const node& s) {
         w.tell(s, w.ending ? "ending" : "busy");
         return std::nullopt;
     }
-    if (w.loop.services().find<aio::detail::default_pool>() == nullptr) aio::set_default_pool(1);
+    if (aio::detail::core_of(w.loop).services().find<aio::detail::default_pool>() == nullptr) aio::set_default_pool(1);
     w.job = std::make_shared<gate>();
     const int patience = s.argument(0).number;
     w.loop.call_soon([&w, patience] { lock_step(w, patience); });
@@ -118,7 +118,7 @@ class pool_joiner final : public aio::detail::service {
 public:
     explicit pool_joiner(aio::event_loop& loop) : loop_(loop) {}
     void close() noexcept override {
-        if (auto* pool = loop_.services().find<aio::detail::default_pool>()) pool->core()->join();
+        if (auto* pool = aio::detail::core_of(loop_).services().find<aio::detail::default_pool>()) pool->core()->join();
     }
     bool closed() const noexcept override { return true; }
 
@@ -129,7 +129,7 @@ private:
 } // namespace
 
 void hold_up_end_of_pool(aio::event_loop& loop) {
-    loop.services().get<pool_joiner>(loop); // older than the pool, which is closed before
+    aio::detail::core_of(loop).services().get<pool_joiner>(loop); // older than the pool, which is closed before
 }
 
 const plain_statements& thread_calls() {

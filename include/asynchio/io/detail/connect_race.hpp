@@ -55,7 +55,7 @@ public:
     ~connect_race() override { end(); }
 
     bool await_ready() {
-        loop_ = &get_running_loop();
+        loop_ = &running_core();
         attempts_.reserve(peers_.size());
         failures_.reserve(peers_.size());
         begin_next();
@@ -209,7 +209,7 @@ private:
     address local_;
     nanoseconds_count stagger_;
     nanoseconds_count deadline_;
-    event_loop* loop_ = nullptr;
+    loop_core* loop_ = nullptr;
     owner_vector<attempt> attempts_;
     trivial_vector<failed_attempt> failures_;
     std::size_t next_ = 0;

@@ -30,7 +30,7 @@ class process_state;
 /// The children of a loop. When the loop ends, no child is left, not even as a zombie.
 class child_processes final : public service {
 public:
-    explicit child_processes(event_loop& loop) noexcept : loop_(loop) {}
+    explicit child_processes(loop_core& loop) noexcept : loop_(loop) {}
     child_processes(const child_processes&) = delete;
     child_processes& operator=(const child_processes&) = delete;
     inline ~child_processes() override;
@@ -38,12 +38,12 @@ public:
     inline void close() noexcept override;
     bool closed() const noexcept override { return running_ == 0; }
 
-    static child_processes& of(event_loop& loop) { return loop.services().get<child_processes>(loop); }
-    event_loop& loop() const noexcept { return loop_; }
+    static child_processes& of(loop_core& loop) { return loop.services().get<child_processes>(loop); }
+    loop_core& loop() const noexcept { return loop_; }
 
 private:
     friend process_state;
-    event_loop& loop_;
+    loop_core& loop_;
     intrusive_list<process_state> all_;
     std::size_t running_ = 0;
 };
@@ -152,7 +152,7 @@ private:
         auto& self = *static_cast<process_state*>(child);
         siginfo_t info{};
         uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(self.pid_), &info, WEXITED | WNOWAIT); });
-        self.children_->loop().ref().post(self.exit_note_); // a closed loop reaps its children itself
+        loop_of(self.children_->loop()).ref().post(self.exit_note_); // a closed loop reaps its children itself
         return nullptr;
     }
 

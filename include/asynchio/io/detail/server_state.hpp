@@ -102,7 +102,7 @@ public:
     /// Whether there is a connection, or the last one was closed in this iteration: tasks that read from it have seen
     /// the end, and gone on, before this becomes false.
     bool connected() const noexcept { return !connections_.empty() || last_has_left_.queued(); }
-    event_loop& loop() const noexcept { return *loop_; }
+    loop_core& loop() const noexcept { return *loop_; }
 
     /// Wakes all tasks that wait in change().
     void tell_change() noexcept { changed(); }
@@ -170,12 +170,12 @@ private:
     }
 
     void watch(listener& l) {
-        loop().add_reader(l.socket.get(), [this, &l] { accept_from(l); });
+        loop_of(loop()).add_reader(l.socket.get(), [this, &l] { accept_from(l); });
         l.paused = false;
     }
     void stop_watching() noexcept {
         retry_.reset();
-        for (const listener& each : listeners_) loop().remove_reader(each.socket.get());
+        for (const listener& each : listeners_) loop_of(loop()).remove_reader(each.socket.get());
     }
 
     void accept_from(listener& l) {
@@ -218,7 +218,7 @@ private:
     /// is over.
     void wait_and_retry(listener& l, int error) {
         retry_later(); // if that fails, the next attempt is at once
-        loop().remove_reader(l.socket.get());
+        loop_of(loop()).remove_reader(l.socket.get());
         l.paused = true;
         if (detail::exchange(l.failing, true)) return;
         report("Cannot accept connections, trying again every 100 ms",
@@ -271,7 +271,7 @@ private:
         context.exception = error;
         context.object = task;
         if (task != nullptr) context.source = context.task().name();
-        loop().call_exception_handler(context);
+        loop_of(loop()).call_exception_handler(context);
     } catch (...) { // no memory for a report
     }
 
@@ -287,7 +287,7 @@ private:
     std::vector<listener> listeners_;
     intrusive_list<channel> connections_;
     wait_queue line_;
-    event_loop* loop_ = &get_running_loop();
+    loop_core* loop_ = &running_core();
     leave_note last_has_left_{*this};
     reaper reaper_{*this};
     open_servers* servers_ = nullptr; // null once the loop has ended

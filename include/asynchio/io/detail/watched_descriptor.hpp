@@ -34,7 +34,7 @@ protected:
     void arm(direction d) final {
         scheduler* running = this_thread.running;
         if (!attached()) {
-            static_cast<event_loop&>(*running).outside().attach(*this);
+            static_cast<loop_core&>(*running).outside().attach(*this);
             loop_ = running;
             wanted = 0;
         } else if (loop_ != running) {
@@ -56,7 +56,7 @@ protected:
 
 private:
     void forget() noexcept {
-        if (attached()) static_cast<event_loop&>(*loop_).outside().descriptors.detach(*this);
+        if (attached()) static_cast<loop_core&>(*loop_).outside().descriptors.detach(*this);
     }
 
     detail::descriptor descriptor_;

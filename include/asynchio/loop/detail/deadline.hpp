@@ -17,7 +17,7 @@ class deadline final : private timer {
 public:
     /// A time that has passed already takes effect in the next iteration, behind what is ready by then; with
     /// `in_order`, in the order of calls that are made now.
-    deadline(event_loop& loop, nanoseconds_count when, Owner& owner, bool in_order = false)
+    deadline(loop_core& loop, nanoseconds_count when, Owner& owner, bool in_order = false)
         : timer(&run), loop_(loop), owner_(owner) {
         const bool passed = when <= loop.now();
         if (passed && in_order)
@@ -38,7 +38,7 @@ private:
         if (!self.loop_.closing()) (self.owner_.*Due)();
     }
 
-    event_loop& loop_;
+    loop_core& loop_;
     Owner& owner_;
 };
 

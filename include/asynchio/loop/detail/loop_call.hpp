@@ -22,7 +22,7 @@ public:
     loop_call& operator=(const loop_call&) = delete;
 
     /// Returns the loop, once bind() was called.
-    event_loop& loop() const noexcept { return static_cast<event_loop&>(*loop_); }
+    loop_core& loop() const noexcept { return static_cast<loop_core&>(*loop_); }
 
 protected:
     loop_call() noexcept : ready_item(&run) {}

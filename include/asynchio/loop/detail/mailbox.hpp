@@ -29,6 +29,8 @@ class event_loop;
 
 namespace detail {
 
+class scheduler;
+
 /// No wake-up is lost: the loop sets `asleep` and then looks into the stack once more before it sleeps; a poster puts
 /// its item on the stack and then looks at `asleep`. Both orders are sequentially consistent, so that at least one of
 /// the two sees the other, and the one that clears `asleep` is the one that writes to the eventfd.
@@ -87,6 +89,9 @@ public:
         const std::uint64_t one = 1;
         while (::write(write_end_, &one, write_end_ == read_end_ ? sizeof one : 1) < 0 && errno == EINTR) {}
     }
+
+    /// The loop to which the posts go; it may be gone.
+    scheduler* loop = nullptr;
 
     // The loop's thread calls these.
 

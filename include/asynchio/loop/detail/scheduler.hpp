@@ -24,6 +24,7 @@ class event_loop;
 namespace asynchio::detail {
 
 class scheduler;
+class loop_core;
 class context_word;
 class shared_state;
 struct frame;
@@ -80,7 +81,7 @@ private:
 /// The functions for tasks that the module that makes them gives to the loop, and those that a header which knows a
 /// task only, and not the loop, calls through it. So code that uses that header alone links.
 struct task_hooks {
-    void (*destroy)(event_loop& loop) noexcept;          // the tasks that are left when the loop closes
+    void (*destroy)(loop_core& loop) noexcept;           // the tasks that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
     void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // its next step
     void (*end)(frame& task, ready_item::function dispose) noexcept;           // ends a task

@@ -46,7 +46,7 @@ protected:
     /// Begins the wait; called once, before the first child starts.
     template<class Promise>
     void begin(std::coroutine_handle<Promise> awaiting, const std::source_location& where) {
-        bind(get_running_loop());
+        bind(running_core());
         frame& running = awaiting.promise().state();
         running.stand_at(where);
         origin_ = identity_of(&root_of(running));
@@ -127,14 +127,14 @@ public:
 
 private:
     [[gnu::always_inline]] void own(frame& child) noexcept {
-        event_loop& loop = set_.loop();
+        loop_core& loop = set_.loop();
         child.become_root(loop, 2, loop.next_task_id());
         child.own(set_);
         child.set(flag_gathered);
     }
     void enter_loop() noexcept {
         if (tasks_.empty()) return;
-        event_loop& loop = set_.loop();
+        loop_core& loop = set_.loop();
         loop.set_task_hooks(hooks_of_tasks);
         if (context_in_use()) [[unlikely]]
             for (frame* each = tasks_.front(); each != nullptr; each = tasks_.after(*each)) inherit_context(*each);

@@ -21,7 +21,7 @@ namespace asynchio::detail {
 /// others wait for passes the request on once. It allocates nothing, so that the end of a run needs no memory.
 class leftovers {
 public:
-    [[gnu::cold]] explicit leftovers(event_loop& loop) noexcept : loop_(loop) {
+    [[gnu::cold]] explicit leftovers(loop_core& loop) noexcept : loop_(loop) {
         intrusive_list<frame>& tasks = loop.tasks();
         const shared_text no_message;
         cancel_walk walk(no_message, true);
@@ -77,7 +77,7 @@ private:
     }
     static std::uint32_t number(const shared_state& task) noexcept { return static_cast<const frame&>(task).id; }
 
-    event_loop& loop_;
+    loop_core& loop_;
 };
 
 } // namespace asynchio::detail

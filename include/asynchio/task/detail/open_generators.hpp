@@ -139,15 +139,15 @@ class open_generators final : public service {
 public:
     /// It is a template, of which only the address is known here, so that a file without generators does not compile
     /// it.
-    using closer = task<> (*)(job, event_loop&);
+    using closer = task<> (*)(job, loop_core&);
 
-    open_generators(event_loop& loop, closer closes) noexcept : loop_(loop), closes_(closes) {}
+    open_generators(loop_core& loop, closer closes) noexcept : loop_(loop), closes_(closes) {}
     open_generators(const open_generators&) = delete;
     open_generators& operator=(const open_generators&) = delete;
     inline ~open_generators() override;
 
     template<class = void>
-    static open_generators& of(event_loop& loop) {
+    static open_generators& of(loop_core& loop) {
         return loop.services().get<open_generators>(loop, &close_one<>);
     }
 
@@ -212,7 +212,7 @@ private:
         job counted(*this, body);
         const std::source_location created = body.where();
         try {
-            loop_.create_task(closes_(std::move(counted), loop_), created);
+            loop_of(loop_).create_task(closes_(std::move(counted), loop_), created);
             return true;
         } catch (...) {
             return false;
@@ -225,7 +225,7 @@ private:
     }
 
     template<class = void>
-    static task<> close_one(job closed, event_loop& loop) {
+    static task<> close_one(job closed, loop_core& loop) {
         try {
             const generator_stage now = closed.body->stage;
             if (now == generator_stage::yielded) co_await close_awaiter(closed.body);
@@ -236,11 +236,11 @@ private:
             context.message = "an error occurred during closing of an asynchronous generator";
             context.exception = std::current_exception();
             context.source = closed.body->description();
-            loop.call_exception_handler(context);
+            loop_of(loop).call_exception_handler(context);
         }
     }
 
-    event_loop& loop_;
+    loop_core& loop_;
     closer closes_;
     intrusive_list<generator_state> open_;
     std::size_t closing_ = 0;
@@ -249,7 +249,7 @@ private:
 
 template<class>
 void generator_state::enlist() {
-    open_generators::of(get_running_loop()).add(*this);
+    open_generators::of(running_core()).add(*this);
 }
 inline void generator_state::delist() noexcept {
     if (registry != nullptr) registry->remove(*this);

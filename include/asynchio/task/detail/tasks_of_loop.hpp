@@ -65,7 +65,7 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
             .object = is_task ? &source : nullptr,
         };
         if (source.loop != nullptr)
-            static_cast<event_loop&>(*source.loop).call_exception_handler(context);
+            loop_of(*source.loop).call_exception_handler(context);
         else
             print_exception_context(context);
     } catch (...) { // no memory for a report
@@ -75,7 +75,7 @@ inline std::string task_name(const frame& task) { return std::string(name_of_tas
 /// The state of a future without its result, see future.hpp.
 class future_base : public shared_state {
 public:
-    inline explicit future_base(event_loop& owner) noexcept;
+    inline explicit future_base(loop_core& owner) noexcept;
     future_base(const future_base&) = delete;
     future_base& operator=(const future_base&) = delete;
     virtual ~future_base() = default;
@@ -90,7 +90,7 @@ public:
                c.error());
         if (--c.references != 0) return;
     }
-    if (c.has(flag_kept)) static_cast<event_loop&>(*c.loop).kept().remove(c);
+    if (c.has(flag_kept)) static_cast<loop_core&>(*c.loop).kept().remove(c);
     drop_callbacks(c);
     c.extra.drop();
     if (c.has(flag_future))
@@ -106,7 +106,7 @@ inline void release(shared_state& c) noexcept {
 
 /// Has the loop tell `c` when the loop ends.
 inline void keep(shared_state& c) noexcept {
-    static_cast<event_loop&>(*c.loop).kept().push_back(c);
+    static_cast<loop_core&>(*c.loop).kept().push_back(c);
     c.set(flag_kept);
 }
 
@@ -170,7 +170,7 @@ inline void end_unstarted(ready_item& item) noexcept {
 
 /// Ends a suspended branch where it stands, and tells its owner.
 [[gnu::noinline]] inline void destroy_branch(frame& branch) noexcept {
-    static_cast<event_loop&>(*branch.loop).tasks().remove(branch);
+    branch.loop->tasks().remove(branch);
     branch.clear(flag_waiting);
     destroy_chain(branch.innermost(), branch);
     destroy_coroutine(branch);
@@ -185,7 +185,7 @@ inline void end_unstarted(ready_item& item) noexcept {
 
 /// Destroys the tasks that are left in a loop that closes, each from its leaf inward. The youngest go first: a task may
 /// refer to the frame of the task that has started it.
-[[gnu::cold]] inline void destroy_tasks(event_loop& loop) noexcept {
+[[gnu::cold]] inline void destroy_tasks(loop_core& loop) noexcept {
     while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
         task->clear(flag_waiting);
@@ -225,7 +225,7 @@ inline context_word* context_of_task(ready_item&) noexcept {
 inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step,
                                            &end_any_task,  &end_unstarted,   &release};
 
-inline future_base::future_base(event_loop& owner) noexcept {
+inline future_base::future_base(loop_core& owner) noexcept {
     begin(owner, 1);
     set(flag_future);
     keep(*this);
@@ -234,7 +234,7 @@ inline future_base::future_base(event_loop& owner) noexcept {
 
 /// Makes a coroutine that has not started a task of `loop`. The loop holds one count, and the caller `handles`; the
 /// context is empty.
-inline void become_task(frame& coroutine, event_loop& loop, std::uint32_t handles,
+inline void become_task(frame& coroutine, loop_core& loop, std::uint32_t handles,
                         const std::source_location& created) noexcept {
     coroutine.become_root(loop, 1 + handles, loop.next_task_id());
     coroutine.made_at = created.line() != 0 ? created : coroutine.where();

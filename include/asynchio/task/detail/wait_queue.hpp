@@ -159,7 +159,7 @@ private:
 
 /// Reports, in debug mode, the task that has dropped an awaiter without awaiting it.
 [[gnu::noinline]] inline void report_unawaited(const char* what) noexcept try {
-    const auto* loop = static_cast<const event_loop*>(this_thread.running);
+    const auto* loop = static_cast<const loop_core*>(this_thread.running);
     const frame* task = current_task_frame();
     if (task == nullptr || !loop->debug() || loop->closing()) return;
     std::fprintf(stderr,

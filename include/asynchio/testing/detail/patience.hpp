@@ -22,20 +22,21 @@ namespace asynchio::testing::detail {
 /// goes on. @return whether the task has ended.
 template<class Handle>
 bool run_patiently(event_loop& loop, const Handle& main) {
+    auto& core = asynchio::detail::core_of(loop);
     constexpr asynchio::detail::nanoseconds_count moment = 1'000'000;
     constexpr int most_idle = 500;
-    const event_loop::running_scope scope(loop);
+    const asynchio::detail::loop_core::running_scope scope(core);
     for (int idle = 0; !main.done() && idle < most_idle;) {
-        if (loop.run_once(false)) {
+        if (core.run_once(false)) {
             idle = 0;
             continue;
         }
-        loop.outside().sleep_at_most(moment);
-        if (loop.run_once(false)) continue;
-        if (loop.is_stuck())
+        core.outside().sleep_at_most(moment);
+        if (core.run_once(false)) continue;
+        if (core.is_stuck())
             ++idle;
         else
-            loop.run_once();
+            core.run_once();
     }
     return main.done();
 }

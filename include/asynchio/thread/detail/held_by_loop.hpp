@@ -23,7 +23,7 @@ public:
     held_by_loop& operator=(const held_by_loop&) = delete;
 
     template<class T, class... Args>
-    static T& make(event_loop& loop, Args&&... args) {
+    static T& make(loop_core& loop, Args&&... args) {
         registry& all = loop.services().get<registry>();
         auto held = make_owner<T>(std::forward<Args>(args)...);
         held->registry_ = &all;

@@ -103,10 +103,10 @@ private:
 class task_place : public line_place, public suspension, private ready_item {
 public:
     bool wake() noexcept final {
-        event_loop* const loop = box_.get();
-        if (loop == this_thread.running) {
-            if (loop->closing()) return false;
-            loop->schedule(*this);
+        scheduler* const running = this_thread.running;
+        if (running != nullptr && &loop_of(*running) == box_.get()) {
+            if (running->closing()) return false;
+            running->schedule(*this);
             return true;
         }
         const loop_ref box = box_; // once posted, the loop may resume and destroy all this
@@ -123,7 +123,7 @@ private:
     /// Runs on the loop. A place that was dismissed is not destroyed before this, except with the loop.
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<task_place&>(item);
-        if (!self.box_.get()->closing()) self.run_now();
+        if (!core_of(*self.box_.get()).closing()) self.run_now();
     }
 
     loop_ref box_;

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The loop as the modules above it see it: the iteration, timers, services and what belongs to tasks. event_loop keeps
+// it to itself and shows its users what they need; the modules get it by core_of.
+
+#include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/failures.hpp>
+#include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/loop/callback.hpp>
+#include <asynchio/loop/clock.hpp>
+#include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/running_mark.hpp>
+#include <asynchio/loop/detail/scheduler.hpp>
+#include <asynchio/loop/detail/selector.hpp>
+#include <asynchio/loop/detail/services.hpp>
+#include <asynchio/loop/detail/shuffled_order.hpp>
+#include <asynchio/loop/detail/step_observer.hpp>
+#include <asynchio/loop/run_options.hpp>
+
+#include <cstdio>
+#include <stdexcept>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::detail {
+
+/// The iteration of a loop, with its sources of work and what modules keep in it. Every loop_core is the base of an
+/// event_loop: see core_of and loop_of.
+class loop_core : public scheduler {
+public:
+    /// Timers, descriptors, signals and threads.
+    selector& outside() noexcept { return outside_; }
+    /// The objects that modules keep in the loop.
+    service_registry& services() noexcept { return services_; }
+    /// The futures and the tasks that are done, to which handles may still refer when the loop is gone.
+    intrusive_list<shared_state>& kept() noexcept { return kept_; }
+    /// Returns the number of the next task.
+    std::uint32_t next_task_id() noexcept { return ++task_id_; }
+    bool is_running() const noexcept { return running_; }
+    bool debug() const noexcept { return debug_; }
+
+    nanoseconds_count now() const noexcept override { return outside_.now(); }
+    /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
+    void add_timer(timer& t, nanoseconds_count deadline, bool due = false) { outside_.add_timer(t, deadline, due); }
+    /// Schedules a timer that has expired: a call in the next iteration, which can be taken back like a timer.
+    void schedule_timer(timer& t) noexcept {
+        t.pending = true;
+        schedule(t);
+    }
+    /// Removes a timer whose call has not been made. The cost is linear if it stands in the ready queue already.
+    void remove_timer(timer& t) noexcept { detail::remove_timer(*this, t); }
+
+    /// Counts a job of another thread that will come back: virtual time stands still meanwhile.
+    void expect_post() noexcept { ++outside_.outstanding; }
+    /// Counts a job that has come back.
+    void post_arrived() noexcept { --outside_.outstanding; }
+
+    /// Makes one iteration, inside a running_scope. @param may_sleep whether it sleeps first if nothing is ready.
+    /// @return whether anything ran.
+    bool run_once(bool may_sleep = true) noexcept;
+    /// Iterates while `more()` returns true, also after stop(); inside a running_scope.
+    template<class More>
+    void run_while(More more) noexcept {
+        for (; more(); stopping_ = false) run_once();
+    }
+    /// Makes one iteration, and sleeps at most `real` nanoseconds before, also in virtual time.
+    void run_for(nanoseconds_count real) noexcept {
+        if (!has_ready()) outside_.sleep_at_most(real);
+        run_once(false);
+    }
+    /// Whether a call or step is queued for the next iteration.
+    bool has_ready() const noexcept { return !ready_.empty() || outside_.has_posts(); }
+    /// Whether nothing is left to do in this iteration, and nothing came for the next one.
+    bool nothing_else_ready() const noexcept { return batch_.empty() && !has_ready(); }
+    /// Whether only another thread, a signal or a descriptor can go on: nothing is ready and no timer is set.
+    bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
+    void stop() noexcept { stopping_ = true; }
+    /// Has `o` told after every step and call; null ends that.
+    void set_observer(step_observer* o) noexcept { observer_ = o; }
+
+    /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
+    void require_usable(const char* what) const {
+        if (closing_ || debug_) [[unlikely]]
+            check_usable(what);
+    }
+    [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
+    inline void never_awaited(const std::source_location& function) noexcept override;
+
+    /// Makes this loop the running one of the thread while it lives.
+    class running_scope {
+    public:
+        /// @throws std::logic_error if the loop is closed, or a loop runs on this thread.
+        explicit running_scope(loop_core& loop);
+        running_scope(const running_scope&) = delete;
+        running_scope& operator=(const running_scope&) = delete;
+        ~running_scope() { loop_.running_ = false; }
+
+    private:
+        loop_core& loop_;
+        late_value<running_mark> mark_;
+    };
+
+protected:
+    explicit loop_core(const run_options& options);
+    ~loop_core() = default;
+
+    /// Closes the loop; a second call does nothing.
+    void shut() noexcept;
+
+    bool stopping_ = false;
+    bool running_ = false;
+    bool debug_ = false;
+    selector outside_;
+    nanoseconds_count slow_ = 100'000'000;
+
+private:
+    void check_usable(const char* what) const;
+    void run(ready_item& item) noexcept;
+    void run_watched(ready_item& item) noexcept;
+    void drop_ready() noexcept;
+
+    intrusive_list<shared_state> kept_;
+    std::uint32_t task_id_ = 0;
+    shuffled_order order_;
+    const thread_state* thread_ = nullptr; // of the thread that ran it last
+    step_observer* observer_ = nullptr;
+    service_registry services_;
+};
+
+[[gnu::cold]] inline loop_core::loop_core(const run_options& o)
+    : scheduler(outside_.timers), debug_(o.debug.value_or(debug_from_environment())), outside_(o),
+      order_(o.order_seed) {
+    outside_.mailbox->loop = this;
+}
+
+[[gnu::cold]] inline loop_core::running_scope::running_scope(loop_core& loop) : loop_(loop) {
+    loop.require_usable("run");
+    if (loop.running_) throw std::logic_error("run: This event loop is already running");
+    if (running_mark::is_set())
+        throw std::logic_error("run: Cannot run the event loop while another loop is running");
+    loop.running_ = true;
+    loop.thread_ = &this_thread;
+    mark_.emplace(loop);
+}
+
+[[gnu::cold]] inline void loop_core::check_usable(const char* what) const {
+    if (closing_) refuse(what, "Event loop is closed");
+    if (debug_ && running_ && thread_ != &this_thread)
+        refuse(what, "Non-thread-safe operation invoked on an event loop other than the current one; use "
+                     "call_soon_threadsafe");
+}
+
+[[gnu::noinline]] inline bool loop_core::run_once(bool may_sleep) noexcept {
+    if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
+        outside_.look(ready_, stopping_ || !may_sleep);
+    else
+        outside_.sleep(ready_);
+    batch_.append(ready_);
+    if (order_.active()) order_.shuffle(batch_);
+    const bool ran = !batch_.empty();
+    if (debug_ || observer_ != nullptr)
+        while (ready_item* item = batch_.pop()) run_watched(*item);
+    while (ready_item* item = batch_.pop()) run(*item);
+    this_thread.current = nullptr;
+    return ran;
+}
+
+inline void loop_core::run(ready_item& item) noexcept {
+    if (item.what == ready_item::kind::step) [[likely]]
+        return step(item);
+    this_thread.current = nullptr;
+    item.run(item);
+}
+
+/// Runs a step or call that debug mode reports if it holds up the loop.
+[[gnu::cold]] inline void loop_core::run_watched(ready_item& item) noexcept {
+    char what[most_described] = "a call";
+    const described_in description(*this, debug_ ? what : nullptr);
+    const nanoseconds_count begin = steady_now();
+    item.what == ready_item::kind::step ? step_in_call(item) : run(item);
+    const nanoseconds_count took = steady_now() - begin;
+    if (observer_ != nullptr) observer_->ran();
+    if (!debug_ || took < slow_) return;
+    std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what, static_cast<double>(took) * 1e-9);
+}
+
+[[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept {
+    if (!debug_ || closing_) return;
+    std::fprintf(stderr, "asynchio: task '%s' was never awaited\n  created at: %s:%u\n", function.function_name(),
+                 function.file_name(), static_cast<unsigned>(function.line()));
+}
+
+/// Drops what is ready. Calls see closing() and drop their callables without calling them; steps are forgotten.
+[[gnu::cold]] inline void loop_core::drop_ready() noexcept {
+    batch_.append(ready_);
+    while (ready_item* item = batch_.pop())
+        if (item->what == ready_item::kind::call) item->run(*item);
+}
+
+[[gnu::cold]] inline void loop_core::shut() noexcept {
+    if (detail::exchange(closing_, true)) return;
+    outside_.close(ready_);
+    drop_ready();
+    outside_.timers.expire(far_future, ready_);
+    drop_ready();
+    if (hooks_ != nullptr) hooks_->destroy(*this);
+    services_.destroy();
+    drop_ready();
+    outside_.timers.clear();
+}
+
+} // namespace asynchio::detail
+
+#pragma GCC visibility pop
