@@ -8,11 +8,13 @@
     undocumented   a public class, function, data member, variable, enum, concept or alias without a doc comment (`///`)
     cancellation   an awaitable without a `Cancellation:` part, in its own doc comment or in that of its class
     fragments      a sentence of any comment that begins with "The same", "Of" or "Who", or goes on with ": who"
+    doors          a public function or data member whose signature names a type of detail, unless that is the awaitable that
+                   it returns; what is awaited has a type without a name, and what stands in DOORS a reason
     share          the doc lines of all public headers are 25 to 35 % of their lines; blank lines, includes, pragmas and what
                    stands in namespace detail do not count
 
 Not held to `undocumented`: what the language asks for by name (copies, moves, destructors, comparisons, the functions that
-co_await, range-for and coroutines call), constructors that take a type of detail, what is private, protected, a friend or an
+co_await, range-for and coroutines call), what is private, protected, a friend or an
 override, and aliases inside of classes.
 """
 
@@ -37,6 +39,11 @@ TOKEN = re.compile(
     re.S | re.M,
 )
 FRAGMENT = re.compile(r"(?:^|[.!?:;]\s+|@(?:param\s+\w+|return|throws\s+[\w:]+)\s+)(The same|Of|Who)\b|[:;]\s(who)\b")
+# Signatures that name detail although users see them, each with its reason.
+DOORS = {
+    "as_completed_iterator::as_completed_iterator": "a std::optional of the scope makes it in place",
+    "exception_context::object": "an aggregate has no private members; task() is for users",
+}
 SPECIFIERS = {"inline", "constexpr", "consteval", "constinit", "static", "explicit", "virtual", "mutable", "thread_local"}
 CLOSER = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
 
@@ -291,6 +298,22 @@ def returned_by(one):
     return re.findall(r"\breturn\s+(?:detail :: )?(\w+) (?:\(|<)", one.body)
 
 
+def names_detail(one):
+    """Whether the signature of a function has a parameter of a detail type, and whether it returns one; a variable is one."""
+    words = one.words
+    if one.kind == "variable":
+        return "detail" in words[: min((words.index(at) for at in ("=", "{") if at in words), default=len(words))], False
+    name = one.name.removeprefix("::")
+    at = next((i for i in range(1, len(words)) if words[i] == "(" and words[i - 1] == name), None)
+    if at is None:
+        return False, False
+    taken, default = [], False
+    for word in words[at : matching(words, at)]:
+        default = word == "=" or default and word != ","
+        taken += [] if default else [word]
+    return "detail" in taken, "detail" in words[: at - 1]
+
+
 def is_asked(one, hidden, awaiters):
     """Whether users see it, so that it needs a doc comment."""
     if not one.shown or one.kind in ("namespace", "other", "using") or one.scope.name.split("::")[-1] == "std":
@@ -309,7 +332,7 @@ def is_asked(one, hidden, awaiters):
             inside = one.words[one.words.index("(") :]
             inside = inside[: matching(inside, 0) + 1]
             special = inside[1:2] == [")"] or own in inside and len([w for w in inside if w == ","]) == 0
-            return not (special or own in awaiters or "detail" in inside or "default" in one.words or "delete" in one.words)
+            return not (special or own in awaiters or "default" in one.words or "delete" in one.words)
         return not (own is None and "->" in one.words and one.words[0] == one.name) and "delete" not in one.words[-2:]
     return bool(one.name)
 
@@ -379,6 +402,7 @@ class counts:
             if not is_asked(one, hidden, self.awaiters):
                 continue
             self.public += 1
+            self.look_at_door(h, one)
             again = one.scope.kind == "namespace" and one.defined and (one.scope.name, one.name) in declared
             if not one.doc and not again:
                 self.undocumented += 1
@@ -396,6 +420,13 @@ class counts:
         of_module = self.shares.setdefault(h.module, [0, 0])
         of_module[0] += doc
         of_module[1] += lines
+
+    def look_at_door(self, h, one):
+        if one.kind not in ("function", "variable") or f"{one.scope.name.split('::')[-1]}::{one.name}" in DOORS:
+            return
+        takes, returns = names_detail(one)
+        if takes or returns and not self.is_awaitable(one):
+            self.report(h, one.line, f"{one.kind} {one.name} names a type of detail")
 
     def is_awaitable(self, one):
         found = self.awaiters.intersection(one.returned()) or self.makers.intersection(returned_by(one))

@@ -59,7 +59,6 @@ public:
     lamp(lamp&& other) noexcept : bulb_{other.bulb_}, on_(false) {}
     lamp& operator=(lamp&&) = delete;
     ~lamp() { off(); }
-    explicit lamp(detail::bulb b) noexcept : bulb_(b) {}
     bool operator==(const lamp&) const = default;
 
     /// Turns it off.
@@ -77,6 +76,7 @@ public:
     static constexpr int brightness{1};
 
 private:
+    explicit lamp(detail::bulb b) noexcept : bulb_(b) {}
     int power() const { return 1; }
     detail::bulb bulb_;
     bool on_ = false; // that it burns
@@ -165,6 +165,18 @@ class prose_self_test(unittest.TestCase):
         self.expect([("inline void print", "awaitable print has no `Cancellation:`")], "Prints a", "Awaitable: prints a")
         of_class = SOUND.replace("Cancellation: ends", "It ends").replace("/// Threads:", "/// Cancellation: no.\n/// Threads:")
         self.assertEqual(report(of_class)[1][4:], [])
+
+    def test_signatures_that_name_detail(self):
+        off = "    void off() noexcept"
+        for new in ("    void off(int, detail::bulb b) noexcept", "    detail::bulb off() noexcept", "    detail::bulb off"):
+            kind = "function" if "(" in new else "variable"
+            self.expect([(new, f"{kind} off names a type of detail")], off + " try { on_ = false; } catch (...) {\n    }",
+                        new + (" {}" if kind == "function" else ";"))
+        self.expect([("    explicit lamp", "function lamp names a type of detail")],
+                    "private:\n    explicit lamp(detail::bulb b) noexcept : bulb_(b) {}\n",
+                    "    /// Makes one.\n    explicit lamp(detail::bulb b) noexcept : bulb_(b) {}\n\nprivate:\n")
+        for sound in ("    void off(int = detail::none) noexcept", "    template<detail::burning B>\n    void off() noexcept"):
+            self.assertEqual(report(SOUND.replace(off, sound))[0], 0, sound)
 
     def test_fragments(self):
         for old, new, at, word in (

@@ -182,7 +182,7 @@ TEST_CASE("as_completed: left early, the children run on and are not watched", "
             const auto first = co_await finished.next();
             CHECK(first->result() == 1);
         }
-        CHECK(all[1].shared()->watchers.empty());
+        CHECK(aio::detail::access::state(all[1])->watchers.empty());
         const int late = co_await all[1];
         CHECK(late == 20);
     });

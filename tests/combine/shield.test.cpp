@@ -48,7 +48,7 @@ TEST_CASE("shield: of a handle, a cancelled awaiter ends at once and the task is
         co_await aio::yield();
         CHECK(outer.cancelled());
         CHECK(inner.cancelling() == 0);
-        CHECK(inner.shared()->watchers.empty());
+        CHECK(aio::detail::access::state(inner)->watchers.empty());
         const int result = co_await inner;
         CHECK(result == 1);
     });

@@ -805,7 +805,7 @@ TEST_CASE("task_group: create_task knows the caller's line, with up to six argum
             all.push_back(group.create_task(aio::eager, some, 1, 2, 3, 4, 5, 6));
             all.push_back(group.create_task(aio::task_options{.name = "name"}, gives(1)));
             for (unsigned i = 0; i < 9; ++i) {
-                const auto& task = static_cast<const aio::detail::frame&>(*all[i].shared());
+                const auto& task = static_cast<const aio::detail::frame&>(*aio::detail::access::state(all[i]));
                 CHECK(task.created().line() == first + i);
             }
             CHECK(all[1].name() == "name");

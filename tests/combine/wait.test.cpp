@@ -220,11 +220,11 @@ TEST_CASE("wait: cancelled, it leaves the children alone and does not watch them
         const auto child = aio::create_task(gives_after(10ms, 1));
         const auto waiter = aio::create_task(aio::wait(make_handles(child)));
         co_await aio::testing::run_until_idle();
-        CHECK(!child.shared()->watchers.empty());
+        CHECK(!aio::detail::access::state(child)->watchers.empty());
         waiter.cancel();
         co_await aio::nothrow(waiter);
         CHECK(waiter.cancelled());
-        CHECK(child.shared()->watchers.empty());
+        CHECK(aio::detail::access::state(child)->watchers.empty());
         CHECK(child.cancelling() == 0);
         const int result = co_await child;
         CHECK(result == 1);

@@ -123,15 +123,15 @@ TEST_CASE("settled: waits for the end, whatever it is, and throws nothing", "[TA
         auto valued = aio::create_task(gives_after(1ms, 1));
         auto failed = aio::create_task(fails_after(2ms, "not thrown, and not reported"));
         auto cancelled = aio::create_task(gives_after(1h, 1));
-        co_await aio::detail::settled(*valued.shared());
+        co_await aio::detail::settled(*aio::detail::access::state(valued));
         CHECK(valued.done());
-        co_await aio::detail::settled(*failed.shared());
+        co_await aio::detail::settled(*aio::detail::access::state(failed));
         CHECK(failed.done());
         cancelled.cancel();
-        co_await aio::detail::settled(*cancelled.shared());
+        co_await aio::detail::settled(*aio::detail::access::state(cancelled));
         CHECK(cancelled.cancelled());
         const iterations count;
-        co_await aio::detail::settled(*valued.shared());
+        co_await aio::detail::settled(*aio::detail::access::state(valued));
         CHECK(count.passed() == 0);
     });
 }
@@ -141,7 +141,7 @@ TEST_CASE("settled: passes a request on, and the awaiting task gets it at its ne
     virtual_run([&log]() -> aio::task<> {
         auto slow = aio::create_task(cleans_up(10ms, "slow", log));
         auto waits = aio::create_task([&log, slow]() -> aio::task<> {
-            co_await aio::detail::settled(*slow.shared());
+            co_await aio::detail::settled(*aio::detail::access::state(slow));
             log.push_back("settled");
             co_await aio::yield();
             log.push_back("not reached");

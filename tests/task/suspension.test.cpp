@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <asynchio/task/suspension.hpp>
+// covers: core/detail/access.hpp
 
 #include "support/catch.hpp"
 #include "support/probes.hpp"
@@ -113,6 +114,23 @@ TEST_CASE("suspension: parks a task until it is woken, which takes one iteration
         CHECK(a.done());
     });
     CHECK(log == trace{"a passed 1", "b passed 1"});
+}
+
+TEST_CASE("suspension: tells which task or future it waits for") {
+    virtual_run([]() -> aio::task<> {
+        const auto child = aio::create_task(aio::yield());
+        const aio::future<> promised;
+        const auto for_task = child.operator co_await();
+        const auto for_future = promised.operator co_await();
+        gate g(aio::cancel_reply::left);
+        CHECK(for_task.awaited() == child);
+        CHECK(for_future.awaited() == promised);
+        CHECK_FALSE(g.pass().awaited());
+        aio::handle_base kept = for_future.awaited();
+        kept.cancel();
+        CHECK(promised.cancelled());
+        co_await child;
+    });
 }
 
 TEST_CASE("suspension: that leaves throws in the next iteration", "[CAN-1][CAN-4]") {

@@ -5,6 +5,7 @@
 
 #include <asynchio/combine/detail/prepared_exit.hpp>
 #include <asynchio/combine/detail/wait_arguments.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/core/errors.hpp>
@@ -39,6 +40,7 @@ class [[nodiscard]] as_completed_iterator final {
 public:
     class next_awaiter;
 
+    /// as_completed() calls it.
     as_completed_iterator(std::vector<H> handles, detail::nanoseconds_count timeout)
         : loop_(detail::running_core()), children_(detail::watched_once<child>(std::move(handles), "as_completed")),
           left_(children_.size()), running_(left_) {
@@ -164,7 +166,7 @@ public:
     }
 
     const char* waiting_for() const noexcept override { return "as_completed"; }
-    cancel_reply cancel(const detail::shared_text&) noexcept override { return cancel_reply::left; }
+    cancel_reply cancel(const cancel_message&) noexcept override { return cancel_reply::left; }
 
 private:
     as_completed_iterator* from_;
@@ -213,7 +215,7 @@ private:
     task<> children_end() {
         const std::exception_ptr error = std::move(body_error_);
         for (const task_handle<T>& each : handles_) each.cancel();
-        for (const task_handle<T>& each : handles_) co_await settled(*each.shared());
+        for (const task_handle<T>& each : handles_) co_await settled(*access::state(each));
         frame* const self = current_task_frame();
         if (self != nullptr && is_cancellation(error)) self->clear(flag_must_cancel);
     }

@@ -5,6 +5,7 @@
 
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/core/outcome.hpp>
@@ -31,7 +32,7 @@ public:
     needless_cleanup& operator=(const needless_cleanup&) = delete;
     ~needless_cleanup() {
         if constexpr (is_task<C>)
-            if (auto* const left = cleanup_.release()) detail::discard_frame(*left);
+            if (auto* const left = detail::access::release(cleanup_)) detail::discard_frame(*left);
     }
 
 private:

@@ -72,7 +72,7 @@ public:
         return !Child::owned;
     }
     const char* waiting_for() const noexcept override { return "shield"; }
-    shared_state* awaited() const noexcept override { return child_.get(); }
+    shared_state* awaited_state() const noexcept override { return child_.get(); }
 
 private:
     shared_state* next_asked(bool) noexcept override { return nullptr; }

@@ -7,6 +7,7 @@
 #include <asynchio/combine/exception_group.hpp>
 #include <asynchio/combine/task_status.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/task_creator.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -169,7 +170,7 @@ private:
         detail::loop_core& loop = ready_to_adopt("start");
         reservation room = make_room();
         auto handle = detail::make_task(loop, std::move(child), {}, false, line);
-        adopt(*handle.shared(), std::move(room));
+        adopt(*detail::access::state(handle), std::move(room));
         return handle;
     }
 
@@ -179,7 +180,7 @@ private:
         detail::loop_core& loop = ready_to_adopt("create_task");
         reservation room = make_room();
         auto handle = detail::make_task_from(loop, {}, false, line, std::forward<X>(x)...);
-        adopt(*handle.shared(), std::move(room));
+        adopt(*detail::access::state(handle), std::move(room));
         return handle;
     }
 
@@ -211,7 +212,7 @@ private:
     void abort_with_parent() noexcept {
         abort();
         parent_cancelled_ = true;
-        detail::cancel_completion(*parent_.shared(), detail::shared_text());
+        detail::cancel_completion(*detail::access::state(parent_), detail::shared_text());
     }
 
     any_task_handle parent_;
@@ -248,7 +249,7 @@ public:
     }
 
     T await_resume() {
-        shared_state& child = *this->awaited();
+        shared_state& child = *this->awaited_state();
         const bool started = this->result.has_value();
         if (!started && child.outcome_base::cancelled() && this->interrupted()) this->deliver_with_result();
         this->resumed();

@@ -4,6 +4,7 @@
 // Waiting for some or all of several tasks and futures, without touching them. It watches them as a child_set does.
 
 #include <asynchio/combine/detail/wait_arguments.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/loop/detail/deadline.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
@@ -83,7 +84,8 @@ public:
 
     void ended(child& each) noexcept {
         --running_;
-        if (running_ == 0 || when_ == first_completed || (when_ == first_exception && each.handle.shared()->failed()))
+        if (running_ == 0 || when_ == first_completed ||
+            (when_ == first_exception && access::state(each.handle)->failed()))
             this->call_soon();
     }
 

@@ -6,6 +6,7 @@
 #include <asynchio/combine/finally.hpp>
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/steady.hpp>
 #include <asynchio/task/co_invoke.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -56,16 +57,16 @@ private:
     friend loop_call;
     [[gnu::noinline, gnu::cold]] void start(const std::source_location& where) {
         bind(running_core());
-        unstarted_ = make_task_with(loop(), never_begun().release(), {}, nullptr, false, where);
+        unstarted_ = make_task_with(loop(), access::release(never_begun()), {}, nullptr, false, where);
         unstarted_.cancel();
-        unstarted_.shared()->watch(*this);
+        access::state(unstarted_)->watch(*this);
     }
     static void fire(watcher& self, shared_state&) noexcept { static_cast<cancelled_at_once&>(self).call_soon(); }
     void called() noexcept {
         if (parked()) wake();
     }
     void stop() noexcept {
-        if (watching()) unstarted_.shared()->unwatch(*this);
+        if (watching()) access::state(unstarted_)->unwatch(*this);
     }
 
     task_handle<> unstarted_;
@@ -125,7 +126,7 @@ public:
     }
     void watched_done(shared_state&) noexcept override {}
     const char* waiting_for() const noexcept override { return "wait_for"; }
-    shared_state* awaited() const noexcept override { return child_.get(); }
+    shared_state* awaited_state() const noexcept override { return child_.get(); }
     cancel_reply cancel(const shared_text& message) noexcept override {
         leave();
         if (child_.get()->done()) return cancel_reply::left;

@@ -13,6 +13,11 @@
 
 namespace asynchio {
 
+/// The message of a request to cancel, which `view()` reads. Copies share the text; copying never throws.
+///
+/// Threads: copies may be used on any thread.
+using cancel_message = detail::shared_text;
+
 /// The exception that is thrown at a suspension point of a task that was asked to stop, and by `co_await` of a task or
 /// future that was cancelled.
 ///
@@ -28,7 +33,8 @@ public:
     /// Makes an exception with a message. @param message what message() returns.
     /// @throws std::bad_alloc without memory for a message that is not empty.
     explicit cancelled_error(std::string_view message) : message_(message) {}
-    explicit cancelled_error(detail::shared_text message) noexcept : message_(std::move(message)) {}
+    /// Makes an exception with the message of a request.
+    explicit cancelled_error(cancel_message message) noexcept : message_(std::move(message)) {}
 
     /// Returns "cancelled".
     const char* what() const noexcept { return "cancelled"; }
@@ -36,7 +42,7 @@ public:
     std::string_view message() const noexcept { return message_.view(); }
 
 private:
-    detail::shared_text message_;
+    cancel_message message_;
 };
 
 namespace detail {

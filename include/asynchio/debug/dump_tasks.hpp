@@ -3,6 +3,7 @@
 
 // Printing every task, what it waits for, and where; in release builds, too.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/debug/function_name.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -45,7 +46,7 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
         out << "running";
     else if (hook != nullptr) {
         out << "waiting for " << hook->waiting_for();
-        if (const shared_state* target = hook->awaited(); target != nullptr && !target->has(flag_future))
+        if (const shared_state* target = access::awaited(*hook); target != nullptr && !target->has(flag_future))
             out << ' ' << task_name(static_cast<const frame&>(*target));
     } else
         out << (task.has(flag_started) ? "ready" : "not started");

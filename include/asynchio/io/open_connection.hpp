@@ -3,6 +3,7 @@
 
 // Opening a stream to a server, by TCP or by a Unix-domain socket.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/io/address.hpp>
@@ -80,7 +81,8 @@ task<stream> connect_to(std::vector<address> peers, std::string target, const co
                         nanoseconds_count deadline) {
     connect_race race(peers, options, options.local_address, options.happy_eyeballs_delay.count(), deadline);
     connected winner = co_await race;
-    if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), winner.peer));
+    if (winner.socket)
+        co_return access::make<stream>(make_channel<socket_channel>(std::move(winner.socket), winner.peer));
     if (race.failures().size() < peers.size()) throw timeout_error("connect to " + target + ": timed out");
     fail_to_connect(target, race.failures());
 }
@@ -121,7 +123,7 @@ task<stream> open_unix_connection(address peer, connect_options options) {
     for (auto pause = std::chrono::milliseconds(1);; pause = pause * 2 < longest ? pause * 2 : longest) {
         connect_race race(peers, options, {}, 0, deadline);
         connected winner = co_await race;
-        if (winner.socket) co_return stream(make_channel<socket_channel>(std::move(winner.socket), peer));
+        if (winner.socket) co_return access::make<stream>(make_channel<socket_channel>(std::move(winner.socket), peer));
         if (race.failures().empty() || running_core().now() >= deadline)
             throw timeout_error("connect to " + peer.to_string() + ": timed out");
         if (race.failures().front().error != EAGAIN) fail_to_connect(peer.to_string(), race.failures());

@@ -4,6 +4,7 @@
 // Subprocesses: other programs, with streams to them.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/io/byte_view.hpp>
@@ -58,7 +59,6 @@ struct process_output {
 /// See also: create_subprocess, process_options.
 class process {
 public:
-    explicit process(detail::process_state& state) noexcept : state_(held::to(state)) {}
     process(process&&) noexcept = default;
     process& operator=(process&&) noexcept = default;
     ~process() = default;
@@ -111,7 +111,9 @@ public:
     void kill() const { send_signal(SIGKILL); }
 
 private:
+    friend struct detail::access;
     using held = detail::counted_ptr<detail::process_state>;
+    explicit process(detail::process_state& state) noexcept : state_(held::to(state)) {}
 
     /// The tasks that read and write; the first error cancels the others.
     class conversation final : public detail::child_tasks {
@@ -121,7 +123,7 @@ private:
         void add(task<> part, reservation room) {
             if (!part) return;
             const auto started = detail::make_task(detail::running_core(), std::move(part), {}, false, {});
-            adopt(*started.shared(), std::move(room));
+            adopt(*detail::access::state(started), std::move(room));
         }
         template<class = void>
         task<> end() {
@@ -242,7 +244,7 @@ task<process> start_process(std::vector<std::string> command, process_options op
     require_valid(command, options);
     auto* state = new process_state(children, spawn(command, options), command[0]);
     state->communicate_limit = options.communicate_limit;
-    co_return process(*state);
+    co_return access::make<process>(*state);
 }
 
 /// Sorts the arguments of create_subprocess.

@@ -3,6 +3,7 @@
 
 // Resolving the name of a host without blocking the loop: getaddrinfo(3) in threads of its own.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/system_calls.hpp>
 #include <asynchio/task/task.hpp>
@@ -137,7 +138,7 @@ public:
         const counted_ptr<pool_core>& core = loop.services().get<name_service>(loop).core();
         auto job = make_owner<name_job>(core, std::move(query));
         future<std::vector<address>> made(loop_of(loop));
-        job->submit(loop, *made.shared(), core);
+        job->submit(loop, *access::state(made), core);
         static_cast<void>(job.release());
         return made;
     }

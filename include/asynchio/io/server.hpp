@@ -3,6 +3,7 @@
 
 // Servers: they accept connections and run a handler task for each. Built on child_tasks and on the loop's readers.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -52,7 +53,6 @@ namespace asynchio {
 /// See also: start_server, start_server_on, open_connection, stream.
 class server {
 public:
-    explicit server(detail::server_state& state) noexcept : state_(held::to(state)) {}
     server(server&&) noexcept = default;
     server& operator=(server&& other) noexcept {
         server old(std::move(*this));
@@ -134,7 +134,9 @@ public:
     }
 
 private:
+    friend struct detail::access;
     using held = detail::counted_ptr<detail::server_state>;
+    explicit server(detail::server_state& state) noexcept : state_(held::to(state)) {}
 
     template<class = void>
     static task<> until_closed(held state) {
@@ -226,7 +228,7 @@ server make_server(std::vector<listening_socket> sockets, Handler handler, const
                   "the handler of a server is called with a stream: task<> handle(aio::stream connection)");
     detail::require_callable(handler, "start_server");
     auto* state = new server_of<Handler>(std::move(sockets), options, std::move(handler));
-    server made(*state);
+    auto made = access::make<server>(*state);
     if (options.start_serving) state->start_serving();
     return made;
 }

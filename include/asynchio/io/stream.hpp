@@ -3,6 +3,7 @@
 
 // A connection or a pipe: bytes in order, one way or both. Built on io_operation; a channel carries the bytes.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/io/address.hpp>
@@ -63,7 +64,6 @@ public:
 
     /// Makes an empty stream. Every call but is_closed() and the conversion to bool throws std::logic_error.
     stream() noexcept = default;
-    explicit stream(detail::owner<detail::channel> c) noexcept : channel_(std::move(c)) {}
     /// Makes a stream over a carrier of another kind, and owns it from then on.
     /// @param carrier a std::unique_ptr, or another owner with `release()`, of a class that derives from byte_channel;
     /// it owns the carrier if the call fails. A null pointer makes an empty stream.
@@ -196,7 +196,10 @@ public:
     int native_handle() const { return open().descriptor(); }
 
 private:
+    friend struct detail::access;
     friend detail::channel& detail::channel_of(const stream& s);
+    explicit stream(detail::owner<detail::channel> c) noexcept : channel_(std::move(c)) {}
+
     detail::channel& open() const {
         if (channel_ == nullptr) [[unlikely]]
             throw std::logic_error("stream: it is empty, or was moved from");
@@ -249,13 +252,14 @@ inline stream stream::from_descriptor(int fd, std::string name) {
         detail::fail(errno, "stream of " + name);
     if (!S_ISSOCK(what.st_mode)) {
         const bool is_pipe = S_ISFIFO(what.st_mode) && !(flags & O_DIRECT); // O_DIRECT reads one packet at a time
-        return stream(detail::make_channel<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
+        return detail::access::make<stream>(
+            detail::make_channel<detail::pipe_channel>(std::move(owned), std::move(name), is_pipe));
     }
     sockaddr_storage peer{};
     socklen_t size = sizeof peer;
     if (detail::calls.getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0)
         detail::fail(errno, "stream of " + name);
-    return stream(detail::make_channel<detail::socket_channel>(
+    return detail::access::make<stream>(detail::make_channel<detail::socket_channel>(
         std::move(owned), address(reinterpret_cast<const sockaddr*>(&peer), size)));
 }
 

@@ -3,6 +3,7 @@
 
 // A call that the loop will make: in the next iteration, at a point in time, or because another thread asked for it.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -190,8 +191,6 @@ void require_callable(const F& f, const char* who) {
 class callback_handle {
 public:
     callback_handle() noexcept = default;
-    /// For the library: takes over one count.
-    explicit callback_handle(detail::callback& c) noexcept : callback_(&c) {}
 
     /// Whether the handle refers to a call: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return static_cast<bool>(callback_); }
@@ -203,6 +202,9 @@ public:
     bool cancelled() const noexcept { return callback_ && callback_->cancelled(); }
 
 protected:
+    friend struct detail::access;
+    explicit callback_handle(detail::callback& counted) noexcept : callback_(&counted) {}
+
     detail::counted_ptr<detail::callback> callback_;
 };
 
@@ -212,14 +214,16 @@ protected:
 class timer_handle : public callback_handle {
 public:
     timer_handle() noexcept = default;
-    /// For the library: takes over one count.
-    explicit timer_handle(detail::timed_callback& c) noexcept : callback_handle(c) {}
     /// Returns the absolute deadline; the clock's epoch for an empty handle.
     time_point when() const noexcept {
         const auto* timed = static_cast<const detail::timed_callback*>(callback_.get());
         return time_point(duration(timed != nullptr ? timed->deadline : 0));
     }
     friend bool operator==(const timer_handle& a, const timer_handle& b) noexcept { return a.callback_ == b.callback_; }
+
+private:
+    friend struct detail::access;
+    explicit timer_handle(detail::timed_callback& counted) noexcept : callback_handle(counted) {}
 };
 
 inline void callback_handle::cancel() noexcept {

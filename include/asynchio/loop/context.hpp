@@ -3,6 +3,7 @@
 
 // Contexts: the values of context variables that belong to a task, to a call that the loop makes, or to a thread.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/context_map.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
@@ -174,10 +175,8 @@ public:
 
     friend bool operator==(const context& a, const context& b) noexcept { return a.cell_ == b.cell_; }
 
-    /// Returns the cell, for functions of the library that start work in the context.
-    detail::context_cell_ptr cell() const noexcept { return cell_; }
-
 private:
+    friend struct detail::access;
     friend context copy_context();
     explicit context(detail::context_cell_ptr cell) noexcept : cell_(std::move(cell)) {}
 

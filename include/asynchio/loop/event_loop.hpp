@@ -4,6 +4,7 @@
 // The event loop: it runs what is ready, in order, and sleeps until a timer, a descriptor, a signal or another thread
 // has work for it. This is what users see of it; the mechanism is loop_core.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
@@ -56,7 +57,7 @@ public:
         auto* call = detail::make_callback<detail::callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
         call->retain();
         schedule(*call);
-        return callback_handle(*call);
+        return detail::access::make<callback_handle>(*call);
     }
 
     /// Calls `f(args...)` in a later iteration, from any thread; wakes the loop if it sleeps. Posts of one thread keep
@@ -172,7 +173,9 @@ public:
     // For other threads, and what is there
 
     /// Returns a copyable reference that other threads may hold.
-    loop_ref ref() const noexcept { return loop_ref(outside_.mailbox, const_cast<event_loop*>(this)); }
+    loop_ref ref() const noexcept {
+        return detail::access::make<loop_ref>(outside_.mailbox, const_cast<event_loop*>(this));
+    }
     /// Returns how many timers are set.
     std::size_t pending_timers() const noexcept { return outside_.timers.size(); }
     /// Returns how many descriptors are watched.
@@ -192,7 +195,8 @@ private:
         detail::require_callable(f, "call_later or call_at");
         auto* call =
             detail::make_callback<detail::timed_callback>(*this, std::forward<F>(f), std::forward<Args>(args)...);
-        timer_handle handle(*call); // holds the count that becomes the loop's, should add_timer throw
+        auto handle = detail::access::make<timer_handle>(
+            *call); // holds the count that becomes the loop's, should add_timer throw
         call->deadline = at;
         add_timer(*call, at, due);
         call->retain();

@@ -3,6 +3,7 @@
 
 // A reference to a loop that other threads may hold.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/detail/mailbox.hpp>
@@ -26,8 +27,6 @@ class event_loop;
 class loop_ref {
 public:
     loop_ref() noexcept = default;
-    loop_ref(detail::counted_ptr<detail::mailbox> box, event_loop* loop) noexcept
-        : mailbox_(std::move(box)), loop_(loop) {}
 
     /// Whether the loop is closed, or the reference is empty. The loop may close right after the call.
     bool is_closed() const noexcept { return !mailbox_ || mailbox_->closed(); }
@@ -43,17 +42,13 @@ public:
         if (is_closed()) throw std::logic_error("call_soon_threadsafe: Event loop is closed");
         auto* call =
             detail::make_callback<detail::callback>(*mailbox_->loop, std::forward<F>(f), std::forward<Args>(args)...);
-        callback_handle handle(*call);
+        auto handle = detail::access::make<callback_handle>(*call);
         call->retain();
         call->posted = true;
-        if (post(*call)) return handle;
+        if (mailbox_->post(*call)) return handle;
         call->release();
         throw std::logic_error("call_soon_threadsafe: Event loop is closed");
     }
-
-    /// For the library: posts an item to the loop. @return false when the loop is closed; the item remains the
-    /// caller's.
-    bool post(detail::ready_item& item) const noexcept { return mailbox_ && mailbox_->post(item); }
 
     /// Returns the loop itself, which may be used only on its own thread, in a call or task that it runs.
     event_loop* get() const noexcept { return loop_; }
@@ -61,6 +56,10 @@ public:
     friend bool operator==(const loop_ref& a, const loop_ref& b) noexcept { return a.mailbox_ == b.mailbox_; }
 
 private:
+    friend struct detail::access;
+    loop_ref(detail::counted_ptr<detail::mailbox> box, event_loop* loop) noexcept
+        : mailbox_(std::move(box)), loop_(loop) {}
+
     detail::counted_ptr<detail::mailbox> mailbox_;
     event_loop* loop_ = nullptr;
 };

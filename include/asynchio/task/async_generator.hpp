@@ -184,7 +184,6 @@ private:
 template<class T>
 class [[nodiscard("next() does nothing until it is awaited")]] async_generator<T>::next_awaiter {
 public:
-    explicit next_awaiter(detail::generator_state* body) noexcept : body_(body) {}
     next_awaiter(next_awaiter&& other) noexcept : body_(other.body_) {}
     next_awaiter& operator=(next_awaiter&&) = delete;
     ~next_awaiter() {
@@ -219,6 +218,9 @@ public:
     }
 
 private:
+    friend async_generator;
+    explicit next_awaiter(detail::generator_state* body) noexcept : body_(body) {}
+
     [[gnu::noinline]] void require_end() const {
         if (body_ == nullptr) throw std::logic_error("next: the asynchronous generator is empty: it was moved from");
         body_->require_idle("next");

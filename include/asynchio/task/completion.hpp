@@ -3,6 +3,7 @@
 
 // Awaiting an operation that reports its end by a callback, on whatever thread.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
@@ -92,7 +93,7 @@ private:
     void send() noexcept {
         const counted_ptr<completion_state> kept = this->share();
         this->share().release();
-        if (loop_.post(*this)) return;
+        if (access::post(loop_, *this)) return;
         result_.reset();
         static_cast<void>(counted_ptr<completion_state>(this));
     }
@@ -189,10 +190,6 @@ private:
 template<class T>
 class completion_callback {
 public:
-    explicit completion_callback(detail::counted_ptr<detail::completion_state<T>> state) noexcept
-        : state_(std::move(state)) {
-        if (state_) state_->add_callback();
-    }
     completion_callback(const completion_callback& other) noexcept : completion_callback(other.state_) {}
     completion_callback(completion_callback&& other) noexcept = default;
     completion_callback& operator=(completion_callback other) noexcept {
@@ -231,6 +228,12 @@ public:
     }
 
 private:
+    friend struct detail::access;
+    explicit completion_callback(detail::counted_ptr<detail::completion_state<T>> state) noexcept
+        : state_(std::move(state)) {
+        if (state_) state_->add_callback();
+    }
+
     template<class Make>
     void end(Make make) const noexcept {
         if (state_) state_->end(make);
@@ -273,7 +276,7 @@ public:
 
     /// Returns a callback for this completion; all of them, and their copies, count as one.
     /// @throws std::logic_error when the completion was moved from.
-    completion_callback<T> callback() const { return completion_callback<T>(reader_.state()); }
+    completion_callback<T> callback() const { return detail::access::make<completion_callback<T>>(reader_.state()); }
 
     /// Whether co_await would return at once. @throws std::logic_error when the completion was moved from.
     bool done() const { return reader_.state()->arrived(); }

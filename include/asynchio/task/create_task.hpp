@@ -3,6 +3,7 @@
 
 // Making a task of a coroutine, which runs beside its creator.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/kept.hpp>
 #include <asynchio/loop/context.hpp>
@@ -85,11 +86,11 @@ template<class T>
     task_state<T>& state = *detail::exchange(unless_made.coroutine, nullptr);
     detail::become_task(state, loop, 1, created);
     if (chosen != nullptr)
-        state.extra.context().share(chosen->cell());
+        state.extra.context().share(access::cell(*chosen));
     else if (context_in_use())
         detail::inherit_context(state);
     state.extra = extra;
-    task_handle<T> handle(&state);
+    auto handle = access::make<task_handle<T>>(&state);
     if (eager && loop.is_running())
         detail::start_now(state);
     else
@@ -100,13 +101,13 @@ template<class T>
 template<class T>
 task_handle<T> make_task(loop_core& loop, task<T>&& coroutine, const task_options& options, bool eager,
                          const std::source_location& created) {
-    task_state<T>* const given = coroutine.release();
+    task_state<T>* const given = access::release(coroutine);
     const bool plain = options.name.empty() && options.context.get() == nullptr && !eager && !context_in_use();
     if (!plain || given == nullptr || loop.closing() || loop.debug()) [[unlikely]]
         return make_task_with(loop, given, options.name, options.context.get(), eager, created);
     detail::become_task(*given, loop, 1, created);
     loop.schedule(*given);
-    return task_handle<T>(given);
+    return access::make<task_handle<T>>(given);
 }
 
 /// Whether `Rest` is the name of a task or awaitable. Behind a callable stand its arguments, whatever their types.

@@ -3,6 +3,7 @@
 
 // The task that runs now, and all tasks of a loop.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <vector>
@@ -18,7 +19,7 @@ inline any_task_handle current_task() {
     get_running_loop();
     detail::frame* task = detail::current_task_frame();
     if (task != nullptr) ++task->references;
-    return any_task_handle(task);
+    return detail::access::make<any_task_handle>(task);
 }
 
 /// Returns the tasks of a loop that are not done, in order of creation.
@@ -30,7 +31,7 @@ inline std::vector<any_task_handle> all_tasks(event_loop& loop) {
     for (detail::frame* each = tasks.front(); each != nullptr; each = tasks.after(*each)) {
         if (each->has(detail::flag_branch)) continue;
         ++each->references;
-        found.push_back(any_task_handle(each));
+        found.push_back(detail::access::make<any_task_handle>(each));
     }
     return found;
 }

@@ -4,6 +4,7 @@
 // Awaiting awaitables of other libraries, which resume a plain coroutine_handle on any thread and inside any code.
 
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
@@ -35,7 +36,7 @@ public:
     void end(bool resumed) noexcept {
         resumed_ = resumed;
         share().release();
-        if (!loop_.post(*this)) static_cast<void>(counted_ptr<foreign_wait>(this));
+        if (!access::post(loop_, *this)) static_cast<void>(counted_ptr<foreign_wait>(this));
     }
 
     // The loop's thread calls these.

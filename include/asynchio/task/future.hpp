@@ -3,6 +3,7 @@
 
 // A result that the program sets: the bridge from callbacks to coroutines.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/task/handle_base.hpp>
 
@@ -37,8 +38,6 @@ public:
     future() : future(get_running_loop()) {}
     /// Makes a pending future of a loop, which need not run. @throws std::logic_error if the loop is closed.
     explicit future(event_loop& loop) : handle_base(make(loop)) {}
-    /// For functions that make handles: takes over one count.
-    explicit future(detail::shared_state* counted) noexcept : handle_base(counted) {}
 
     /// Completes the future with a value.
     /// @param value the result; nothing for `future<void>`. @throws invalid_state_error if the future is done already.
@@ -92,6 +91,9 @@ public:
     }
 
 private:
+    friend struct detail::access;
+    explicit future(detail::shared_state* counted) noexcept : handle_base(counted) {}
+
     static detail::shared_state* make(event_loop& loop) {
         detail::core_of(loop).require_usable("future");
         return new state(detail::core_of(loop));

@@ -3,6 +3,7 @@
 
 // The base of handles of tasks and futures: a counted pointer to a result that comes once.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/errors.hpp>
@@ -80,10 +81,8 @@ public:
         return detail::remove_done_callback(get("remove_done_callback"), id);
     }
 
-    /// Returns the state that the handle refers to, for combinators; null when the handle is empty.
-    detail::shared_state* shared() const noexcept { return state_; }
-
 protected:
+    friend struct detail::access;
     /// Takes over one count.
     explicit handle_base(detail::shared_state* counted) noexcept : state_(counted) {}
 
@@ -110,7 +109,7 @@ protected:
             void call(detail::shared_state& source) override {
                 if constexpr (std::is_invocable_v<callable&, Handle>) {
                     ++source.references;
-                    f(Handle(&source));
+                    f(detail::access::make<Handle>(&source));
                 } else {
                     f();
                 }
@@ -128,6 +127,13 @@ protected:
 private:
     detail::shared_state* state_ = nullptr;
 };
+
+inline handle_base suspension::awaited() const noexcept {
+    detail::shared_state* const state = awaited_state();
+    if (state == nullptr || state->has(detail::flag_branch)) return {};
+    ++state->references;
+    return detail::access::make<handle_base>(state);
+}
 
 namespace detail {
 
@@ -191,7 +197,7 @@ public:
     handle_awaiter(handle_awaiter&& other) noexcept : watcher(&fire), target_(std::move(other.target_)) {}
     handle_awaiter& operator=(handle_awaiter&&) = delete;
     ~handle_awaiter() {
-        if (target_) target_.shared()->unwatch(*this);
+        if (target_) access::state(target_)->unwatch(*this);
     }
 
     bool await_ready() const { return target_.done(); }
@@ -199,7 +205,7 @@ public:
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> coroutine,
                        std::source_location where = std::source_location::current()) {
-        shared_state& target = *target_.shared();
+        shared_state& target = *access::state(target_);
         frame& root = running_root(coroutine);
         const frame* const self = identity_of(&root);
         if (self == &target || target.loop != root.loop) [[unlikely]]
@@ -209,19 +215,21 @@ public:
     }
 
     decltype(auto) await_resume() {
-        shared_state& target = *target_.shared();
+        shared_state& target = *access::state(target_);
         if (target.done() && target.outcome_base::cancelled() && interrupted()) deliver_with_result();
         resumed();
         return take_result<T, Move>(target);
     }
 
-    const char* waiting_for() const noexcept override { return target_.shared()->has(flag_future) ? "future" : "task"; }
-    shared_state* awaited() const noexcept override { return target_.shared(); }
+    const char* waiting_for() const noexcept override {
+        return access::state(target_)->has(flag_future) ? "future" : "task";
+    }
+    shared_state* awaited_state() const noexcept override { return access::state(target_); }
     bool forwards() const noexcept override { return true; }
     /// Called only if forwarding would go round in a circle.
     cancel_reply cancel(const shared_text&) noexcept override {
         if (!watching()) return cancel_reply::refused;
-        target_.shared()->unwatch(*this);
+        access::state(target_)->unwatch(*this);
         return cancel_reply::left;
     }
 

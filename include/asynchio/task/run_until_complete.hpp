@@ -3,6 +3,7 @@
 
 // Running a loop until one task or future is done.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>
@@ -33,7 +34,7 @@ namespace detail {
         static void told(watcher& self, shared_state&) noexcept { static_cast<stopper&>(self).call_soon(); }
         void called() noexcept { loop().stop(); }
         shared_state& main;
-    } waiting(loop, *handle.shared());
+    } waiting(loop, *access::state(handle));
     loop_of(loop).run_forever();
     if (!handle.done()) throw std::runtime_error("Event loop stopped before Future completed.");
 }
@@ -48,16 +49,16 @@ decltype(auto) event_loop::run_until_complete(X&& x) {
     if constexpr (detail::handle_like<X>) {
         using T = typename std::remove_cvref_t<X>::value_type;
         if (!x) throw std::logic_error("run_until_complete: the handle is empty");
-        if (x.shared()->loop != this)
+        if (detail::access::state(x)->loop != this)
             throw std::logic_error("run_until_complete: the task or future belongs to a different loop");
         detail::run_until_done(*this, x);
-        return detail::take_result<T, !std::is_lvalue_reference_v<X>>(*x.shared());
+        return detail::take_result<T, !std::is_lvalue_reference_v<X>>(*detail::access::state(x));
     } else {
         { const running_scope refused_before_anything_is_made(*this); }
         const auto handle = create_task(std::forward<X>(x));
         using T = typename std::remove_cvref_t<decltype(handle)>::value_type;
         detail::run_until_done(*this, handle);
-        return detail::take_result<T, true>(*handle.shared());
+        return detail::take_result<T, true>(*detail::access::state(handle));
     }
 }
 

@@ -3,6 +3,7 @@
 
 // A loop that is made and closed by one object, for one or several main tasks.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -81,10 +82,10 @@ private:
 
     template<class T>
     [[gnu::cold]] T run_task(task<T> main) {
-        const task_handle<T> handle = detail::make_task_with(detail::core_of(get_loop()), main.release(), {},
-                                                             &*context_, false, std::source_location::current());
+        const task_handle<T> handle = detail::make_task_with(detail::core_of(get_loop()), detail::access::release(main),
+                                                             {}, &*context_, false, std::source_location::current());
         run_to_end(handle);
-        return detail::take_result<T, true>(*handle.shared());
+        return detail::take_result<T, true>(*detail::access::state(handle));
     }
 
     /// @throws keyboard_interrupt if Ctrl-C ended `main`.

@@ -4,6 +4,7 @@
 // The base of all awaiters: the one way in which a task waits, and in which it is told to give up.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/frame.hpp>
@@ -18,6 +19,8 @@
 
 namespace asynchio {
 
+class handle_base;
+
 /// The answer of an awaiter when the task that waits in it is to be cancelled.
 enum class cancel_reply : unsigned char {
     /// The wait is over already or cannot be interrupted: the request stays pending until the task runs.
@@ -28,9 +31,6 @@ enum class cancel_reply : unsigned char {
     /// request.
     forwarded,
 };
-
-/// The message of a request to cancel, which `view()` reads. Copies share the text; copying never throws.
-using cancel_message = detail::shared_text;
 
 namespace detail {
 
@@ -78,12 +78,8 @@ public:
 
     /// Returns what the task waits for, for reports: "sleep", "lock", ...
     virtual const char* waiting_for() const noexcept { return "an awaiter"; }
-    /// Returns the task or future that it waits for; null if it waits for something else.
-    virtual detail::shared_state* awaited() const noexcept { return nullptr; }
-    /// Whether a request to cancel goes to awaited() instead of to cancel().
-    virtual bool forwards() const noexcept { return false; }
-    /// Returns the fork through which a request to cancel goes to several others; cancel() is not called then. Or null.
-    virtual detail::fork* forks() noexcept { return nullptr; }
+    /// Returns a handle of the task or future that it waits for; an empty one if it waits for something else.
+    handle_base awaited() const noexcept; // task/handle_base.hpp
     /// Asks the awaiter to give up. @param message of the request. @return what it has done.
     virtual cancel_reply cancel(const cancel_message& message) noexcept {
         (void)message;
@@ -147,6 +143,15 @@ protected:
     detail::frame* task() const noexcept { return task_; }
 
 private:
+    friend struct detail::access;
+
+    /// Returns the task or future that it waits for; null if it waits for something else.
+    virtual detail::shared_state* awaited_state() const noexcept { return nullptr; }
+    /// Whether a request to cancel goes to awaited_state() instead of to cancel().
+    virtual bool forwards() const noexcept { return false; }
+    /// Returns the fork through which a request to cancel goes to several others; cancel() is not called then. Or null.
+    virtual detail::fork* forks() noexcept { return nullptr; }
+
     [[gnu::always_inline]] void park_root(detail::frame& root, void* coroutine) noexcept {
         task_ = &root;
         root.resume_point = coroutine;
@@ -278,7 +283,7 @@ private:
                 pend(task);
                 return true;
             }
-            shared_state* const next = hook->forwards() ? hook->awaited() : nullptr;
+            shared_state* const next = access::forwards(*hook) ? access::awaited(*hook) : nullptr;
             if (next == nullptr || next == seen || next == &first || next->done() || next->loop == nullptr ||
                 (innermost_ != nullptr && walked(*next))) {
                 put(task, *hook);
@@ -294,7 +299,7 @@ private:
 
     /// Puts the request to what `task` waits in: at once, or to its children first.
     void put(frame& task, suspension& hook) noexcept {
-        fork* const several = hook.forks();
+        fork* const several = access::forks(hook);
         if (several == nullptr) return settle(task, hook, hook.cancel(message_));
         if (several->walk.wait != nullptr) return; // the fork waits for itself
         several->walk.outer = detail::exchange(innermost_, several);
@@ -346,7 +351,7 @@ private:
     static bool walked(const shared_state& target) noexcept {
         if (target.has(flag_future)) return false;
         suspension* const hook = hook_of(static_cast<const frame&>(target));
-        const fork* const several = hook != nullptr ? hook->forks() : nullptr;
+        const fork* const several = hook != nullptr ? access::forks(*hook) : nullptr;
         return several != nullptr && several->walk.wait != nullptr;
     }
 
@@ -373,7 +378,7 @@ void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::s
     detail::frame& root = *task_;
     const detail::shared_text message = root.extra != nullptr ? root.extra->message : detail::shared_text();
     detail::cancel_walk walk(message);
-    if (forwards() ? walk.request(*awaited()) : walk.interrupt(root, *this)) root.clear(detail::flag_must_cancel);
+    if (forwards() ? walk.request(*awaited_state()) : walk.interrupt(root, *this)) root.clear(detail::flag_must_cancel);
 }
 
 inline void suspension::deliver_with_result() noexcept {

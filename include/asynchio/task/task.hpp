@@ -3,6 +3,7 @@
 
 // The coroutine type: a computation that has not started, which is awaited or made a task of its own.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/task/detail/frame.hpp>
 
@@ -170,14 +171,9 @@ public:
         return awaiter(nullptr);
     }
 
-    // For combinators
-    /// Returns the place of the pointer to the coroutine's state, which is null when the task is empty.
-    detail::task_state<T>*& place() noexcept { return state_; }
-    /// Releases the state, which the caller owns then.
-    detail::task_state<T>* release() noexcept { return detail::exchange(state_, nullptr); }
-
 private:
     friend promise_type;
+    friend struct detail::access;
     explicit task(detail::task_state<T>& state) noexcept : state_(&state) {}
 
     detail::task_state<T>* state_ = nullptr;
@@ -189,7 +185,6 @@ private:
 template<class T>
 class task<T>::awaiter {
 public:
-    explicit awaiter(detail::task_state<T>* child) noexcept : child_(child) {}
     awaiter(awaiter&& other) noexcept : child_(detail::exchange(other.child_, nullptr)) {}
     awaiter& operator=(awaiter&&) = delete;
     ~awaiter() {
@@ -215,6 +210,9 @@ public:
     }
 
 private:
+    friend task;
+    explicit awaiter(detail::task_state<T>* child) noexcept : child_(child) {}
+
     struct finished {
         detail::task_state<T>* state;
         ~finished() {

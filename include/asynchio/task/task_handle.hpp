@@ -3,6 +3,7 @@
 
 // Handles of running tasks, which are queried, cancelled and awaited.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/task/handle_base.hpp>
 
 #include <string>
@@ -23,8 +24,6 @@ namespace asynchio {
 class any_task_handle : public handle_base {
 public:
     any_task_handle() noexcept = default;
-    /// For functions that make handles: takes over one count of a task; null makes an empty handle.
-    explicit any_task_handle(detail::shared_state* counted) noexcept : handle_base(counted) {}
 
     /// Returns how many requests to cancel there were that uncancel() has not taken back.
     int cancelling() const { return task("cancelling").cancels; }
@@ -56,6 +55,9 @@ public:
     }
 
 protected:
+    friend struct detail::access;
+    explicit any_task_handle(detail::shared_state* counted) noexcept : handle_base(counted) {}
+
     detail::frame& task(const char* what) const { return static_cast<detail::frame&>(get(what)); }
 };
 
@@ -103,7 +105,7 @@ public:
 
 inline any_task_handle exception_context::task() const {
     if (object != nullptr) ++object->references;
-    return any_task_handle(object);
+    return detail::access::make<any_task_handle>(object);
 }
 
 } // namespace asynchio

@@ -3,6 +3,7 @@
 
 // Cancelling a program at every point at which it can be cancelled.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/task/runner.hpp>
 #include <asynchio/task/yield.hpp>
@@ -56,9 +57,9 @@ public:
         : target_(std::move(target)), at_(at), second_after_(second_after) {}
     void ran() noexcept override {
         ++steps_;
-        if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*target_.shared(), {});
+        if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*asynchio::detail::access::state(target_), {});
         if (second_after_ != 0 && steps_ == at_ + second_after_)
-            asynchio::detail::cancel_completion(*target_.shared(), {});
+            asynchio::detail::cancel_completion(*asynchio::detail::access::state(target_), {});
     }
     /// Whether the request came before the task was done.
     bool hit() const noexcept { return hit_; }

@@ -3,6 +3,7 @@
 
 // Two connected streams in memory, which test programs that talk by streams without the system and in virtual time.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/io/stream.hpp>
@@ -144,7 +145,8 @@ inline std::pair<stream, stream> stream_pair(std::size_t capacity = 65'536) {
     auto first = asynchio::detail::make_owner<detail::memory_channel>(back, there, "the second of a pair");
     auto second = asynchio::detail::make_owner<detail::memory_channel>(there, back, "the first of a pair");
     detail::memory_channel::connect(*first, *second);
-    return {stream(std::move(first)), stream(std::move(second))};
+    return {asynchio::detail::access::make<stream>(std::move(first)),
+            asynchio::detail::access::make<stream>(std::move(second))};
 }
 
 } // namespace asynchio::testing

@@ -4,6 +4,7 @@
 // The result of a task, for threads that do not run its loop.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/errors.hpp>
@@ -102,7 +103,7 @@ public:
         return settle([](outcome<T>& result) { result.set_error(std::make_exception_ptr(cancelled_error()), true); },
                       [this] {
                           counted_ptr<concurrent_state> on_its_way = this->share();
-                          if (loop.post(*this)) // else the loop is closed, and the task with it
+                          if (access::post(loop, *this)) // else the loop is closed, and the task with it
                               static_cast<void>(on_its_way.release());
                       });
     }
@@ -200,10 +201,6 @@ template<class T = void>
 class concurrent_future {
 public:
     concurrent_future() noexcept = default;
-    explicit concurrent_future(detail::counted_ptr<detail::concurrent_state<T>> state) noexcept
-        : state_(std::move(state)) {
-        if (state_) state_->hold();
-    }
     concurrent_future(const concurrent_future& other) noexcept : concurrent_future(other.state_) {}
     concurrent_future(concurrent_future&& other) noexcept = default;
     concurrent_future& operator=(concurrent_future other) noexcept {
@@ -288,6 +285,12 @@ public:
     outcome<T>& result() const { return get_state("result").result(); }
 
 private:
+    friend struct detail::access;
+    explicit concurrent_future(detail::counted_ptr<detail::concurrent_state<T>> state) noexcept
+        : state_(std::move(state)) {
+        if (state_) state_->hold();
+    }
+
     detail::concurrent_state<T>& get_state(const char* what) const {
         if (!state_) throw std::logic_error(std::string(what) + ": the concurrent_future is empty");
         return *state_;

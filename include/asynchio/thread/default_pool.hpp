@@ -3,6 +3,7 @@
 
 // The default thread pool of a loop, which is started when it is first needed, and ends with the loop.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -53,7 +54,7 @@ private:
     struct waker final : pool_watcher, ready_item {
         waker(loop_ref l, loop_pool& of) noexcept : ready_item(&arrived), loop(std::move(l)), pool(of) {}
         void ended() noexcept override {
-            if (!loop_ref(loop).post(*this)) delete this;
+            if (!access::post(loop_ref(loop), *this)) delete this;
         }
         static void arrived(ready_item& item) noexcept {
             const owner<waker> self(static_cast<waker*>(&item));

@@ -3,6 +3,7 @@
 
 // A group of loops, each on a thread of its own, for programs that one thread is not enough for.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/owner_vector.hpp>
@@ -155,7 +156,7 @@ private:
     void stop() noexcept {
         for (const auto& each : members_) {
             const std::lock_guard lock(each->entry);
-            if (!detail::exchange(each->told, true) && each->thread.started()) each->loop.post(*each);
+            if (!detail::exchange(each->told, true) && each->thread.started()) detail::access::post(each->loop, *each);
         }
     }
     void join() {

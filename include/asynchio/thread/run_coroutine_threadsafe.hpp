@@ -3,6 +3,7 @@
 
 // Starting a task on a loop from another thread.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/task/create_task.hpp>
@@ -37,7 +38,7 @@ public:
     /// thread does not destroy it: a race detector does not see the order that the exception's own count establishes.
     /// That is why the exception handler hears of a leftover task now, and not with the others when all have ended.
     void operator()(const task_handle<T>& handle) {
-        shared_state& task = *handle.shared();
+        shared_state& task = *access::state(handle);
         const bool cancelled = task.outcome_base::cancelled();
         std::exception_ptr error = take_error(task);
         if (error && !cancelled && static_cast<frame&>(task).has_mark(mark_leftover)) report_leftover(task, error);
@@ -105,7 +106,7 @@ auto run_coroutine_threadsafe(X&& x, const loop_ref& loop) {
             }
         },
         std::move(started), detail::settle_at_end<T>(state));
-    return concurrent_future<T>(std::move(state));
+    return detail::access::make<concurrent_future<T>>(std::move(state));
 }
 
 } // namespace asynchio

@@ -3,6 +3,7 @@
 
 // Blocking calls in a thread of a given pool, as futures.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/late_value.hpp>
@@ -66,7 +67,7 @@ private:
     void run() noexcept final {
         call();
         const loop_ref box = box_;
-        if (box.post(*this)) return; // the loop frees it
+        if (access::post(box, *this)) return; // the loop frees it
         if (phase_.exchange(phase::refused) == phase::orphaned) delete this;
     }
 
@@ -186,7 +187,7 @@ public:
 private:
     static future<result> submitted(loop_core& loop, const counted_ptr<pool_core>& core, owner<executor_call> job) {
         future<result> made(loop_of(loop));
-        job->submit(loop, *made.shared(), core);
+        job->submit(loop, *access::state(made), core);
         static_cast<void>(job.release());
         return made;
     }
@@ -232,7 +233,7 @@ auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
     return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
-        detail::running_core(), pool.core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
+        detail::running_core(), detail::access::core(pool), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
 /// Calls `f(args...)` in a thread of the loop's default pool; all else is as with a given pool.

@@ -3,6 +3,7 @@
 
 // A pool of threads for blocking calls.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -46,7 +47,7 @@ public:
         : ready_item(&arrived), box_(std::move(loop)), waiting_(waiting) {}
 
     void ended() noexcept override {
-        if (!loop_ref(box_).post(*this)) delete this;
+        if (!access::post(loop_ref(box_), *this)) delete this;
     }
 
 private:
@@ -198,7 +199,7 @@ public:
         detail::require_callable(f, "submit");
         using job = detail::submitted_call<detail::copied_t<F>, detail::copied_t<Args>...>;
         auto made = detail::make_owner<job>(std::in_place, detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
-        concurrent_future<typename job::result> future(made->future_state());
+        auto future = detail::access::make<concurrent_future<typename job::result>>(made->future_state());
         core_->submit(*made);
         static_cast<void>(made.release());
         return future;
@@ -212,10 +213,8 @@ public:
         return detail::close_pool<>(core_);
     }
 
-    /// Returns the shared state, for the functions of this module.
-    const detail::counted_ptr<detail::pool_core>& core() const noexcept { return core_; }
-
 private:
+    friend struct detail::access;
     static detail::counted_ptr<detail::pool_core> make(std::size_t most, thread_pool_options options,
                                                        std::size_t max_queued) {
         if (most == 0) throw std::invalid_argument("thread_pool: the number of threads must be at least 1");

@@ -3,6 +3,7 @@
 
 // Awaiting a blocking call that runs in a worker thread.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/outcome.hpp>
@@ -113,7 +114,7 @@ private:
         // Once posted, the loop may resume and destroy all this at any moment.
         const loop_ref box = box_;
         const counted_ptr<pool_core> core = core_;
-        if (box.post(*this)) return;
+        if (access::post(box, *this)) return;
         const std::unique_lock lock(core->mutex());
         refused_ = true;
         core->job_ended().notify_all();
@@ -186,7 +187,7 @@ auto to_thread(thread_pool& pool, F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "to_thread");
     return detail::to_thread_awaiter<std::decay_t<detail::kept_t<F>>, std::decay_t<detail::kept_t<Args>>...>(
-        pool.core(), detail::keep<F>(f), detail::keep<Args>(args)...);
+        detail::access::core(pool), detail::keep<F>(f), detail::keep<Args>(args)...);
 }
 
 /// Awaitable: calls `f(args...)` in a thread of the loop's default pool, for callables that own all they touch. This is

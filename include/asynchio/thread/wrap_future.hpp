@@ -3,6 +3,7 @@
 
 // Futures of the running loop for futures that other threads complete.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/outcome.hpp>
 #include <asynchio/task/future.hpp>
@@ -50,9 +51,9 @@ public:
         auto job = make_owner<blocking_future_wait>(std::move(source));
         if (ready) {
             job->call();
-            job->deliver(*made.shared());
+            job->deliver(*access::state(made));
         } else {
-            job->submit(loop, *made.shared(), default_pool::of(loop).core());
+            job->submit(loop, *access::state(made), default_pool::of(loop).core());
             static_cast<void>(job.release());
         }
         return made;
@@ -93,7 +94,7 @@ public:
     /// Posts the result; called on the thread that completes the future.
     static void send(owner<followed_result> self) noexcept {
         const loop_ref box = self->box_;
-        if (box.post(*self)) static_cast<void>(self.release());
+        if (access::post(box, *self)) static_cast<void>(self.release());
     }
 
 private:
@@ -103,7 +104,7 @@ private:
         self->held_.let_go();
         if (target.done() || core_of(*self->box_.get()).closing()) return;
         if (self->source_.cancelled()) {
-            auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*target.shared()));
+            auto& state = static_cast<future_state<T>&>(static_cast<future_base&>(*access::state(target)));
             state.set_error(self->source_.result().error(), true);
             return state.complete();
         }

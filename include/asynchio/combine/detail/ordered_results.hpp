@@ -4,6 +4,7 @@
 // The results of several tasks, which one async_generator takes; merge and map are built on it.
 
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/core/detail/ring_buffer.hpp>
 #include <asynchio/core/detail/steady.hpp>
@@ -55,7 +56,7 @@ public:
     /// Runs `work` in a task beside the others.
     void launch(task<> work) {
         reservation made = make_room();
-        adopt(*create_task(std::move(work)).shared(), std::move(made));
+        adopt(*access::state(create_task(std::move(work))), std::move(made));
     }
 
     // The tasks call these.

@@ -3,6 +3,7 @@
 
 // The tasks of a vector as the children of a set, in the memory that they came in.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/task/detail/child_set.hpp>
 
 #include <cstddef>
@@ -21,7 +22,7 @@ public:
     class iterator {
     public:
         explicit iterator(task<T>* at) noexcept : at_(at) {}
-        value_type operator*() const noexcept { return value_type(at_->place()); }
+        value_type operator*() const noexcept { return value_type(access::state(*at_)); }
         iterator& operator++() noexcept {
             ++at_;
             return *this;
@@ -34,18 +35,18 @@ public:
 
     /// @throws std::logic_error for an empty task.
     explicit owned_tasks(std::vector<task<T>>&& tasks) : tasks_(std::move(tasks)) {
-        for (task<T>& each : tasks_) value_type::require_task(each.place());
+        for (task<T>& each : tasks_) value_type::require_task(access::state(each));
     }
     owned_tasks(owned_tasks&& other) noexcept : tasks_(std::move(other.tasks_)) {}
     owned_tasks& operator=(owned_tasks&&) = delete;
     ~owned_tasks() {
         for (task<T>& each : tasks_)
-            if (each) value_type::give_up(*each.release());
+            if (each) value_type::give_up(*access::release(each));
     }
 
     std::size_t size() const noexcept { return tasks_.size(); }
     bool empty() const noexcept { return tasks_.empty(); }
-    value_type operator[](std::size_t i) noexcept { return value_type(tasks_[i].place()); }
+    value_type operator[](std::size_t i) noexcept { return value_type(access::state(tasks_[i])); }
     /// Drops the tasks, all of which were taken.
     void clear() noexcept { tasks_.clear(); }
     iterator begin() noexcept { return iterator(tasks_.data()); }

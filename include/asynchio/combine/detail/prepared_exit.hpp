@@ -3,6 +3,7 @@
 
 // The end of a block that needs no memory.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/task/detail/frame.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -21,7 +22,7 @@ public:
     prepared_exit(const prepared_exit&) = delete;
     prepared_exit& operator=(const prepared_exit&) = delete;
     ~prepared_exit() {
-        if (auto* unused = exit_.release()) discard_frame(*unused);
+        if (auto* unused = access::release(exit_)) discard_frame(*unused);
     }
 
     void prepare(task<T> exit) noexcept { exit_ = std::move(exit); }

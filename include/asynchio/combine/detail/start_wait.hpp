@@ -4,6 +4,7 @@
 // Under task_group::start: the wait of the caller for a child to start, and what the child holds of that wait.
 
 #include <asynchio/core/awaitable.hpp>
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
 #include <asynchio/core/detail/steady.hpp>
@@ -36,7 +37,7 @@ public:
     /// Finds the wait in `all` for `child`; null if there is none. Linear in the number of waits.
     static start_wait* find(const list& all, const frame* child) noexcept {
         for (start_wait* each = all.front(); each != nullptr; each = all.after(*each))
-            if (each->child_.shared() == child) return each;
+            if (access::state(each->child_) == child) return each;
         return nullptr;
     }
     /// Records the status of a child that has begun to run, or null when that status is destroyed.
@@ -49,7 +50,7 @@ public:
     inline void leave() noexcept;
 
     const char* waiting_for() const noexcept override { return "task_group::start"; }
-    shared_state* awaited() const noexcept override { return child_.shared(); }
+    shared_state* awaited_state() const noexcept override { return access::state(child_); }
     bool forwards() const noexcept override { return true; }
     /// Called only if forwarding the request would lead round a circle.
     cancel_reply cancel(const shared_text&) noexcept override {

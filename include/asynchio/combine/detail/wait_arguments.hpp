@@ -3,6 +3,7 @@
 
 // The arguments of wait and as_completed: the handles that they watch, and the timeout.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/pointer_set.hpp>
 #include <asynchio/core/detail/range.hpp>
@@ -28,8 +29,8 @@ std::vector<Watched> watched_once(std::vector<H> handles, const char* who) {
     pointer_set seen(handles.size());
     for (H& each : handles) {
         if (!each) refuse(who, "a handle is empty");
-        require_own_loop(*each.shared(), who);
-        if (seen.insert(each.shared())) list.emplace_back(std::move(each));
+        require_own_loop(*access::state(each), who);
+        if (seen.insert(access::state(each))) list.emplace_back(std::move(each));
     }
     return list;
 }

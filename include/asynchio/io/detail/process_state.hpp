@@ -3,6 +3,7 @@
 
 // The state of a child process, from its start until it is reaped.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/io/detail/spawn.hpp>
 #include <asynchio/io/stream.hpp>
@@ -125,7 +126,7 @@ private:
     };
 
     static void keep(late_value<stream>& place, descriptor fd, std::string name) {
-        if (fd) place.emplace(make_channel<pipe_channel>(std::move(fd), std::move(name), true));
+        if (fd) place.emplace(access::make<stream>(make_channel<pipe_channel>(std::move(fd), std::move(name), true)));
     }
 
     /// Watches for the child's end by a descriptor of the process (Linux 5.3), or else by a thread that waits for it.
@@ -152,7 +153,7 @@ private:
         auto& self = *static_cast<process_state*>(child);
         siginfo_t info{};
         uninterrupted([&] { return calls.waitid(P_PID, static_cast<id_t>(self.pid_), &info, WEXITED | WNOWAIT); });
-        loop_of(self.children_->loop()).ref().post(self.exit_note_); // a closed loop reaps its children itself
+        access::post(loop_of(self.children_->loop()).ref(), self.exit_note_); // a closed loop reaps its children itself
         return nullptr;
     }
 

@@ -3,6 +3,7 @@
 
 // The state of a server: listening sockets, connections, and the tasks of their handlers.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/core/detail/owner.hpp>
@@ -248,7 +249,7 @@ private:
             owner<channel> connection = make_channel<socket_channel>(std::move(made), peer);
             connections_.push_back(*connection);
             connection->own(*this);
-            handle(stream(std::move(connection)));
+            handle(access::make<stream>(std::move(connection)));
         } catch (...) {
             report("Unhandled exception in a server's handler", std::current_exception());
         }
@@ -316,7 +317,7 @@ private:
         } else {
             reservation room = make_room();
             const auto started = make_task(loop(), as_task(handler_(std::move(connection))), {}, false, {});
-            adopt(*started.shared(), std::move(room));
+            adopt(*access::state(started), std::move(room));
         }
     }
 

@@ -3,6 +3,7 @@
 
 // A wait for several children, on which gather, race and shield are built.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/closure_check.hpp>
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/functional.hpp>
@@ -33,7 +34,9 @@ public:
 
     /// Called when a watched child has ended, in its last step. A child that was started calls child_done.
     virtual void watched_done(shared_state& child) noexcept = 0;
-    void ended(const watched_handle<handle_base, child_set>& child) noexcept { watched_done(*child.handle.shared()); }
+    void ended(const watched_handle<handle_base, child_set>& child) noexcept {
+        watched_done(*access::state(child.handle));
+    }
 
     frame* identity() const noexcept final { return origin_; }
 
@@ -93,7 +96,7 @@ private:
 /// inner gather pending. @return false if the branch waits for something else, and must be cancelled.
 inline bool leave_branch(frame& branch) noexcept {
     suspension* const hook = branch.awaited_frame() == nullptr ? hook_of(branch) : nullptr;
-    fork* const inner = hook != nullptr ? hook->forks() : nullptr;
+    fork* const inner = hook != nullptr ? access::forks(*hook) : nullptr;
     if (inner == nullptr) return false;
     if (inner->stop()) destroy_branch(branch);
     return true;
@@ -166,7 +169,7 @@ public:
     /// @throws std::logic_error for an empty task.
     explicit owned_child(task<T>&& what)
         requires(!std::is_reference_v<Place>)
-        : state_(what.release()) {
+        : state_(access::release(what)) {
         require_task(state_);
     }
     explicit owned_child(Place place) noexcept
@@ -236,7 +239,7 @@ public:
     using watched_handle::watched_handle;
 
     bool empty() const noexcept { return !handle; }
-    shared_state* get() const noexcept { return handle.shared(); }
+    shared_state* get() const noexcept { return access::state(handle); }
     bool done_before_start() const { return get()->done(); }
 
     void start(starting_children& all) { watch(all.set()); }

@@ -31,7 +31,7 @@ public:
     void await_resume() const noexcept { what_.set(flag_retrieved); }
 
     const char* waiting_for() const noexcept override { return "the end of a task"; }
-    shared_state* awaited() const noexcept override { return &what_; }
+    shared_state* awaited_state() const noexcept override { return &what_; }
     fork* forks() noexcept override { return this; }
 
 private:

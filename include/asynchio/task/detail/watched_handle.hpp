@@ -3,6 +3,7 @@
 
 // A handle whose end is watched for; gather, race, shield, wait and as_completed are built on it.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/task/handle_base.hpp>
 
 #include <utility>
@@ -22,13 +23,13 @@ public:
 
     void watch(Owner& who) noexcept {
         owner = &who;
-        if (handle.shared()->done())
+        if (access::state(handle)->done())
             who.ended(*this);
         else
-            handle.shared()->watch(*this);
+            access::state(handle)->watch(*this);
     }
     void stop_watching() noexcept {
-        if (watching()) handle.shared()->unwatch(*this);
+        if (watching()) access::state(handle)->unwatch(*this);
     }
 
     H handle;

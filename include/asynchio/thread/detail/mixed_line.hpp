@@ -3,6 +3,7 @@
 
 // A line in which tasks of any loop and blocked threads stand together, first come, first served.
 
+#include <asynchio/core/detail/access.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/event_loop.hpp>
@@ -110,7 +111,7 @@ public:
             return true;
         }
         const loop_ref box = box_; // once posted, the loop may resume and destroy all this
-        return box.post(*this);
+        return access::post(box, *this);
     }
 
 protected:
