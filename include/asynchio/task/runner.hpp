@@ -82,8 +82,9 @@ private:
 
     template<class T>
     [[gnu::cold]] T run_task(task<T> main) {
-        const task_handle<T> handle = detail::make_task_with(detail::core_of(get_loop()), detail::access::release(main),
-                                                             {}, &*context_, false, std::source_location::current());
+        detail::loop_core& loop = detail::core_of(get_loop()); // if that throws, `main` is still a task
+        const task_handle<T> handle = detail::make_task_with(loop, detail::access::release(main), {}, &*context_, false,
+                                                             std::source_location::current());
         run_to_end(handle);
         return detail::take_result<T, true>(*detail::access::state(handle));
     }
