@@ -217,7 +217,7 @@ private:
         for (const task_handle<T>& each : handles_) each.cancel();
         for (const task_handle<T>& each : handles_) co_await settled(*access::state(each));
         frame* const self = current_task_frame();
-        if (self != nullptr && is_cancellation(error)) self->clear(flag_must_cancel);
+        if (self != nullptr && is_cancellation(error)) self->drop_request();
     }
 
     std::vector<task<T>> tasks_;

@@ -196,7 +196,7 @@ private:
     void child_ended(detail::frame& child) noexcept override {
         if (detail::start_wait* const caller = detail::start_wait::find(starting_, &child)) return caller->over();
         if (!child.failed()) return;
-        child.set(detail::flag_retrieved);
+        child.note_retrieved();
         try {
             errors_.push_back(child.error());
         } catch (const std::bad_alloc&) {

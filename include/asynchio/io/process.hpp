@@ -141,7 +141,7 @@ private:
     private:
         void child_ended(detail::frame& child) noexcept override {
             if (!child.failed()) return;
-            child.set(detail::flag_retrieved);
+            child.note_retrieved();
             if (error_) return;
             error_ = child.error();
             cancel_all();

@@ -94,7 +94,7 @@ protected:
     detail::shared_state& done_or_throw(const char* what) const {
         detail::shared_state& c = get(what);
         if (!c.done()) detail::refuse<invalid_state_error>(what, "Result is not ready");
-        c.set(detail::flag_retrieved);
+        c.note_retrieved();
         return c;
     }
 
@@ -159,10 +159,10 @@ template<class T, bool Move>
 decltype(auto) take_result(shared_state& c) {
     using result = std::conditional_t<Move || std::is_reference_v<T> || std::is_void_v<T>, T,
                                       std::add_lvalue_reference_t<const T>>;
-    c.set(flag_retrieved);
+    c.note_retrieved();
     if (c.has(flag_moved)) throw invalid_state_error("what it ended with was moved out already");
     if constexpr (Move && !std::is_reference_v<T> && !std::is_void_v<T>)
-        if (c.has_value()) c.set(flag_moved);
+        if (c.has_value()) c.note_moved();
     return with_outcome<T>(c, [](auto& outcome) -> result {
         if constexpr (Move)
             return std::move(outcome).value();
@@ -173,10 +173,10 @@ decltype(auto) take_result(shared_state& c) {
 
 /// Returns the exception of a task or future that is done, or null. The exception is moved out as a result is.
 inline std::exception_ptr take_error(shared_state& c) noexcept {
-    c.set(flag_retrieved);
+    c.note_retrieved();
     std::exception_ptr error = c.error();
     if (error) {
-        c.set(flag_moved);
+        c.note_moved();
         c.fail(nullptr, c.outcome_base::cancelled() ? outcome_state::cancelled : outcome_state::error);
     }
     return error;

@@ -43,8 +43,7 @@ struct task_extra final : task_extra_base {
 
 /// Delivers a cancellation. @throws cancelled_error with the message of the request.
 [[noreturn, gnu::noinline]] inline void throw_cancelled(frame& task) {
-    task.clear(flag_must_cancel);
-    task.clear(flag_left);
+    task.deliver_request();
     throw cancelled_error(task.extra != nullptr ? detail::exchange(task.extra->message, shared_text()) : shared_text());
 }
 
@@ -69,7 +68,7 @@ public:
 
     /// Puts the task at the back of the ready queue. It may be called while parked().
     void wake() noexcept {
-        task_->clear(detail::flag_waiting);
+        task_->stop_waiting();
         task_->loop->schedule(*task_);
     }
 
@@ -111,7 +110,7 @@ protected:
     }
 
     /// Undoes park() in await_suspend: the task does not wait after all.
-    void unpark() noexcept { task_->clear(detail::flag_waiting); }
+    void unpark() noexcept { task_->stop_waiting(); }
 
     /// Puts the running task to the back of the ready queue, without waiting for anything.
     template<class Promise>
@@ -119,9 +118,7 @@ protected:
 
     /// Whether the task is to be cancelled now that it runs again. An awaiter that was granted something passes it on
     /// then.
-    bool interrupted() const noexcept {
-        return task_ != nullptr && (task_->flags & (detail::flag_must_cancel | detail::flag_left)) != 0;
-    }
+    bool interrupted() const noexcept { return task_ != nullptr && task_->is_asked(); }
 
     /// Delivers a cancellation. @throws cancelled_error if interrupted().
     void resumed() {
@@ -135,7 +132,7 @@ protected:
 
     /// Runs the next step of the task at once, in place of wake(); for a call that the loop makes.
     void run_now() noexcept {
-        task_->clear(detail::flag_waiting);
+        task_->stop_waiting();
         task_->loop->step_in_call(*task_);
     }
 
@@ -154,9 +151,7 @@ private:
 
     [[gnu::always_inline]] void park_root(detail::frame& root, void* coroutine) noexcept {
         task_ = &root;
-        root.resume_point = coroutine;
-        root.waiting_for = this;
-        root.flags |= detail::flag_waiting | detail::flag_started;
+        root.wait_in(*this, coroutine);
         if (root.has(detail::flag_must_cancel)) [[unlikely]]
             deliver_pending();
     }
@@ -172,7 +167,7 @@ namespace detail {
 
 [[gnu::always_inline]] inline frame& requeue(frame& root, void* coroutine) noexcept {
     root.resume_point = coroutine;
-    root.set(flag_started);
+    root.note_started();
     root.loop->schedule(root);
     return root;
 }
@@ -331,7 +326,7 @@ private:
         taken_ = reply != cancel_reply::refused;
         if (reply == cancel_reply::left) {
             keep_message(task, message_, true);
-            task.set(flag_left);
+            task.note_left();
             hook.wake();
         } else if (!taken_) {
             pend(task);
@@ -341,7 +336,7 @@ private:
     /// Leaves the request pending until the next suspension point.
     void pend(frame& task) noexcept {
         keep_message(task, message_, !task.has(flag_left));
-        task.set(flag_must_cancel);
+        task.pend_request();
         if (!task.has(flag_started) && !is_current(task)) {
             task.what = ready_item::kind::call;
             task.run = task.loop->hooks().end_unstarted;
@@ -378,11 +373,11 @@ void suspension::give_way(std::coroutine_handle<Promise> coroutine, const std::s
     detail::frame& root = *task_;
     const detail::shared_text message = root.extra != nullptr ? root.extra->message : detail::shared_text();
     detail::cancel_walk walk(message);
-    if (forwards() ? walk.request(*awaited_state()) : walk.interrupt(root, *this)) root.clear(detail::flag_must_cancel);
+    if (forwards() ? walk.request(*awaited_state()) : walk.interrupt(root, *this)) root.drop_request();
 }
 
 inline void suspension::deliver_with_result() noexcept {
-    task_->clear(detail::flag_must_cancel);
+    task_->drop_request();
     if (task_->extra != nullptr) task_->extra->message = {};
 }
 

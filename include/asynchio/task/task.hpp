@@ -52,7 +52,7 @@ template<class T>
 /// since the destructors of its arguments do nothing.
 inline void end_gathered(frame& task) noexcept {
     task.loop->tasks().remove(task);
-    task.flags |= flag_done | flag_resting;
+    task.rest();
     task.references = 1;
     task.owner->child_done(task);
 }
@@ -72,9 +72,9 @@ void finish_task(ready_item& item) noexcept {
     auto& task = static_cast<task_state<T>&>(static_cast<frame&>(item));
     if (task.has_value() && task.watchers.empty()) [[likely]] {
         constexpr unsigned gathered = flag_gathered | flag_plain;
-        if ((task.flags & (gathered | flag_must_cancel)) == gathered && task.references == 2)
+        if (task.has_of(gathered | flag_must_cancel) == gathered && task.references == 2)
             return detail::end_gathered(task);
-        if ((task.flags & (flag_owned | flag_must_cancel)) == 0 && task.references == 1) return end_detached(task);
+        if (task.has_of(flag_owned | flag_must_cancel) == 0 && task.references == 1) return end_detached(task);
     }
     finish_task_slowly(task);
 }
@@ -106,12 +106,12 @@ inline constexpr bool dies_silently<A> = std::is_trivially_destructible_v<A>;
 template<class T>
 class task_promise : public promise_base, public promise_result<T, task_promise<T>> {
 public:
-    task_promise() noexcept { (new (bytes_) task_state<T>)->set(flag_plain); }
+    task_promise() noexcept { (new (bytes_) task_state<T>)->note_plain(); }
     /// Sees the types of the coroutine's arguments; a reference counts as the object that it refers to.
     template<class... Args>
     explicit task_promise(const Args&...) noexcept {
         auto* made = new (bytes_) task_state<T>;
-        if constexpr ((dies_silently<Args> && ...)) made->set(flag_plain);
+        if constexpr ((dies_silently<Args> && ...)) made->note_plain();
     }
 
     task_state<T>& state() noexcept { return *std::launder(reinterpret_cast<task_state<T>*>(bytes_)); }

@@ -34,7 +34,7 @@ public:
     int uncancel() const {
         detail::frame& t = task("uncancel");
         if (t.cancels > 0 && --t.cancels == 0) {
-            t.clear(detail::flag_must_cancel);
+            t.drop_request();
             if (t.extra != nullptr && !t.has(detail::flag_left)) t.extra->message = {};
         }
         return t.cancels;

@@ -59,7 +59,7 @@ protected:
     [[gnu::noinline]] void consider(shared_state& child) noexcept {
         const bool decides = end_ == join_end::first_done || (end_ == join_end::first_failure && !child.has_value());
         const bool first = decides && (deciding_ == nullptr || overtakes(child));
-        if (decides && !child.has_value()) child.set(flag_retrieved); // later ones are dropped silently
+        if (decides && !child.has_value()) child.note_retrieved(); // later ones are dropped silently
         if (first) {
             deciding_ = &child;
             if (end_ == join_end::first_done && !collecting_) stop_children(children_kind::branches);
@@ -110,7 +110,7 @@ protected:
         if (deciding_ != nullptr) {
             // A request to cancel that came while it waited for the children that it has stopped, or to a race that has
             // its result, is delivered at the next suspension, unless it throws a cancellation now.
-            if (cancelled_late_ && !deciding_->cancelled()) task()->set(flag_must_cancel);
+            if (cancelled_late_ && !deciding_->cancelled()) task()->pend_request();
             deciding_->rethrow();
         }
         if (cancelled_ && (deciding_ == nullptr || end_ == join_end::first_done))
@@ -233,7 +233,7 @@ protected:
         if constexpr (!all_owned)
             each_child([](auto& child) {
                 if constexpr (!std::remove_reference_t<decltype(child)>::owned) {
-                    if (!child.get()->done()) child.get()->set(flag_retrieved);
+                    if (!child.get()->done()) child.get()->note_retrieved();
                     child.stop_watching();
                 }
             });

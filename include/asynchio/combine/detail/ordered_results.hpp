@@ -116,7 +116,7 @@ private:
 
     void child_ended(frame& child) noexcept override {
         if (!child.has_value()) {
-            child.set(flag_retrieved);
+            child.note_retrieved();
             if (!stopping_) {
                 stopping_ = true;
                 failure_ = child.error();
@@ -163,8 +163,7 @@ async_generator<typename State::item_type> stream_of(owner<State> state) {
     if (!error) co_return;
     // The exception of a cleanup takes the place of the reason for which it ran, as in one stream.
     if ((closed || is_cancellation(error)) && state->failure()) error = state->failure();
-    if (is_cancellation(error))
-        current_root().clear(flag_must_cancel); // the exception delivers the later request as well
+    if (is_cancellation(error)) current_root().drop_request(); // the exception delivers the later request as well
     std::rethrow_exception(error);
 }
 

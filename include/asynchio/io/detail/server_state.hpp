@@ -261,7 +261,7 @@ private:
     }
     void child_ended(frame& child) noexcept override {
         if (child.failed()) {
-            child.set(flag_retrieved);
+            child.note_retrieved();
             report("Unhandled exception in a server's handler", child.error(), &child);
         }
         if (running() == 0) changed();

@@ -122,7 +122,7 @@ public:
     void run(frame& branch) noexcept {
         enter_loop();
         own(branch);
-        branch.set(flag_branch);
+        branch.be_branch();
         set_.loop().tasks().push_back(branch);
         set_.loop().set_task_hooks(hooks_of_tasks);
         start_now(branch);
@@ -133,7 +133,7 @@ private:
         loop_core& loop = set_.loop();
         child.become_root(loop, 2, loop.next_task_id());
         child.own(set_);
-        child.set(flag_gathered);
+        child.be_gathered();
     }
     void enter_loop() noexcept {
         if (tasks_.empty()) return;

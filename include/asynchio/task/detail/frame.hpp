@@ -16,6 +16,10 @@
 
 #pragma GCC visibility push(default)
 
+namespace asynchio {
+class suspension;
+}
+
 namespace asynchio::detail {
 
 /// The base of all promises. The state lives in raw bytes at its front and is not destroyed with the coroutine: a
@@ -47,6 +51,33 @@ struct frame : shared_state, ready_item {
     static constexpr unsigned most_cancels = 0xffff;
 
     frame() noexcept {} // the coroutine's return object, the awaiter, and become_root set the fields
+
+    void note_plain() noexcept { set(flag_plain); }
+    void note_started() noexcept { set(flag_started); }
+    /// Makes a root one that its owner takes the result of, and frees.
+    void be_gathered() noexcept { set(flag_gathered); }
+    /// Makes a root a branch, which is not a task.
+    void be_branch() noexcept { set(flag_branch); }
+    /// Marks a gathered task as done, whose coroutine stays until its owner frees it.
+    void rest() noexcept { set(flag_done | flag_resting); }
+
+    /// Parks a root: its next step resumes `coroutine`.
+    [[gnu::always_inline]] void wait_in(suspension& hook, void* coroutine) noexcept {
+        resume_point = coroutine;
+        waiting_for = &hook;
+        set(flag_waiting | flag_started);
+    }
+    void stop_waiting() noexcept { clear(flag_waiting); }
+
+    /// Leaves a request to cancel pending, until the next suspension point.
+    void pend_request() noexcept { set(flag_must_cancel); }
+    void drop_request() noexcept { clear(flag_must_cancel); }
+    /// Notes that the task has left what it waited for: its co_await throws.
+    void note_left() noexcept { set(flag_left); }
+    /// Whether the task is to be cancelled when it runs.
+    bool is_asked() const noexcept { return has_of(flag_must_cancel | flag_left) != 0; }
+    /// Drops the request, which is delivered now.
+    void deliver_request() noexcept { clear(flag_must_cancel | flag_left); }
 
     bool has_mark(root_mark which) const noexcept { return (marks & which) != 0; }
     void mark(root_mark which) noexcept { marks = static_cast<unsigned char>(marks | which); }
@@ -103,7 +134,10 @@ struct frame : shared_state, ready_item {
     }
     void disown() noexcept {
         if (!has(flag_owned)) return;
-        const std::source_location line = owner->child_created();
+        lose_owner(owner->child_created());
+    }
+    /// Makes it a root without an owner, which was made at `line`.
+    void lose_owner(const std::source_location& line) noexcept {
         clear(flag_owned);
         made_at = line;
     }
@@ -176,7 +210,7 @@ inline void destroy_coroutine(frame& dead) noexcept {
         frame* parent = each->parent;
         if (each->has(flag_generator)) {
             destroy_coroutine(*each);
-            each->set(flag_done);
+            each->note_done();
         } else {
             void* address = each->handle().address();
             destroy_frame(*each);

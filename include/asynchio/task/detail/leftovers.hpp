@@ -60,7 +60,7 @@ public:
         }
         while (shared_state* const each = failed.pop_front()) {
             keep(*each);
-            each->set(flag_retrieved);
+            each->note_retrieved();
             report_leftover(*each, each->error());
             release(*each);
         }
@@ -70,7 +70,7 @@ private:
     /// Moves a task from the loop's list into `failed`.
     void put_in_order(intrusive_list<shared_state>& failed, shared_state& one) noexcept {
         loop_.kept().remove(one);
-        one.clear(flag_kept);
+        one.note_kept(false);
         shared_state* behind = failed.back();
         while (behind != nullptr && number(*behind) > number(one)) behind = failed.before(*behind);
         failed.insert_after(behind, one);

@@ -28,7 +28,7 @@ public:
         what_.watch(*this);
         park(awaiting, where);
     }
-    void await_resume() const noexcept { what_.set(flag_retrieved); }
+    void await_resume() const noexcept { what_.note_retrieved(); }
 
     const char* waiting_for() const noexcept override { return "the end of a task"; }
     shared_state* awaited_state() const noexcept override { return &what_; }

@@ -123,9 +123,17 @@ enum completion_flag : unsigned short {
 class shared_state : public list_link, public outcome_base {
 public:
     bool done() const noexcept { return has(flag_done); }
-    bool has(completion_flag flag) const noexcept { return (flags & flag) != 0; }
-    void set(completion_flag flag) noexcept { flags = static_cast<unsigned short>(flags | flag); }
-    void clear(completion_flag flag) noexcept { flags = static_cast<unsigned short>(flags & ~flag); }
+    bool has(completion_flag flag) const noexcept { return (flags_ & flag) != 0; }
+    /// Returns those of several flags that are set.
+    unsigned has_of(unsigned several) const noexcept { return flags_ & several; }
+
+    /// Notes that the exception was looked at, so that nobody reports it.
+    void note_retrieved() noexcept { set(flag_retrieved); }
+    void note_moved() noexcept { set(flag_moved); }
+    /// Notes whether it stands in the loop's list of what handles may query when the loop is gone.
+    void note_kept(bool kept) noexcept { kept ? set(flag_kept) : clear(flag_kept); }
+    /// Marks it as done, for an end of which other code tells.
+    void note_done() noexcept { set(flag_done); }
 
     void watch(watcher& who) noexcept { watchers.push_back(who); }
     void unwatch(watcher& who) noexcept {
@@ -143,7 +151,6 @@ public:
         while (watcher* first = watchers.pop_front()) first->completed(*first, *this);
     }
 
-    unsigned short flags = 0;
     // begin() sets these, which a frame that is awaited inline does not need.
     std::uint32_t references;
     union {
@@ -157,9 +164,15 @@ public:
         task_extra_ptr extra;
     };
 
+private:
+    unsigned short flags_ = 0; // of completion_flag
+
 protected:
     shared_state() noexcept {}
     ~shared_state() = default;
+
+    void set(unsigned more) noexcept { flags_ = static_cast<unsigned short>(flags_ | more); }
+    void clear(unsigned some) noexcept { flags_ = static_cast<unsigned short>(flags_ & ~some); }
 
     /// Prepares it for handles, `count` of which hold it.
     void begin(scheduler& owner, std::uint32_t count) noexcept {

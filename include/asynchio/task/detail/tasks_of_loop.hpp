@@ -85,7 +85,7 @@ public:
 [[gnu::noinline]] inline void release_last(shared_state& c) noexcept {
     if (c.failed() && !c.has(flag_retrieved)) {
         c.references = 1; // the exception handler may hold it for a while
-        c.set(flag_retrieved);
+        c.note_retrieved();
         report(c, c.has(flag_future) ? "Future exception was never retrieved" : "Task exception was never retrieved",
                c.error());
         if (--c.references != 0) return;
@@ -107,7 +107,7 @@ inline void release(shared_state& c) noexcept {
 /// Has the loop tell `c` when the loop ends.
 inline void keep(shared_state& c) noexcept {
     static_cast<loop_core&>(*c.loop).kept().push_back(c);
-    c.set(flag_kept);
+    c.note_kept(true);
 }
 
 /// Called when the coroutine of the task is gone: tells all watchers.
@@ -116,9 +116,8 @@ inline void end_task(frame& task, ready_item::function dispose) noexcept {
     if (task.error() && is_cancellation(task.error())) task.set_cancelled();
     std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
-        task.clear(flag_owned);
-        task.made_at = task.where();
-        task.set(flag_done);
+        task.lose_owner(task.where());
+        task.note_done();
         ++counts_that_end_with_loop; // the owner's count, which ends before the loop does
         owner->child_done(task);
     }
@@ -139,7 +138,7 @@ inline void end_any_task(frame& task, ready_item::function dispose) noexcept {
 /// more.
 [[gnu::noinline]] inline void give_up_gathered(frame& task) noexcept {
     task.disown();
-    task.set(flag_retrieved);
+    task.note_retrieved();
     release(task);
 }
 
@@ -171,12 +170,12 @@ inline void end_unstarted(ready_item& item) noexcept {
 /// Ends a suspended branch where it stands, and tells its owner.
 [[gnu::noinline]] inline void destroy_branch(frame& branch) noexcept {
     branch.loop->tasks().remove(branch);
-    branch.clear(flag_waiting);
+    branch.stop_waiting();
     destroy_chain(branch.innermost(), branch);
     destroy_coroutine(branch);
     branch.run = &dispose_task<void>;
     branch.set_cancelled();
-    branch.set(flag_done);
+    branch.note_done();
     child_owner& owner = *branch.owner;
     branch.disown();
     owner.child_done(branch);
@@ -188,7 +187,7 @@ inline void end_unstarted(ready_item& item) noexcept {
 [[gnu::cold]] inline void destroy_tasks(loop_core& loop) noexcept {
     while (frame* task = loop.tasks().back()) {
         loop.tasks().remove(*task);
-        task->clear(flag_waiting);
+        task->stop_waiting();
         destroy_chain(task->innermost(), *task);
         destroy_coroutine(*task);
         task->run = &dispose_task<void>;
@@ -199,7 +198,7 @@ inline void end_unstarted(ready_item& item) noexcept {
         release(*task);
     }
     while (shared_state* each = loop.kept().pop_front()) {
-        each->clear(flag_kept);
+        each->note_kept(false);
         each->loop = nullptr;
     }
 }
@@ -245,8 +244,8 @@ inline void become_task(frame& coroutine, loop_core& loop, std::uint32_t handles
 /// Runs the first step of a task at once, inside the running code, which is current again afterwards.
 inline void start_now(frame& task) noexcept {
     scheduler& loop = *task.loop;
-    if (ready_item* outer = this_thread.current) static_cast<frame&>(*outer).set(flag_started);
-    task.set(flag_started);
+    if (ready_item* outer = this_thread.current) static_cast<frame&>(*outer).note_started();
+    task.note_started();
     const stack_base base;
     const context_scope its_own(nullptr);
     loop.step_inside(task);
