@@ -5,8 +5,8 @@
 //     c++ -std=c++20 -O2 -pthread -Iinclude examples/chat_server.cpp -o chat_server
 //     ./chat_server 7000          then, elsewhere: ./chat_client localhost 7000 ann, or nc localhost 7000
 //
-// The first line that a client sends is its name. Who reads slowly holds up nobody: each client has a queue of its own,
-// and is put out of the room when that is full. It prints its port, and ends with Ctrl-C.
+// The first line that a client sends is its name. A client that reads slowly holds up nobody: each has a queue of its
+// own, and is put out of the room when that is full. It prints its port, and ends with Ctrl-C.
 //
 // Run: ./chat_server help
 // Test: exit 2

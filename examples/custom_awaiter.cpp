@@ -28,7 +28,7 @@
 namespace aio = asynchio;
 using namespace std::chrono_literals;
 
-/// A door that opens once; who waits goes in in order.
+/// A door that opens once; those that wait go in in order.
 class door {
     class [[nodiscard]] waiter final : public aio::suspension {
     public:

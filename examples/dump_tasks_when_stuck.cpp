@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Who waits for whom? dump_tasks prints every task with where it was created, what it waits for, and its chain of
+// Which task waits for which? dump_tasks prints every one with where it was created, what it waits for, and its chain of
 // coroutines, as function and line, in every build. Call it from a timer, a signal handler or a debugger.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/dump_tasks_when_stuck.cpp -o dump_tasks_when_stuck

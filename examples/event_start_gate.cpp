@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// An event is a flag that tasks wait for. set() lets all of them go on, in the order in which they came; who comes
-// later need not wait, until clear().
+// An event is a flag that tasks wait for. set() lets all of them go on, in the order in which they came; those
+// that come later need not wait, until clear().
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/event_start_gate.cpp -o event_start_gate
 //

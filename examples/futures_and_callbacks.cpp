@@ -35,7 +35,7 @@ void heat_oven(bool has_power, std::function<void(int)> on_ready, std::function<
         loop.call_soon(on_error, "no power");
 }
 
-/// The same to be awaited.
+/// Heats the oven, for a task that awaits it.
 aio::future<int> heat_oven(bool has_power) {
     const aio::future<int> degrees;
     heat_oven(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A pool of connections: who wants one while all are lent waits in line; with gives each back, whatever happens. The
-// pool is a queue of what is free.
+// A pool of connections: a task that wants one while all are lent waits in line; with returns each, whatever happens.
+// The pool is a queue of what is free.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/resource_pool.cpp -o resource_pool
 //

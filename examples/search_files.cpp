@@ -516,7 +516,7 @@ aio::task<> search_async(job& j) {
         co_await aio::with(aio::task_group(), search);
 }
 
-/// The same without a loop: chunks wait for each other, Ctrl-C just kills.
+/// Searches without a loop: chunks wait for each other, and Ctrl-C just kills.
 void search_threads(job& j) {
     tree_walk walk = j.walk();
     std::deque<std::future<found>> running;

@@ -433,7 +433,7 @@ aio::task<response> fetch(url page, std::size_t most) {
     co_return got;
 }
 
-/// The same with blocking calls, for a thread.
+/// Fetches a page with blocking calls, for a thread.
 response blocking_fetch(const url& page, const options& o) {
     const aio::address where = aio::address::ip(page.host, page.port);
     const struct owner {

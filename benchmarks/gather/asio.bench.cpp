@@ -38,7 +38,7 @@ static void gather_10_asio(benchmark::State& state) {
 }
 BENCHMARK(gather_10_asio);
 
-/// Of a range: completion handlers that count, the last of which wakes the one who waits.
+/// Gathers a range with completion handlers that count; the last one wakes the coroutine that waits.
 static asio::awaitable<void> range(asio::io_context& loop, std::size_t n) {
     long sum = 0;
     std::size_t running = n;

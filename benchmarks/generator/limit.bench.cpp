@@ -26,7 +26,7 @@ struct stream {
     std::coroutine_handle<promise_type> body;
 };
 
-/// The same, handing over to and from the consumer by symmetric transfer.
+/// A stream that hands over to and from its consumer by symmetric transfer.
 struct async_stream {
     struct promise_type : limit::promise_base {
         const long* item = nullptr;

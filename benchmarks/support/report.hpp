@@ -41,7 +41,7 @@ void measure(benchmark::State& state, std::size_t operations, Body body) {
     state.counters["allocs"] = static_cast<double>(allocations - before) / all;
 }
 
-/// The same for a coroutine: `make()` gives a task, run on one loop that lives through the whole row.
+/// Measures a coroutine: `make()` returns a task, which runs on one loop that lives through the whole row.
 template<class Make>
 void measure_task(benchmark::State& state, std::size_t operations, Make make) {
     asynchio::runner runner;

@@ -23,7 +23,7 @@ struct line : limit::queue {
         if (each != nullptr && (first = each->next) == nullptr) last = &first;
         return each;
     }
-    /// Wakes the first; who comes to an open one takes it. @return whether there was one.
+    /// Wakes the first waiter; a waiter that comes to an open event takes it. @return whether there was one.
     bool wake_one() noexcept {
         limit::item* each = pop();
         if (each != nullptr) limit::ready.push(*each);

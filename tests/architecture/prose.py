@@ -7,15 +7,15 @@
 
     undocumented   a public class, function, data member, variable, enum, concept or alias without a doc comment (`///`)
     cancellation   an awaitable without a `Cancellation:` part, in its own doc comment or in that of its class
-    fragments      a sentence of any comment that begins with "The same", "Of" or "Who", or goes on with ": who"
+    fragments      a sentence of any comment, also of tests, examples and benchmarks, that begins with "The same", "Of" or
+                   "Who", or goes on with ": who"
     doors          a public function or data member whose signature names a type of detail, unless that is the awaitable that
                    it returns; what is awaited has a type without a name, and what stands in DOORS a reason
     share          the doc lines of all public headers are 25 to 35 % of their lines; blank lines, includes, pragmas and what
                    stands in namespace detail do not count
 
 Not held to `undocumented`: what the language asks for by name (copies, moves, destructors, comparisons, the functions that
-co_await, range-for and coroutines call), what is private, protected, a friend or an
-override, and aliases inside of classes.
+co_await, range-for and coroutines call), what is private, protected, a friend or an override, and aliases inside of classes.
 """
 
 import re
@@ -385,6 +385,11 @@ class counts:
                 self.report(h, line, what)
             if h.is_public and h.module != "adapters":
                 self.look_at(h)
+        for folder in ("tests", "examples", "benchmarks"):
+            for path in sorted((self.tree.root / folder).rglob("*.?pp")):
+                for line, what in fragments(path.read_text(encoding="utf-8")):
+                    self.fragments += 1
+                    self.found.append(f"{path.relative_to(self.tree.root)}:{line}: {what}")
         share = self.doc_lines / max(self.lines, 1)
         if not LEAST_SHARE <= share <= MOST_SHARE:
             self.found.append(f"include:1: {share:.1%} of the public headers' lines are doc lines, not 25 to 35 %")

@@ -95,9 +95,11 @@ inline void print(const lamp<int>& l) {
 """
 
 
-def report(text, *options):
-    """The exit status and the lines that prose.py prints for a tree with one header `text`."""
+def report(text, *options, test=""):
+    """The exit status and the lines that prose.py prints for a tree with one header `text`, and one test."""
     with tempfile.TemporaryDirectory() as root:
+        (Path(root) / "tests/home").mkdir(parents=True)
+        (Path(root) / "tests/home/lamp.test.cpp").write_text(test, encoding="utf-8")
         folder = Path(root) / "include/asynchio/home"
         folder.mkdir(parents=True)
         (folder / "lamp.hpp").write_text(text, encoding="utf-8")
@@ -187,6 +189,8 @@ class prose_self_test(unittest.TestCase):
             ("/// How bright it is.", "/// @return Of\n    /// what.", "    /// @return", "Of"),
         ):
             self.expect([(at, f'a sentence begins with "{word}"')], old, new)
+        self.assertEqual(report(SOUND, test="// It is dark.\n// The same.\n")[1][4:],
+                         ['tests/home/lamp.test.cpp:2: a sentence begins with "The same"'])
         for sound in ("Offers", "What is the same", "the one who sees it", "Whoever"):
             self.assertEqual(report(SOUND.replace("Prints a lamp", sound))[0], 0, sound)
 

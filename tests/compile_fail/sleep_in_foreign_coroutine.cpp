@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The same for awaiters that park.
+// An awaiter that parks a task is refused in a coroutine of another library.
 
 // expect: this can be awaited only in a coroutine of this library
 

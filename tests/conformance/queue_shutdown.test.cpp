@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// shutdown(): who waits to put, and later puts, fail at once; what is in the queue can still be taken; then gets fail.
+// After shutdown(), puts that wait, and later ones, fail at once; what is in the queue can still be taken; then gets fail.
 
 #include <asynchio.hpp>
 

@@ -141,7 +141,7 @@ aio::task<> write_all(aio::stream& s, std::string_view what, soak& all, dice& d)
     }
 }
 
-/// The same for reading.
+/// Reads, and is interrupted now and then.
 aio::task<std::size_t> read_some(aio::stream& s, aio::mutable_byte_view into, soak& all, dice& d) {
     while (d.one_in(100)) {
         const auto reading = aio::create_task(read_once(s, into));

@@ -53,7 +53,7 @@ struct step_awaiter {
 };
 inline constexpr step_awaiter step{};
 
-/// The same, and the actor goes on only when `condition()` holds: it is blocked, or asleep.
+/// A step after which the actor goes on only when `condition()` holds: it is blocked, or asleep.
 class until {
 public:
     explicit until(std::function<bool()> condition) : condition_(std::move(condition)) {}

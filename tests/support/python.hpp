@@ -56,7 +56,7 @@ void print(const First& first, const Rest&... rest) {
     std::cout << '\n' << std::flush;
 }
 
-/// Of each handle whether it is done, as a list.
+/// Returns for each handle whether it is done.
 template<class Handle>
 std::vector<bool> done(const std::vector<Handle>& handles) {
     std::vector<bool> each;
@@ -64,7 +64,7 @@ std::vector<bool> done(const std::vector<Handle>& handles) {
     return each;
 }
 
-/// Of each handle whether it was cancelled, as a list.
+/// Returns for each handle whether it was cancelled.
 template<class Handle>
 std::vector<bool> cancelled(const std::vector<Handle>& handles) {
     std::vector<bool> each;

@@ -66,7 +66,7 @@ public:
         if (!changed_.wait_for(lock, std::chrono::seconds(15), [this] { return open_; }))
             throw std::runtime_error("nobody opened the gate");
     }
-    /// The same, but ends early when `stop` is requested. @return whether it was opened.
+    /// Waits, but ends early when `stop` is requested. @return whether it was opened.
     bool wait(const std::stop_token& stop) {
         std::unique_lock lock(mutex_);
         if (!changed_.wait_for(lock, stop, std::chrono::seconds(15), [this] { return open_; }) &&

@@ -700,7 +700,7 @@ aio::task<> consume_closed() {
     co_await aio::with(stream, body);
 }
 
-/// The same without closing it.
+/// Takes an item, and drops the generator without closing it.
 aio::task<> consume_and_drop(trace& log) {
     auto stream = noting(log, 1ms, 1ms);
     co_await stream.next();

@@ -30,7 +30,7 @@ struct never_on_the_heap {
     int value;
 };
 
-/// The same, and its move may throw, so that containers keep it in a box.
+/// Its move may throw besides, so that containers keep it in a box.
 struct never_on_the_heap_and_throws : never_on_the_heap {
     using never_on_the_heap::never_on_the_heap;
     never_on_the_heap_and_throws(never_on_the_heap_and_throws&& other) noexcept(false)

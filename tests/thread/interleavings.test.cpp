@@ -223,7 +223,7 @@ public:
     until dismissed(std::size_t who) {
         return until([this, who] { return places[who] != standing::waiting; });
     }
-    /// The same, or it gives up waiting at any time.
+    /// What the owner of a place waits for that may give up at any time.
     static until dismissed_or_tired() {
         return until([] { return true; });
     }

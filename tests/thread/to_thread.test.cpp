@@ -73,7 +73,7 @@ struct held_job {
     }
 };
 
-/// The same for a job that cannot be asked.
+/// A job that cannot be asked to stop.
 struct deaf_job {
     gate started;
     gate release;

@@ -64,7 +64,7 @@ private:
 
 } // namespace
 
-// Of a std::future
+// A std::future
 
 TEST_CASE("wrap_future: gives what a std::future gives, of any kind") {
     virtual_run([]() -> aio::task<> {
@@ -362,7 +362,7 @@ TEST_CASE("wrap_future: many std::futures, more than there are threads") {
     });
 }
 
-// Of a concurrent_future
+// A concurrent_future
 
 TEST_CASE("wrap_future: gives what runs on another loop to this one", "[TS-12]") {
     const audited afterwards;

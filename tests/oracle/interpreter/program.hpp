@@ -34,7 +34,7 @@ struct node {
     waiting_statement waiting = nullptr;
 
     const node& at(std::size_t index) const { return parts.at(index); }
-    /// Of a statement.
+    /// Returns the number of a statement.
     const std::string& id() const { return at(1).word; }
     const node& argument(std::size_t index) const { return at(index + 2); }
     /// As a place in an array, as a flag, and as a limit of time.
@@ -42,7 +42,7 @@ struct node {
     bool flag() const { return number != 0; }
     std::chrono::seconds seconds() const { return std::chrono::seconds(number); }
     std::optional<std::chrono::seconds> limit() const { return is_none ? std::nullopt : std::optional(seconds()); }
-    /// Of t3 or f0: whether it is a task, and which.
+    /// Whether t3 or f0 is a task, and which.
     bool is_task() const { return word.front() == 't'; }
     std::size_t slot() const { return static_cast<std::size_t>(word.at(1) - '0'); }
     /// The names of a list; one of nothing counts as tasks.
