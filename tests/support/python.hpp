@@ -38,13 +38,21 @@ inline std::string repr(const auto& value) { return str(value); }
 inline std::string repr(const std::string& text) { return "'" + text + "'"; }
 template<class A, class B>
 std::string repr(const std::pair<A, B>& both) {
-    return "(" + repr(both.first) + ", " + repr(both.second) + ")";
+    std::string text = "("; // g++ 12 warns of what "(" + ... becomes at -O3
+    text += repr(both.first);
+    text += ", ";
+    text += repr(both.second);
+    text += ")";
+    return text;
 }
 
 template<class T>
 std::string str(const std::vector<T>& list) {
     std::string text;
-    for (const T& each : list) text += (text.empty() ? "" : ", ") + repr(each);
+    for (const T& each : list) {
+        if (!text.empty()) text += ", ";
+        text += repr(each);
+    }
     return "[" + text + "]";
 }
 

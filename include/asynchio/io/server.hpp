@@ -67,11 +67,11 @@ public:
 
     /// Returns the port that it listens on, which is the same at all addresses; 0 once it is closed and for Unix-domain
     /// sockets.
-    int port() const { return state().listeners().empty() ? 0 : state().listeners().front().socket.where().port(); }
+    int port() const { return state().listeners().empty() ? 0 : state().listeners().front().where().port(); }
     /// Returns the addresses that it listens at; empty once it is closed.
     std::vector<address> addresses() const {
         std::vector<address> all;
-        for (const auto& each : state().listeners()) all.push_back(each.socket.where());
+        for (const auto& each : state().listeners()) all.push_back(each.where());
         return all;
     }
     /// Whether it listens: start_serving() was called, and it was not closed since.

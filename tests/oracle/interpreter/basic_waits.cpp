@@ -105,7 +105,7 @@ aio::task<> run_block(world& w, const node& block) {
 
 aio::task<int> run_body(world& w, int index) {
     const node& body = w.body(index);
-    const std::string id = "b" + std::to_string(index);
+    const std::string id = std::string("b").append(std::to_string(index));
     w.log(id, "begins");
     try {
         co_await run_block(w, body.at(1));

@@ -22,7 +22,10 @@ std::string shown(const aio::outcome<T>& one) {
 template<class T>
 std::string listed(const std::vector<T>& all) {
     std::string text;
-    for (std::size_t i = 0; i < all.size(); ++i) text += (i == 0 ? "" : ",") + shown(all[i]);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        if (i != 0) text += ',';
+        text += shown(all[i]);
+    }
     return text;
 }
 

@@ -75,7 +75,10 @@ void exception(world& w, const node& s) {
 
 void tasks(world& w, const node& s) {
     std::string all;
-    for (const aio::any_task_handle& each : aio::all_tasks()) all += (all.empty() ? "" : " ") + world::name(each);
+    for (const aio::any_task_handle& each : aio::all_tasks()) {
+        if (!all.empty()) all += ' ';
+        all += world::name(each);
+    }
     w.tell(s, all);
 }
 

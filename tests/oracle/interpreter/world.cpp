@@ -84,7 +84,7 @@ bool world::over_limit(const node& statement) {
 }
 std::string world::next_name() {
     if (made >= most_tasks) return {};
-    return "t" + std::to_string(++made);
+    return std::string("t").append(std::to_string(++made));
 }
 
 bool world::closes_circle(const std::vector<std::string>& names) const {

@@ -73,6 +73,9 @@ public:
         if (calls.listen(socket_.get(), backlog) != 0) fail(errno, "listen on " + where_.to_string());
     }
 
+    bool failing = false; // whether it was reported that nothing can be accepted
+    bool paused = false;  // whether accepting waits for the next attempt
+
 private:
     void switch_on(int level, int option, const char* name) const {
         require_option(socket_.get(), level, option, 1, name, where_);

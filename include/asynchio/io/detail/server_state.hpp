@@ -69,9 +69,9 @@ public:
     void start_serving() {
         if (closed_) throw std::logic_error("server: it is closed");
         if (serving_) return;
-        for (const listener& each : listeners_) each.socket.listen(backlog_);
+        for (const listening_socket& each : listeners_) each.listen(backlog_);
         try {
-            for (listener& each : listeners_) watch(each);
+            for (listening_socket& each : listeners_) watch(each);
         } catch (...) {
             stop_watching();
             throw;
@@ -126,8 +126,7 @@ public:
 
 protected:
     server_state(std::vector<listening_socket> sockets, const server_options& options)
-        : list_link(), backlog_(options.backlog), no_delay_(options.no_delay) {
-        for (listening_socket& each : sockets) listeners_.emplace_back(std::move(each));
+        : list_link(), listeners_(std::move(sockets)), backlog_(options.backlog), no_delay_(options.no_delay) {
         servers_ = &loop().services().get<open_servers>();
         servers_->all.push_back(*this);
     }
@@ -137,12 +136,6 @@ protected:
 
 private:
     friend open_servers;
-    struct listener {
-        explicit listener(listening_socket s) noexcept : socket(std::move(s)) {}
-        listening_socket socket;
-        bool failing = false; // whether it was reported that nothing can be accepted
-        bool paused = false;  // whether accepting waits for the next attempt
-    };
     struct reaper : loop_call<reaper> {
         explicit reaper(server_state& s) noexcept : state(s) { bind(s.loop()); }
         void called() noexcept { delete &state; } // when the loop closes, the service deletes it
@@ -170,23 +163,22 @@ private:
         if (holders_ == 0) delete this;
     }
 
-    void watch(listener& l) {
-        loop_of(loop()).add_reader(l.socket.get(), [this, &l] { accept_from(l); });
+    void watch(listening_socket& l) {
+        loop_of(loop()).add_reader(l.get(), [this, &l] { accept_from(l); });
         l.paused = false;
     }
     void stop_watching() noexcept {
         retry_.reset();
-        for (const listener& each : listeners_) loop_of(loop()).remove_reader(each.socket.get());
+        for (const listening_socket& each : listeners_) loop_of(loop()).remove_reader(each.get());
     }
 
-    void accept_from(listener& l) {
+    void accept_from(listening_socket& l) {
         int failures = 0;
         for (int n = 0; n < backlog_ && !closed_; ++n) {
             sockaddr_storage peer{};
             socklen_t size = sizeof peer;
             descriptor made(uninterrupted([&] {
-                return calls.accept4(l.socket.get(), reinterpret_cast<sockaddr*>(&peer), &size,
-                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+                return calls.accept4(l.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
             }));
             if (made) {
                 l.failing = false;
@@ -217,14 +209,14 @@ private:
 
     /// Handles a lack of descriptors or memory: new clients wait in the backlog meanwhile. It is reported once until it
     /// is over.
-    void wait_and_retry(listener& l, int error) {
+    void wait_and_retry(listening_socket& l, int error) {
         retry_later(); // if that fails, the next attempt is at once
-        loop_of(loop()).remove_reader(l.socket.get());
+        loop_of(loop()).remove_reader(l.get());
         l.paused = true;
         if (detail::exchange(l.failing, true)) return;
         report("Cannot accept connections, trying again every 100 ms",
                std::make_exception_ptr(
-                   std::system_error(error, std::generic_category(), "accept on " + l.socket.where().to_string())));
+                   std::system_error(error, std::generic_category(), "accept on " + l.where().to_string())));
     }
 
     /// Uses one timer for all listening sockets, so that several of them do not wake the loop more often.
@@ -234,7 +226,7 @@ private:
     void retry() noexcept try {
         retry_.reset();
         try {
-            for (listener& each : listeners_)
+            for (listening_socket& each : listeners_)
                 if (each.paused) watch(each);
         } catch (...) {
             retry_later();
@@ -285,7 +277,7 @@ private:
         reaper_.call_soon(); // not destroyed here: a function further up may use it
     }
 
-    std::vector<listener> listeners_;
+    std::vector<listening_socket> listeners_;
     intrusive_list<channel> connections_;
     wait_queue line_;
     loop_core* loop_ = &running_core();
