@@ -70,7 +70,8 @@ aio::task<> program() {
     aio::server server = co_await aio::start_server(echo, "127.0.0.1", 0);
     aio::stream client = secret(co_await aio::open_connection("127.0.0.1", server.port()));
     co_await client.write("Hello, world\n");
-    std::cout << "answered: " << co_await client.read_line();
+    const std::string answer = co_await client.read_line();
+    std::cout << "answered: " << answer;
     co_await server.aclose();
 }
 

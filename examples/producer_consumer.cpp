@@ -38,7 +38,8 @@ aio::task<std::string> produce(aio::queue<page>& pages, std::string name, int fi
     for (int number = first; number < first + 3; ++number) {
         co_await aio::sleep(1ms);
         co_await pages.put(page(name, number)); // waits while the queue is full
-        report += " " + std::to_string(number);
+        report += ' ';
+        report += std::to_string(number);
     }
     co_return report;
 }

@@ -42,7 +42,8 @@ aio::task<> program(aio::task_group& group) {
     std::cout << "the server listens\n";
     aio::stream client = co_await aio::open_connection("127.0.0.1", port);
     co_await client.write("hello\n");
-    std::cout << "the answer is: " << co_await client.read_line();
+    const std::string answer = co_await client.read_line();
+    std::cout << "the answer is: " << answer;
     try {
         co_await group.start(serve, port); // which is taken
     } catch (const std::system_error& e) {
