@@ -159,6 +159,8 @@ private:
     };
 };
 
+static_assert(sizeof(void*) != 8 || sizeof(frame) == 96); // every coroutine that is suspended pays for it
+
 /// Destroys a frame that has not run to its end, with its state.
 inline void destroy_frame(frame& dead) noexcept {
     std::coroutine_handle<> handle = dead.handle();

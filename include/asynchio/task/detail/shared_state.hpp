@@ -151,6 +151,10 @@ public:
         while (watcher* first = watchers.pop_front()) first->completed(*first, *this);
     }
 
+private:
+    unsigned short flags_ = 0; // of completion_flag
+
+public:
     // begin() sets these, which a frame that is awaited inline does not need.
     std::uint32_t references;
     union {
@@ -163,9 +167,6 @@ public:
     union {
         task_extra_ptr extra;
     };
-
-private:
-    unsigned short flags_ = 0; // of completion_flag
 
 protected:
     shared_state() noexcept {}
