@@ -4,7 +4,7 @@
 static_file_server beside nginx, which serves the same files (one worker, sendfile), and load_test beside wrk, which loads
 the same nginx.
 
-    cmake --preset test && cmake --build --preset test
+    cmake --preset test && cmake --build --preset rest
     python3 benchmarks/servers/programs.py build/test [--connections N] [--seconds S] [--repetitions N] [--json FILE]
 """
 
