@@ -137,8 +137,7 @@ private:
 [[gnu::cold]] inline loop_core::running_scope::running_scope(loop_core& loop) : loop_(loop) {
     loop.require_usable("run");
     if (loop.running_) throw std::logic_error("run: This event loop is already running");
-    if (running_mark::is_set())
-        throw std::logic_error("run: Cannot run the event loop while another loop is running");
+    if (running_mark::is_set()) throw std::logic_error("run: Cannot run the event loop while another loop is running");
     loop.running_ = true;
     loop.thread_ = &this_thread;
     mark_.emplace(loop);
