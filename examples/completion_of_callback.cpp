@@ -55,7 +55,8 @@ aio::task<int> measured(camera& with) {
 
 aio::task<> program() {
     camera mine;
-    std::cout << "the camera has measured " << co_await measured(mine) << '\n';
+    const int light = co_await measured(mine);
+    std::cout << "the camera has measured " << light << '\n';
     try {
         co_await measured(mine);
     } catch (const std::runtime_error& e) {

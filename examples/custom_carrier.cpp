@@ -65,7 +65,8 @@ aio::task<> program() {
     aio::stream eavesdropped = std::move(far);
     aio::stream writer = secret(std::move(near));
     co_await writer.write("Hello, world\n");
-    std::cout << "on the wire: " << co_await eavesdropped.read_line();
+    const std::string seen = co_await eavesdropped.read_line();
+    std::cout << "on the wire: " << seen;
 
     aio::server server = co_await aio::start_server(echo, "127.0.0.1", 0);
     aio::stream client = secret(co_await aio::open_connection("127.0.0.1", server.port()));

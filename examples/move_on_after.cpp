@@ -34,8 +34,9 @@ aio::task<std::string> ask_or_unknown(std::chrono::milliseconds time, std::strin
 }
 
 aio::task<> show_page() {
-    std::cout << "weather: " << co_await ask_or_unknown(1h, "sunny") << '\n';
-    std::cout << "news: " << co_await ask_or_unknown(1ms, "it rains") << '\n';
+    const std::string weather = co_await ask_or_unknown(1h, "sunny");
+    const std::string news = co_await ask_or_unknown(1ms, "it rains");
+    std::cout << "weather: " << weather << "\nnews: " << news << '\n';
 }
 
 int main() { aio::run(show_page()); }

@@ -50,7 +50,8 @@ aio::task<> show_shields() {
     const bool in_time = co_await aio::with(aio::move_on_after(10ms), [&lines]() -> aio::task<> {
         co_await aio::shield(lines); // left at once when the time is up
     });
-    if (!in_time) std::cout << "the audit goes on: " << co_await lines << " lines\n";
+    const int read = co_await lines;
+    if (!in_time) std::cout << "the audit goes on: " << read << " lines\n";
 }
 
 int main() { aio::run(show_shields()); }

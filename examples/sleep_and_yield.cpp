@@ -12,7 +12,7 @@
 //   clock: tick 3
 //   sum of 1 to 1000: 500500
 //   others ran meanwhile: yes
-//   sleep gives a value: 7
+//   sleep returns a value: 7
 //
 // Read next: run_and_runner.cpp
 
@@ -50,9 +50,11 @@ aio::task<> show_time() {
     co_await tick(3);
     int rounds = 0;
     aio::create_task(count(rounds)); // run cancels and awaits what is left in the end
-    std::cout << "sum of 1 to 1000: " << co_await add_up(1000) << '\n';
+    const int sum = co_await add_up(1000);
+    std::cout << "sum of 1 to 1000: " << sum << '\n';
     std::cout << "others ran meanwhile: " << (rounds >= 9 ? "yes\n" : "no\n");
-    std::cout << "sleep gives a value: " << co_await aio::sleep(1ms, 7) << '\n';
+    const int slept = co_await aio::sleep(1ms, 7);
+    std::cout << "sleep returns a value: " << slept << '\n';
     for (const aio::any_task_handle& each : aio::all_tasks())
         if (each != aio::current_task()) each.cancel(); // it counts in a variable of this frame
     co_await aio::yield();

@@ -41,7 +41,8 @@ aio::task<int> slow_query() {
 }
 
 aio::task<> ask() {
-    std::cout << "answer: " << co_await aio::wait_for(quick_query(), 10s) << '\n';
+    const int answer = co_await aio::wait_for(quick_query(), 10s);
+    std::cout << "answer: " << answer << '\n';
     try {
         co_await aio::wait_for(slow_query(), 50ms);
     } catch (const aio::timeout_error&) {
