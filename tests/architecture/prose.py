@@ -299,7 +299,7 @@ def returned_by(one):
 
 
 def names_detail(one):
-    """Whether the signature of a function has a parameter of a detail type, and whether it returns one; a variable is one."""
+    """Whether a function takes something of detail, or a variable has a type of detail; and whether a function returns one."""
     words = one.words
     if one.kind == "variable":
         return "detail" in words[: min((words.index(at) for at in ("=", "{") if at in words), default=len(words))], False

@@ -23,6 +23,7 @@ namespace asynchio {
 
 template<class T>
 class future;
+class event_loop;
 
 namespace detail {
 loop_core& core_of(event_loop& loop) noexcept;
@@ -170,7 +171,7 @@ public:
     /// Removes the writer of `fd`. @return whether there was one.
     bool remove_writer(int fd) noexcept { return outside_.descriptors.remove(fd, detail::fd_watch::writable); }
 
-    // For other threads, and what is there
+    // Other threads, and what the loop has
 
     /// Returns a copyable reference that other threads may hold.
     loop_ref ref() const noexcept {

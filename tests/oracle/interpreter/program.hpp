@@ -34,7 +34,7 @@ struct node {
     waiting_statement waiting = nullptr;
 
     const node& at(std::size_t index) const { return parts.at(index); }
-    /// Returns the number of a statement.
+    /// Returns the number of a statement, as it is written.
     const std::string& id() const { return at(1).word; }
     const node& argument(std::size_t index) const { return at(index + 2); }
     /// As a place in an array, as a flag, and as a limit of time.

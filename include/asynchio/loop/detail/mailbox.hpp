@@ -23,11 +23,7 @@
 
 #pragma GCC visibility push(default)
 
-namespace asynchio {
-
-class event_loop;
-
-namespace detail {
+namespace asynchio::detail {
 
 class scheduler;
 
@@ -187,8 +183,6 @@ private:
     int write_end_ = -1;
 };
 
-} // namespace detail
-
-} // namespace asynchio
+} // namespace asynchio::detail
 
 #pragma GCC visibility pop

@@ -17,10 +17,6 @@
 
 #pragma GCC visibility push(default)
 
-namespace asynchio {
-class event_loop;
-}
-
 namespace asynchio::detail {
 
 class scheduler;
