@@ -68,15 +68,18 @@ public:
         return value;
     }
     T pop_back() noexcept {
-        T& last = at(end_ - 1);
-        T value(std::move(last));
-        --end_;
-        last.~T();
+        T value(std::move(at(end_ - 1)));
+        drop_back();
         return value;
     }
     void drop_front() noexcept {
         T& gone = front();
         ++first_; // before the destructor, which may use the buffer
+        gone.~T();
+    }
+    void drop_back() noexcept {
+        T& gone = at(end_ - 1);
+        --end_;
         gone.~T();
     }
 

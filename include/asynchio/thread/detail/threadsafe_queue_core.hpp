@@ -103,14 +103,14 @@ public:
         putters.refuse_all();
         if (items_.empty()) getters.refuse_all();
     }
-    /// Removes, after shut_down(), the items that no getter has claimed; each is destroyed without the lock.
-    static void drop_unclaimed(const counted_ptr<threadsafe_queue_core>& self) noexcept {
-        const counted_ptr<threadsafe_queue_core> kept = self; // an item's end may be that of the queue
-        std::unique_lock lock(kept->mutex);
-        while (kept->has_item()) {
+    /// Removes, after shut_down(), the items that no getter has claimed; each is destroyed without the lock. Takes a
+    /// share of the queue, whose end an item's end may be.
+    static void drop_unclaimed(counted_ptr<threadsafe_queue_core> self) noexcept {
+        std::unique_lock lock(self->mutex);
+        while (self->has_item()) {
             {
-                [[maybe_unused]] const stored dropped = kept->items_.pop_back();
-                if (kept->items_.empty()) kept->getters.refuse_all();
+                [[maybe_unused]] const stored dropped = self->items_.pop_back();
+                if (self->items_.empty()) self->getters.refuse_all();
                 lock.unlock();
             }
             lock.lock();
