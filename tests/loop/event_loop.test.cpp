@@ -37,6 +37,7 @@ namespace aio = asynchio;
 using aio::detail::core_of;
 using asynchio_tests::captured_stderr;
 using asynchio_tests::contains;
+using asynchio_tests::make_iterations;
 using asynchio_tests::message_of;
 using asynchio_tests::run_until_stuck;
 using asynchio_tests::virtual_run;
@@ -759,4 +760,14 @@ TEST_CASE("event_loop: many loops one after the other leave nothing behind") {
         loop.run_forever();
     }
     CHECK(aio::testing::audit().clean());
+}
+
+TEST_CASE("event_loop: iterations are counted, where any thread may read them") {
+    aio::event_loop loop;
+    auto& core = aio::detail::core_of(loop);
+    CHECK(core.iterations() == 0);
+    make_iterations(loop, 3, false);
+    std::uint64_t seen = 0;
+    std::thread([&] { seen = core.iterations(); }).join();
+    CHECK(seen == 3);
 }

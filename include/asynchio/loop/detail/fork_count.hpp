@@ -5,6 +5,7 @@
 // their threads nor the state that the kernel keeps for them.
 
 #include <asynchio/loop/detail/frame_pool.hpp>
+#include <asynchio/loop/detail/loops_of_process.hpp>
 
 #include <pthread.h>
 
@@ -16,15 +17,23 @@ namespace asynchio::detail {
 /// before fork returns there.
 inline constinit unsigned fork_count = 0;
 
-/// From now on forks are counted, and a child finds the frame pool unlocked. Forks by clone(2) and vfork(2) do not
+/// From now on forks are counted, and a child finds the frame pool and the list of loops unlocked. Forks by clone(2) and vfork(2) do not
 /// count, since their children must not use the library.
 [[gnu::cold]] inline void watch_forks() noexcept {
-    static const int registered =
-        pthread_atfork([] { frame_memory::shared.lock(); }, [] { frame_memory::shared.unlock(); },
-                       [] {
-                           ++fork_count;
-                           frame_memory::shared.unlock_in_child();
-                       });
+    static const int registered = pthread_atfork(
+        [] {
+            loops_of_process.lock.lock();
+            frame_memory::shared.lock();
+        },
+        [] {
+            frame_memory::shared.unlock();
+            loops_of_process.lock.unlock();
+        },
+        [] {
+            ++fork_count;
+            frame_memory::shared.unlock_in_child();
+            loops_of_process.lock.unlock();
+        });
     static_cast<void>(registered);
 }
 

@@ -6,6 +6,7 @@
 // tests/compile_cost/README.md.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/spin_lock.hpp>
 
 #include <cstddef>
 #include <new>
@@ -69,12 +70,12 @@ class depot {
 public:
     /// Takes a whole magazine of class `index`, which is empty afterwards.
     void give(std::size_t index, magazine& full) noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         give_locked(index, full);
     }
     /// Returns a magazine of class `index`, perhaps an empty one.
     magazine take(std::size_t index) noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         block* const first = full_[index];
         if (first == nullptr) return magazine{&end};
         full_[index] = first->next_magazine;
@@ -86,7 +87,7 @@ public:
     /// slab is empty.
     void give(region rest) noexcept {
         if (rest.size() == 0) return;
-        const guard lock(*this);
+        const guard lock(lock_);
         kept_region*& list = rest.size() < largest ? scraps_ : regions_;
         list = new (rest.first) kept_region{list, rest.last};
     }
@@ -94,7 +95,7 @@ public:
     /// @throws std::bad_alloc without memory.
     [[gnu::cold]] region take_region(std::size_t slab_bytes) {
         {
-            const guard lock(*this);
+            const guard lock(lock_);
             if (kept_region* const kept = regions_) {
                 regions_ = kept->next;
                 return region{reinterpret_cast<char*>(kept), kept->last};
@@ -105,7 +106,7 @@ public:
             }
         }
         void* const address = ::operator new(slab_bytes, std::align_val_t(granule));
-        const guard lock(*this);
+        const guard lock(lock_);
         return open(*new (address) slab{{nullptr, 0, nullptr}, nullptr, slab_bytes, 0});
     }
 
@@ -113,7 +114,7 @@ public:
     /// search takes time for each block. It is repeated only when there is a quarter more, so it remains a part of the
     /// time that filling so many slabs takes.
     bool should_recycle() noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         return !recycling_ && regions_ == nullptr && empty_slabs_ == nullptr && slab_bytes_ >= recycle_at_ &&
                free_bytes_ >= slab_bytes_ / 4;
     }
@@ -123,7 +124,7 @@ public:
         depot mine; // the blocks that this call sorts, while other threads go on
         std::size_t slabs = 0;
         {
-            const guard lock(*this);
+            const guard lock(lock_);
             if (detail::exchange(recycling_, true)) return;
             for (std::size_t index = 1; index < frame_classes; ++index)
                 mine.full_[index] = detail::exchange(full_[index], nullptr);
@@ -137,7 +138,7 @@ public:
             mine.sort_out(table, slabs);
             ::operator delete(static_cast<void*>(table));
         }
-        const guard lock(*this);
+        const guard lock(lock_);
         take_back(mine);
         for (slab** place = &slabs_; *place != nullptr;) {
             slab& each = **place;
@@ -155,10 +156,8 @@ public:
 
     // These are called around a fork, so that the child does not wait for a thread that it does not have.
 
-    void lock() noexcept {
-        while (__atomic_test_and_set(&busy_, __ATOMIC_ACQUIRE)) {}
-    }
-    void unlock() noexcept { __atomic_clear(&busy_, __ATOMIC_RELEASE); }
+    void lock() noexcept { lock_.lock(); }
+    void unlock() noexcept { lock_.unlock(); }
     void unlock_in_child() noexcept {
         recycling_ = false;
         unlock();
@@ -166,23 +165,23 @@ public:
 
     /// The blocks that were taken minus those that were returned, by threads that have ended.
     std::ptrdiff_t live() noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         return live_;
     }
     void settle(std::ptrdiff_t blocks) noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         live_ += blocks;
     }
     /// Returns how many bytes are cut into blocks, or wait for that.
     std::size_t slab_bytes() noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         std::size_t all = slab_bytes_;
         for (const slab* each = empty_slabs_; each != nullptr; each = each->next_slab) all += each->bytes;
         return all;
     }
     /// Returns how many slabs there are.
     std::size_t slabs() noexcept {
-        const guard lock(*this);
+        const guard lock(lock_);
         std::size_t count = 0;
         for (const slab* each = slabs_; each != nullptr; each = each->next_slab) ++count;
         for (const slab* each = empty_slabs_; each != nullptr; each = each->next_slab) ++count;
@@ -190,13 +189,7 @@ public:
     }
 
 private:
-    struct guard {
-        depot& shared;
-        explicit guard(depot& d) noexcept : shared(d) { shared.lock(); }
-        guard(const guard&) = delete;
-        guard& operator=(const guard&) = delete;
-        ~guard() { shared.unlock(); }
-    };
+    using guard = spin_lock::guard;
     struct kept_region {
         kept_region* next;
         char* last;
@@ -306,7 +299,7 @@ private:
         *place = more;
     }
 
-    bool busy_ = false;
+    spin_lock lock_;
     bool recycling_ = false;
     block* full_[frame_classes] = {};
     kept_region* regions_ = nullptr;

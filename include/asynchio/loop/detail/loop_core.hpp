@@ -10,6 +10,7 @@
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/loops_of_process.hpp>
 #include <asynchio/loop/detail/running_mark.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
 #include <asynchio/loop/detail/selector.hpp>
@@ -18,6 +19,8 @@
 #include <asynchio/loop/detail/step_observer.hpp>
 #include <asynchio/loop/run_options.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 
@@ -27,7 +30,7 @@ namespace asynchio::detail {
 
 /// The iteration of a loop, with its sources of work and what modules keep in it. Every loop_core is the base of an
 /// event_loop: see core_of and loop_of.
-class loop_core : public scheduler {
+class loop_core : public scheduler, public listed_loop {
 public:
     /// Timers, descriptors, signals and threads.
     selector& outside() noexcept { return outside_; }
@@ -76,6 +79,8 @@ public:
     /// Whether only another thread, a signal or a descriptor can go on: nothing is ready and no timer is set.
     bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
     void stop() noexcept { stopping_ = true; }
+    /// Returns how many iterations it has begun. Any thread may ask.
+    std::uint64_t iterations() const noexcept { return iterations_.load(std::memory_order_relaxed); }
     /// Has `o` told after every step and call; null ends that.
     void set_observer(step_observer* o) noexcept { observer_ = o; }
 
@@ -122,6 +127,7 @@ private:
 
     intrusive_list<shared_state> kept_;
     std::uint32_t task_id_ = 0;
+    std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
     shuffled_order order_;
     const thread_state* thread_ = nullptr; // of the thread that ran it last
     step_observer* observer_ = nullptr;
@@ -151,6 +157,7 @@ private:
 }
 
 [[gnu::noinline]] inline bool loop_core::run_once(bool may_sleep) noexcept {
+    iterations_.store(iterations() + 1, std::memory_order_relaxed);
     if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
         outside_.look(ready_, stopping_ || !may_sleep);
     else

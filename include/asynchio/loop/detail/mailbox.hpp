@@ -78,6 +78,9 @@ public:
         return true;
     }
 
+    /// Whether the loop sleeps, or is about to, and nobody has posted since.
+    bool asleep() const noexcept { return asleep_.load(std::memory_order_relaxed); }
+
     bool closed() const noexcept { return head_.load(std::memory_order_acquire) == closed_mark(); }
 
     /// Makes the read end readable. It is async-signal-safe.
