@@ -3,5 +3,6 @@
 
 // Module debug: what runs, and where it waits.
 
+#include <asynchio/debug/call_graph.hpp>
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/debug/function_name.hpp>

@@ -14,6 +14,7 @@
 #include <asynchio/task/detail/settled.hpp>
 
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <source_location>
@@ -169,6 +170,13 @@ public:
     cancel_reply cancel(const cancel_message&) noexcept override { return cancel_reply::left; }
 
 private:
+    detail::shared_state* next_awaited(std::uintptr_t& place) noexcept override {
+        detail::shared_state* one = nullptr;
+        while (one == nullptr && place < from_->children_.size())
+            one = detail::access::state(from_->children_[place++].handle); // it is null once it was returned
+        return one;
+    }
+
     as_completed_iterator* from_;
 };
 

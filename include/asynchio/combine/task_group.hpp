@@ -205,6 +205,10 @@ private:
         if (!aborting_ && !parent_cancelled_) abort_with_parent();
     }
 
+    const detail::frame* parent() const noexcept override {
+        return static_cast<const detail::frame*>(detail::access::state(parent_));
+    }
+
     void abort() noexcept {
         aborting_ = true;
         cancel_all();

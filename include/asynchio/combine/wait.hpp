@@ -10,6 +10,7 @@
 #include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/task/task_handle.hpp>
 
+#include <cstdint>
 #include <source_location>
 #include <stdexcept>
 #include <tuple>
@@ -98,6 +99,9 @@ public:
 
 private:
     friend loop_call<wait_awaiter>;
+    shared_state* next_awaited(std::uintptr_t& place) noexcept override {
+        return place < handles_.size() ? access::state(handles_[place++].handle) : nullptr;
+    }
     void called() noexcept {
         if (parked()) wake();
     }

@@ -3,14 +3,14 @@
 
 // Printing every task, what it waits for, and where; in release builds, too.
 
-#include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/trivial_vector.hpp>
+#include <asynchio/debug/detail/task_state.hpp>
 #include <asynchio/debug/function_name.hpp>
 #include <asynchio/task/current_task.hpp>
 
 #include <ostream>
+#include <source_location>
 #include <string_view>
-#include <vector>
 
 #pragma GCC visibility push(default)
 
@@ -18,41 +18,23 @@ namespace asynchio::debug {
 
 namespace detail {
 
-using asynchio::detail::frame;
-
 inline void print_location(std::ostream& out, const std::source_location& where) {
     std::string_view file = where.file_name();
     out << function_name(where) << ' ' << file << ':' << where.line();
 }
 
-inline void print_frames(std::ostream& out, frame& task, bool suspended) {
-    asynchio::detail::trivial_vector<frame*> chain; // the innermost first
-    for (frame* each = suspended ? &frame::of(task.resume_point) : &task; each != nullptr && each != &task;
-         each = each->parent)
-        chain.push_back(each);
-    chain.push_back(&task);
-    for (std::size_t i = chain.size(); i-- > 0;) {
+inline void print_task(std::ostream& out, frame& task) {
+    out << (task.has(flag_branch) ? "  part of the task above" : asynchio::detail::task_name(task)) << ": "
+        << state_of(task);
+    out << "\n    created at " << task.created().file_name() << ':' << task.created().line() << '\n';
+    if (is_running(task)) return;
+    asynchio::detail::trivial_vector<std::source_location> stack;
+    each_frame(task, [&](const std::source_location& where) { stack.push_back(where); });
+    for (std::size_t i = stack.size(); i-- > 0;) {
         out << "    ";
-        print_location(out, chain[i]->where());
+        print_location(out, stack[i]);
         out << '\n';
     }
-}
-
-inline void print_task(std::ostream& out, frame& task, bool running) {
-    using namespace asynchio::detail;
-    const suspension* hook = hook_of(task);
-    out << (task.has(flag_branch) ? "  part of the task above" : task_name(task)) << ": ";
-    if (running)
-        out << "running";
-    else if (hook != nullptr) {
-        out << "waiting for " << hook->waiting_for();
-        if (const shared_state* target = access::awaited(*hook); target != nullptr && !target->has(flag_future))
-            out << ' ' << task_name(static_cast<const frame&>(*target));
-    } else
-        out << (task.has(flag_started) ? "ready" : "not started");
-    if (task.cancels > 0) out << ", cancelling " << task.cancels;
-    out << "\n    created at " << task.created().file_name() << ':' << task.created().line() << '\n';
-    if (!running) print_frames(out, task, task.what == ready_item::kind::step);
 }
 
 } // namespace detail
@@ -63,13 +45,12 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
 /// @param out where it prints. @param loop the loop.
 /// Threads: the thread of the loop; between its iterations, from a task, or when it has stopped.
 /// Cost: nothing until it is called.
-/// Differs from Python: it stands for print_call_graph() and its relatives.
 /// Example: `aio::dump_tasks(std::cerr);`
-/// See also: event_loop::set_debug.
+/// See also: print_call_graph, event_loop::set_debug.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
     auto& core = asynchio::detail::core_of(loop);
     for (asynchio::detail::frame* each = core.tasks().front(); each != nullptr; each = core.tasks().after(*each))
-        detail::print_task(out, *each, core.runs(*each));
+        detail::print_task(out, *each);
 }
 
 /// Prints every task of the running loop that is not done.

@@ -11,6 +11,7 @@
 #include <asynchio/task/detail/running_root.hpp>
 
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <source_location>
 #include <utility>
@@ -144,6 +145,11 @@ private:
 
     /// Returns the task or future that it waits for; null if it waits for something else.
     virtual detail::shared_state* awaited_state() const noexcept { return nullptr; }
+    /// Returns the next one of all tasks and futures that it waits for, null behind the last one. @param place 0 at
+    /// first; the call moves it on.
+    virtual detail::shared_state* next_awaited(std::uintptr_t& place) noexcept {
+        return place++ == 0 ? awaited_state() : nullptr;
+    }
     /// Whether a request to cancel goes to awaited_state() instead of to cancel().
     virtual bool forwards() const noexcept { return false; }
     /// Returns the fork through which a request to cancel goes to several others; cancel() is not called then. Or null.

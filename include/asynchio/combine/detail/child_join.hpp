@@ -8,6 +8,7 @@
 #include <asynchio/core/detail/range.hpp>
 #include <asynchio/task/detail/child_set.hpp>
 
+#include <cstdint>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -302,11 +303,14 @@ private:
             });
     }
 
+    shared_state* next_awaited(std::uintptr_t& place) noexcept final {
+        shared_state* one = nullptr;
+        while (one == nullptr && place < count()) one = child_at(place++);
+        return one;
+    }
     shared_state* next_asked(bool first) noexcept final {
         if (first) asked_ = 0;
-        shared_state* one = nullptr;
-        while (one == nullptr && asked_ < count()) one = child_at(asked_++);
-        return one;
+        return next_awaited(asked_);
     }
     shared_state* child_at(std::size_t index) noexcept {
         if constexpr (requires { children_[index]; }) {
@@ -326,7 +330,7 @@ private:
     std::size_t count() const noexcept { return kinds::count(children_); }
     std::size_t count_owned() const noexcept { return kinds::count_owned(children_); }
 
-    std::size_t asked_ = 0; // how many children the walk of a request to cancel has asked
+    std::uintptr_t asked_ = 0; // how many children the walk of a request to cancel has asked
 };
 
 /// A range whose elements can be children: handles, futures, tasks or other awaitables.

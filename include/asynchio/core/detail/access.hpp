@@ -49,6 +49,10 @@ struct access {
     static auto* awaited(const Suspension& wait) noexcept {
         return wait.awaited_state();
     }
+    template<class Suspension, class Place>
+    static auto* next_awaited(Suspension& wait, Place& place) noexcept {
+        return wait.next_awaited(place);
+    }
     template<class Suspension>
     static bool forwards(const Suspension& wait) noexcept {
         return wait.forwards();

@@ -10,6 +10,7 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <source_location>
 #include <utility>
@@ -48,6 +49,8 @@ protected:
 
     /// Called for each child that has ended, whether it has a result, was cancelled, or failed.
     virtual void child_ended(frame& child) noexcept = 0;
+    /// Returns the task that waits for the children in the end; null if there is none.
+    virtual const frame* parent() const noexcept { return nullptr; }
 
     /// The room for a child, which is made before the child: with it, adopt cannot fail. Code that starts several
     /// children together makes room for all of them first.
@@ -89,6 +92,7 @@ private:
             task->own(*this);
         }
         void child_done(shared_state&) noexcept override { task->loop->schedule(*this); }
+        const frame* awaiting() const noexcept override { return all_->parent(); }
         /// The line is kept in the place of the link, since this stands in no queue before the child has ended.
         std::source_location child_created() const noexcept override {
             return __builtin_bit_cast(std::source_location, waiting_for);
@@ -144,14 +148,20 @@ public:
     cancel_reply cancel(const shared_text&) noexcept override { return cancel_reply::left; }
 
 private:
+    shared_state* next_awaited(std::uintptr_t& place) noexcept override {
+        const member* const last = reinterpret_cast<const member*>(place);
+        const member* const next = last == nullptr ? all_.children_.front() : all_.children_.after(*last);
+        place = reinterpret_cast<std::uintptr_t>(next);
+        return next != nullptr ? next->task : nullptr;
+    }
     shared_state* next_asked(bool first) noexcept override {
-        asked_ = first ? all_.children_.front() : all_.children_.after(*asked_);
-        return asked_ != nullptr ? asked_->task : nullptr;
+        if (first) asked_ = 0;
+        return next_awaited(asked_);
     }
     cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
 
     child_tasks& all_;
-    const member* asked_ = nullptr;
+    std::uintptr_t asked_ = 0; // the child that the walk of a request to cancel has asked last
     const char* what_;
     bool passes_on_;
 };

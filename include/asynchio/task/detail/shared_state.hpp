@@ -88,6 +88,8 @@ public:
     virtual void child_done(shared_state& child) noexcept = 0;
     /// Returns the task in whose name a branch runs.
     virtual frame* identity() const noexcept { return nullptr; }
+    /// Returns the task that waits for the child, or will; null if there is none.
+    virtual const frame* awaiting() const noexcept { return identity(); }
     /// Returns the line that made the child a task. It is kept here, so that frames stay small.
     virtual std::source_location child_created() const noexcept = 0;
 
