@@ -60,6 +60,14 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// The exception that run() throws in virtual time when all tasks wait and nothing can wake them. Its text has a line for
+/// each task.
+/// Threads: as std::runtime_error.
+class deadlock_error : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
 /// The exception that run() throws when Ctrl-C has ended it (see run_options::handle_sigint).
 /// Threads: as std::runtime_error.
 class keyboard_interrupt : public std::runtime_error {

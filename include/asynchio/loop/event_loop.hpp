@@ -5,7 +5,9 @@
 // has work for it. This is what users see of it; the mechanism is loop_core.
 
 #include <asynchio/core/detail/access.hpp>
+#include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/core/detail/failures.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/exception_handler.hpp>
@@ -15,6 +17,7 @@
 #include <asynchio/loop/run_options.hpp>
 
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -88,12 +91,17 @@ public:
 
     // Running
 
-    /// Runs until stop(). @throws std::logic_error when this loop, or another one on this thread, is running.
+    /// Runs until stop(). If all tasks wait and nothing can wake them any more (there is no timer, descriptor, signal
+    /// handler, job of a thread or loop_ref of another thread), it says so to the exception handler, once, and sleeps on,
+    /// since a thread may hold the loop itself, which the loop cannot know.
+    /// @throws std::logic_error when this loop, or another one on this thread, is running; deadlock_error, instead of that
+    /// report, in virtual time.
     void run_forever() {
         const running_scope scope(*this);
         do run_once(true);
         while (!stopping_);
         stopping_ = false;
+        if (detail::exchange(deadlocked_, false)) throw deadlock_error(describe_deadlock());
     }
 
     /// Runs until a task, handle or future is done. @return its result. @throws its exception, or std::runtime_error if
@@ -215,6 +223,8 @@ private:
     }
 
     inline void callback_failed() noexcept override;
+    inline void report_deadlock() noexcept override;
+    inline std::string describe_deadlock();
 
     detail::exception_handler handler_;
 };
@@ -239,6 +249,25 @@ inline event_loop& get_running_loop() { return detail::loop_of(detail::running_c
 
 [[gnu::cold]] inline void event_loop::callback_failed() noexcept try {
     call_exception_handler({.message = "Exception in callback", .exception = std::current_exception()});
+} catch (...) { // no memory for a report
+}
+
+[[gnu::cold]] inline std::string event_loop::describe_deadlock() {
+    std::string lines;
+    std::size_t count = 0;
+    char line[most_described];
+    for (detail::frame* each = nullptr; (each = hooks().describe_after(*this, each, line, sizeof line)) != nullptr;) {
+        ++count;
+        lines += "\n  ";
+        lines += line;
+    }
+    return detail::formatted("deadlock: all %zu tasks wait and nothing can wake them", count) + lines;
+}
+
+[[gnu::cold]] inline void event_loop::report_deadlock() noexcept try {
+    std::string text = describe_deadlock();
+    text += "\n  (a thread that is going to wake one holds a loop_ref, or it is not seen)";
+    call_exception_handler({.message = std::move(text)});
 } catch (...) { // no memory for a report
 }
 

@@ -104,6 +104,7 @@ private:
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
             ours = loop.outside().caught.set(SIGINT, detail::repeated_call_ptr(new interruption(*this, main)),
                                              *loop.outside().mailbox, true);
+            loop.outside().caught.discount(ours); // tasks that only Ctrl-C can wake are in a deadlock
         }
         interruptible(const interruptible&) = delete;
         interruptible& operator=(const interruptible&) = delete;
@@ -143,7 +144,7 @@ private:
         detail::service_registry& services = loop.services();
         const detail::loop_core::running_scope scope(loop);
         const bool generators = begin_closing(services, true);
-        loop.run_while([&] { return !services.closed(true); });
+        loop.run_while([&] { return !services.closed(true) && !loop.deadlocked(); });
         make_iterations(generators ? 3 : 1); // asyncio's gather of them ends, and the loop is stopped
         const bool threads = begin_closing(services, false);
         const detail::nanoseconds_count end = detail::later(detail::steady_now(), options_.shutdown_timeout.count());
@@ -169,7 +170,7 @@ private:
         detail::late_value<detail::loop_core::running_scope> scope;
         scope.emplace(loop);
         detail::leftovers left(loop);
-        loop.run_while([&] { return left.running(); });
+        loop.run_while([&] { return left.running() && !loop.deadlocked(); });
         make_iterations(2); // asyncio's gather of them ends, and the loop is stopped
         scope.reset();
         left.report();

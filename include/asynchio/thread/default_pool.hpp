@@ -23,7 +23,7 @@ namespace detail {
 class loop_pool : public service {
 public:
     loop_pool(loop_core& loop, std::size_t most, thread_pool_options options)
-        : waker_(new waker(loop_of(loop).ref(), *this)), core_(new pool_core(most, options.spin.count())) {}
+        : loop_(loop), waker_(new waker(*this)), core_(new pool_core(most, options.spin.count())) {}
     loop_pool(const loop_pool&) = delete;
     loop_pool& operator=(const loop_pool&) = delete;
     ~loop_pool() override {
@@ -35,7 +35,10 @@ public:
     }
 
     /// Has the threads end; the last one wakes the loop.
-    void close() noexcept override { core_->close(waker_.release()); }
+    void close() noexcept override {
+        if (waker_) waker_->loop = loop_of(loop_).ref();
+        core_->close(waker_.release());
+    }
     bool closed() const noexcept override { return heard_of_end_; }
     /// Leaves threads behind that are in a call that does not end.
     void give_up() noexcept override {
@@ -52,7 +55,7 @@ private:
     /// Tells the loop that the last thread has ended, and frees itself. A loop takes what was posted before its
     /// services are destroyed.
     struct waker final : pool_watcher, ready_item {
-        waker(loop_ref l, loop_pool& of) noexcept : ready_item(&arrived), loop(std::move(l)), pool(of) {}
+        explicit waker(loop_pool& of) noexcept : ready_item(&arrived), pool(of) {}
         void ended() noexcept override {
             if (!access::post(loop_ref(loop), *this)) delete this;
         }
@@ -60,10 +63,11 @@ private:
             const owner<waker> self(static_cast<waker*>(&item));
             self->pool.heard_of_end_ = true;
         }
-        loop_ref loop;
+        loop_ref loop; // empty until the pool is closed: a loop to which only an idle pool refers can be deadlocked
         loop_pool& pool;
     };
 
+    loop_core& loop_;
     bool heard_of_end_ = false;
     owner<waker> waker_; // made with the pool, so that ending it needs no memory
     counted_ptr<pool_core> core_;

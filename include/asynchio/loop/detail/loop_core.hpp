@@ -59,8 +59,8 @@ public:
     /// Counts a job that has come back.
     void post_arrived() noexcept { --outside_.outstanding; }
 
-    /// Makes one iteration, inside a running_scope. @param may_sleep whether it sleeps first if nothing is ready.
-    /// @return whether anything ran.
+    /// Makes one iteration, inside a running_scope. @param may_sleep whether it sleeps first if nothing is ready. In
+    /// virtual time it does not sleep when it is deadlocked(), but stops. @return whether anything ran.
     bool run_once(bool may_sleep = true) noexcept;
     /// Iterates while `more()` returns true, also after stop(); inside a running_scope.
     template<class More>
@@ -79,6 +79,8 @@ public:
     /// Whether only another thread, a signal or a descriptor can go on: nothing is ready and no timer is set.
     bool is_stuck() const noexcept { return ready_.empty() && outside_.has_nothing_due(); }
     void stop() noexcept { stopping_ = true; }
+    /// Whether, in virtual time, it was about to sleep for ever: all tasks wait, and nothing can wake them.
+    bool deadlocked() const noexcept { return deadlocked_; }
     /// Returns how many iterations it has begun. Any thread may ask.
     std::uint64_t iterations() const noexcept { return iterations_.load(std::memory_order_relaxed); }
     /// Has `o` told after every step and call; null ends that.
@@ -112,10 +114,13 @@ protected:
 
     /// Closes the loop; a second call does nothing.
     void shut() noexcept;
+    /// Reports that all tasks wait, and nothing can wake them.
+    virtual void report_deadlock() noexcept = 0;
 
     bool stopping_ = false;
     bool running_ = false;
     bool debug_ = false;
+    bool deadlocked_ = false;
     selector outside_;
     nanoseconds_count slow_ = 100'000'000;
 
@@ -124,10 +129,13 @@ private:
     void run(ready_item& item) noexcept;
     void run_watched(ready_item& item) noexcept;
     void drop_ready() noexcept;
+    void sleep_until_post() noexcept;
 
     intrusive_list<shared_state> kept_;
     std::uint32_t task_id_ = 0;
     std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
+    std::uint64_t looked_again_ = 0;            // the last iteration that has ended early, see sleep_until_post
+    bool deadlock_reported_ = false;
     shuffled_order order_;
     const thread_state* thread_ = nullptr; // of the thread that ran it last
     step_observer* observer_ = nullptr;
@@ -145,6 +153,7 @@ private:
     if (loop.running_) throw std::logic_error("run: This event loop is already running");
     if (running_mark::is_set()) throw std::logic_error("run: Cannot run the event loop while another loop is running");
     loop.running_ = true;
+    loop.deadlocked_ = false;
     loop.thread_ = &this_thread;
     mark_.emplace(loop);
 }
@@ -160,8 +169,10 @@ private:
     iterations_.store(iterations() + 1, std::memory_order_relaxed);
     if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
         outside_.look(ready_, stopping_ || !may_sleep);
-    else
+    else if (tasks_.empty() || !outside_.only_posts_can_come())
         outside_.sleep(ready_);
+    else
+        sleep_until_post();
     batch_.append(ready_);
     if (order_.active()) order_.shuffle(batch_);
     const bool ran = !batch_.empty();
@@ -170,6 +181,25 @@ private:
     while (ready_item* item = batch_.pop()) run(*item);
     this_thread.current = nullptr;
     return ran;
+}
+
+/// Sleeps until another thread posts. If none can, the tasks are deadlocked: in virtual time the loop stops; in real
+/// time, where a thread may hold the loop itself and no loop_ref, it reports that once, and sleeps on. A thread that has
+/// posted may be about to drop its loop_ref, and the loop looks once more a little later.
+[[gnu::cold, gnu::noinline]] inline void loop_core::sleep_until_post() noexcept {
+    constexpr nanoseconds_count a_little = 100'000'000;
+    if (outside_.no_post_can_come()) {
+        if (outside_.in_virtual_time()) {
+            deadlocked_ = stopping_ = true;
+            return;
+        }
+        if (!detail::exchange(deadlock_reported_, true)) report_deadlock();
+        if (!ready_.empty()) return; // the report's handler has given it work
+    } else if (iterations() != looked_again_ + 1) {
+        looked_again_ = iterations();
+        return outside_.sleep_at_most(a_little);
+    }
+    outside_.sleep(ready_);
 }
 
 inline void loop_core::run(ready_item& item) noexcept {

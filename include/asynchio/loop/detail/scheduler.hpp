@@ -80,9 +80,11 @@ struct task_hooks {
     void (*destroy)(loop_core& loop) noexcept;           // the tasks that are left when the loop closes
     context_word* (*context)(ready_item& task) noexcept; // a task's context; null if it has none of its own
     void (*describe)(ready_item& task, char* into, std::size_t size) noexcept; // its next step
-    void (*end)(frame& task, ready_item::function dispose) noexcept;           // ends a task
-    ready_item::function end_unstarted;        // completes a task cancelled before its first step
-    void (*release)(shared_state& c) noexcept; // drops one count of a task or future
+    frame* (*describe_after)(loop_core& loop, frame* last, char* into,
+                             std::size_t size) noexcept;             // the task behind `last`
+    void (*end)(frame& task, ready_item::function dispose) noexcept; // ends a task
+    ready_item::function end_unstarted;                              // completes a task cancelled before its first step
+    void (*release)(shared_state& c) noexcept;                       // drops one count of a task or future
 };
 
 /// The part of a loop that runs steps and calls in order. event_loop is built on it; tasks know only this much of their

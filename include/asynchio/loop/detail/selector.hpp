@@ -31,6 +31,13 @@ public:
     bool has_posts() const noexcept { return mailbox->has_posts(); }
     /// Whether no timer is set, no other thread owes a result, and nothing was posted.
     bool has_nothing_due() const noexcept { return timers.empty() && outstanding == 0 && !has_posts(); }
+    /// Whether no timer, job of a thread, descriptor or signal can bring work: only a post of another thread can.
+    bool only_posts_can_come() const noexcept {
+        return timers.empty() && outstanding == 0 && descriptors.size() == 0 && !caught.bring_work();
+    }
+    /// Whether no other thread can post, since none holds a loop_ref, and none has posted.
+    bool no_post_can_come() const noexcept { return mailbox->is_unique() && !has_posts(); }
+    bool in_virtual_time() const noexcept { return virtual_; }
 
     /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(timer& t, nanoseconds_count deadline, bool due) {

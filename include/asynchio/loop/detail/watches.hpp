@@ -155,6 +155,15 @@ public:
     }
 
     bool empty() const noexcept { return handled_ == 0; }
+    /// Has a handler, which set() has numbered so, not count as one that can bring work.
+    void discount(std::uint64_t set) noexcept { discounted_ = set; }
+    /// Whether a signal can bring work: there is a handler or listener, other than the discounted one.
+    [[gnu::cold]] bool bring_work() const noexcept {
+        if (handled_ != 1 || discounted_ == 0) return handled_ != 0;
+        for (const place& each : places_)
+            if (each.call && each.since == discounted_) return false;
+        return true;
+    }
     [[gnu::cold]] void clear() noexcept {
         while (signal_listener* each = listeners_.front()) {
             leave(*each);
@@ -186,6 +195,7 @@ private:
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
     std::uint64_t set_ = 0; // how many handlers were ever set
+    std::uint64_t discounted_ = 0;
 };
 
 /// A descriptor that is watched for its owner alone, level-triggered.

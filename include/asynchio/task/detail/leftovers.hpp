@@ -43,9 +43,14 @@ public:
         return oldest != nullptr && oldest->has_mark(mark_leftover);
     }
 
-    /// Drops the tasks, none of which runs, and reports those that failed to the exception handler, in order of
-    /// creation.
+    /// Drops the tasks, and reports those that failed to the exception handler, in order of creation. None runs, but
+    /// those that nothing can wake.
     [[gnu::cold]] void report() noexcept {
+        intrusive_list<frame>& stuck = loop_.tasks();
+        for (frame* each = stuck.front(); each != nullptr && each->has_mark(mark_leftover); each = stuck.after(*each)) {
+            each->unmark(mark_leftover);
+            if (!each->has(flag_branch)) release(*each);
+        }
         intrusive_list<shared_state>& kept = loop_.kept();
         intrusive_list<shared_state> failed;
         for (shared_state* each = kept.front(); each != nullptr;) {

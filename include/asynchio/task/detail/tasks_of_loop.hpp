@@ -221,7 +221,23 @@ inline context_word* context_of_task(ready_item&) noexcept {
                   static_cast<unsigned>(from.line()));
 }
 
-inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step,
+/// Writes what the task behind `last` waits for, and where; null stands for the first one.
+/// @return that task, null behind the last one.
+[[gnu::cold]] inline frame* describe_after(loop_core& loop, frame* last, char* into, std::size_t size) noexcept {
+    frame* task = last;
+    do task = task != nullptr ? loop.tasks().after(*task) : loop.tasks().front();
+    while (task != nullptr && task->has(flag_branch));
+    if (task == nullptr) return nullptr;
+    const suspension* const hook = hook_of(*task);
+    const std::source_location where = task->innermost().where();
+    const name_of_task name(*task);
+    std::snprintf(into, size, "%.*s waits for %s at %s:%u", name.length(), name.text.data(),
+                  hook != nullptr ? hook->waiting_for() : "its turn", where.file_name(),
+                  static_cast<unsigned>(where.line()));
+    return task;
+}
+
+inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step, &describe_after,
                                            &end_any_task,  &end_unstarted,   &release};
 
 inline future_base::future_base(loop_core& owner) noexcept {
