@@ -42,7 +42,7 @@ EXCEPTIONS = {("io", "thread/to_thread.hpp"), ("testing", "thread/detail/worker_
 OPEN_DETAIL = {"core", "loop", "task"}
 MOST_LINES = 400
 # Declared without the type that they return: a program that calls them and lacks the other header does not compile.
-DEFINED_ABOVE = {"run_until_complete", "create_future", "create_task_at", "task", "awaited"}
+DEFINED_ABOVE = {"run_until_complete", "create_future", "create_task_at", "task", "awaited", "metrics", "set_metrics"}
 SLOW = {"chrono", "atomic", "memory", "functional", "string", "iostream"}
 # Assembled, so that this file passes its own rule.
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")

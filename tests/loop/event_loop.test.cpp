@@ -699,14 +699,26 @@ TEST_CASE("event_loop: debug mode reports a task that nobody awaits, with its li
 
 // For the modules above
 
-TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") {
+TEST_CASE("event_loop: observers are told of every step and call", "[LOOP-2]") {
     struct counter final : aio::detail::step_observer {
-        void ran() noexcept override { ++count; }
+        void begins(const aio::detail::ready_item&, aio::detail::nanoseconds_count now) noexcept override {
+            ++begun;
+            began = now;
+        }
+        void ran(aio::detail::nanoseconds_count now) noexcept override {
+            ++count;
+            in_order = in_order && begun == count && now >= began;
+        }
+        int begun = 0;
         int count = 0;
+        bool in_order = true;
+        aio::detail::nanoseconds_count began = 0;
     };
     aio::event_loop loop = make_loop();
     counter observer;
-    core_of(loop).set_observer(&observer);
+    counter another;
+    core_of(loop).add_observer(observer);
+    core_of(loop).add_observer(another);
     loop.call_soon([] {});
     loop.call_soon([] {}).cancel();
     aio::testing::run_until_idle(loop);
@@ -718,10 +730,28 @@ TEST_CASE("event_loop: an observer is told of every step and call", "[LOOP-2]") 
     });
     aio::testing::run_until_idle(loop);
     CHECK(observer.count == calls + 3);
-    core_of(loop).set_observer(nullptr);
+    CHECK(observer.in_order);
+    core_of(loop).remove_observer(observer);
     loop.call_soon([] {});
     aio::testing::run_until_idle(loop);
     CHECK(observer.count == calls + 3);
+    CHECK(another.count == calls + 4);
+    core_of(loop).remove_observer(another);
+}
+
+TEST_CASE("event_loop: an observer is told how long the loop has slept", "[time]") {
+    struct sleeper final : aio::detail::step_observer {
+        void slept(aio::detail::nanoseconds_count since, aio::detail::nanoseconds_count now) noexcept override {
+            all += now - since;
+        }
+        aio::detail::nanoseconds_count all = 0;
+    };
+    aio::event_loop loop;
+    sleeper observer;
+    core_of(loop).add_observer(observer);
+    loop.run_until_complete(aio::sleep(20ms));
+    core_of(loop).remove_observer(observer);
+    CHECK(observer.all >= 19'000'000);
 }
 
 TEST_CASE("event_loop: knows whether anything is left to do") {

@@ -60,12 +60,12 @@ public:
     using std::runtime_error::runtime_error;
 };
 
-/// The exception that run() throws in virtual time when all tasks wait and nothing can wake them. Its text has a line for
-/// each task.
-/// Threads: as std::runtime_error.
-class deadlock_error : public std::runtime_error {
+/// The exception for tasks that wait for ever, since nothing can wake them: run() throws it in virtual time, and the
+/// functions of module testing. Its text says what each task waits for, and at which line.
+/// Threads: as std::logic_error.
+class deadlock_error : public std::logic_error {
 public:
-    using std::runtime_error::runtime_error;
+    using std::logic_error::logic_error;
 };
 
 /// The exception that run() throws when Ctrl-C has ended it (see run_options::handle_sigint).

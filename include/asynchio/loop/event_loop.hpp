@@ -27,6 +27,7 @@ namespace asynchio {
 template<class T>
 class future;
 class event_loop;
+struct loop_metrics;
 
 namespace detail {
 loop_core& core_of(event_loop& loop) noexcept;
@@ -147,6 +148,11 @@ public:
     bool debug() const noexcept { return debug_; }
     /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
+
+    /// Returns what the loop has counted.
+    loop_metrics metrics(); // debug/metrics.hpp
+    /// Begins, or ends, to measure where the loop's time goes.
+    void set_metrics(bool on); // debug/metrics.hpp
 
     // Signals and descriptors
 

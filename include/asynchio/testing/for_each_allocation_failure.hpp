@@ -118,8 +118,8 @@ private:
 /// @param scenario a callable that returns the same task each time.
 /// @param plan with all_later, a run has no memory at all from its point on.
 /// @return the number of runs, and the exceptions of their main tasks.
-/// @throws std::logic_error with the allocation in its text when a run hangs or leaves something behind, or if operator
-/// new is not replaced; the exception of the main task in a run without a fault.
+/// @throws std::logic_error with the allocation in its text when a run leaves something behind, deadlock_error when it
+/// hangs, or if operator new is not replaced; the exception of the main task in a run without a fault.
 /// Example: `auto met = testing::for_each_allocation_failure([] { return fetches_a_page(); });`
 /// See also: allocation_faults, for_each_errno, for_each_cancellation.
 template<class Scenario>

@@ -55,7 +55,7 @@ class canceller final : public step_observer {
 public:
     canceller(any_task_handle target, std::size_t at, std::size_t second_after) noexcept
         : target_(std::move(target)), at_(at), second_after_(second_after) {}
-    void ran() noexcept override {
+    void ran(asynchio::detail::nanoseconds_count) noexcept override {
         ++steps_;
         if (steps_ == at_) hit_ = asynchio::detail::cancel_completion(*asynchio::detail::access::state(target_), {});
         if (second_after_ != 0 && steps_ == at_ + second_after_)
@@ -80,7 +80,7 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
     canceller hook(main, at, plan.second_after);
     const std::string point = "for_each_cancellation, after step " + std::to_string(at) + ": ";
     auto& core = asynchio::detail::core_of(loop);
-    core.set_observer(&hook);
+    core.add_observer(hook);
     bool hangs = false;
     {
         const asynchio::detail::loop_core::running_scope scope(core);
@@ -93,13 +93,13 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
                 idle = core.run_once(false) ? 0 : idle + 1;
         }
     }
-    core.set_observer(nullptr);
+    core.remove_observer(hook);
     if (hangs) {
         std::ostringstream tasks;
         debug::dump_tasks(tasks, loop);
         loop.set_exception_handler([](event_loop&, const exception_context&) {});
         loop.close(); // the runner would wait for the task that hangs
-        throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
+        throw deadlock_error(point + "the scenario hangs\n" + tasks.str());
     }
     if (hook.hit()) {
         ++report.points;
@@ -130,8 +130,8 @@ bool run_cancelled(Scenario& scenario, std::size_t at, const cancellation_plan& 
 /// @param scenario a callable that returns the same task each time. @param plan whether and when a second request
 /// follows.
 /// @return how the runs ended.
-/// @throws std::logic_error with the step in its text when a run hangs or leaves something behind; the exceptions of
-/// calling the scenario, and of its main task in the run that is not cancelled.
+/// @throws std::logic_error with the step in its text when a run leaves something behind, deadlock_error when it hangs;
+/// the exceptions of calling the scenario, and of its main task in the run that is not cancelled.
 /// Example: `auto met = testing::for_each_cancellation([] { return gather_of_sleeps(); });`
 /// See also: for_each_errno, for_each_allocation_failure.
 template<class Scenario>

@@ -77,7 +77,7 @@ namespace detail {
 class alarm final : public asynchio::detail::step_observer {
 public:
     explicit alarm(asynchio::detail::loop_core& loop) noexcept : loop_(loop) {}
-    void ran() noexcept override {
+    void ran(asynchio::detail::nanoseconds_count) noexcept override {
         if (asynchio::detail::this_thread.current != nullptr) loop_.outside().descriptors.notify_all();
     }
 
@@ -93,10 +93,10 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
     event_loop& loop = r.get_loop();
     auto& core = asynchio::detail::core_of(loop);
     alarm bell(core);
-    if (plan.false_alarms) core.set_observer(&bell);
+    if (plan.false_alarms) core.add_observer(bell);
     const auto main = loop.create_task(scenario());
     const bool ended = run_patiently(loop, main);
-    core.set_observer(nullptr);
+    if (plan.false_alarms) core.remove_observer(bell);
     faulty_run run(faulty.hit(), at, nullptr);
     const std::string point = "for_each_errno, call " + std::to_string(at) + " (" + run.what.call + ", error " +
                               std::to_string(run.what.error) + "): ";
@@ -118,8 +118,8 @@ faulty_run run_faulty(Scenario& scenario, std::size_t at, std::size_t choice, co
 ///
 /// @param scenario a callable that returns the same task each time. @param plan which other calls fail.
 /// @return the runs, with the exceptions of their main tasks.
-/// @throws std::logic_error with call and error in its text when a run hangs or leaves something behind; the exceptions
-/// of calling the scenario, and of its main task in the run without a fault.
+/// @throws std::logic_error with call and error in its text when a run leaves something behind, deadlock_error when it
+/// hangs; the exceptions of calling the scenario, and of its main task in the run without a fault.
 /// Example: `auto met = testing::for_each_errno([] { return fetches_a_page(); });`
 /// See also: faults, for_each_cancellation.
 template<class Scenario>

@@ -81,10 +81,15 @@ public:
     void stop() noexcept { stopping_ = true; }
     /// Whether, in virtual time, it was about to sleep for ever: all tasks wait, and nothing can wake them.
     bool deadlocked() const noexcept { return deadlocked_; }
+    /// Returns how many tasks it was given, with the parts of a gather or race that run in place.
+    std::uint32_t tasks_created() const noexcept { return task_id_; }
+    /// Returns how many steps and calls are queued. The cost is linear.
+    std::size_t queued() const noexcept { return batch_.size() + ready_.size(); }
     /// Returns how many iterations it has begun. Any thread may ask.
     std::uint64_t iterations() const noexcept { return iterations_.load(std::memory_order_relaxed); }
-    /// Has `o` told after every step and call; null ends that.
-    void set_observer(step_observer* o) noexcept { observer_ = o; }
+    /// Has `o` told of every step and call, until it is removed.
+    void add_observer(step_observer& o) noexcept { observers_.push_back(o); }
+    void remove_observer(step_observer& o) noexcept { observers_.remove(o); }
 
     /// @throws std::logic_error when the loop is closed, and in debug mode on another thread than the loop's.
     void require_usable(const char* what) const {
@@ -129,6 +134,10 @@ private:
     void run(ready_item& item) noexcept;
     void run_watched(ready_item& item) noexcept;
     void drop_ready() noexcept;
+    template<class Tell>
+    void tell_observers(Tell tell) noexcept;
+    void sleep() noexcept;
+    void sleep_watched() noexcept;
     void sleep_until_post() noexcept;
 
     intrusive_list<shared_state> kept_;
@@ -138,7 +147,7 @@ private:
     bool deadlock_reported_ = false;
     shuffled_order order_;
     const thread_state* thread_ = nullptr; // of the thread that ran it last
-    step_observer* observer_ = nullptr;
+    intrusive_list<step_observer> observers_;
     service_registry services_;
 };
 
@@ -169,18 +178,33 @@ private:
     iterations_.store(iterations() + 1, std::memory_order_relaxed);
     if (!ready_.empty() || stopping_ || !may_sleep || outside_.has_posts())
         outside_.look(ready_, stopping_ || !may_sleep);
-    else if (tasks_.empty() || !outside_.only_posts_can_come())
-        outside_.sleep(ready_);
+    else if (observers_.empty()) [[likely]]
+        sleep();
     else
-        sleep_until_post();
+        sleep_watched();
     batch_.append(ready_);
     if (order_.active()) order_.shuffle(batch_);
     const bool ran = !batch_.empty();
-    if (debug_ || observer_ != nullptr)
+    if (debug_ || !observers_.empty())
         while (ready_item* item = batch_.pop()) run_watched(*item);
     while (ready_item* item = batch_.pop()) run(*item);
     this_thread.current = nullptr;
     return ran;
+}
+
+/// Sleeps until something is ready, or may be.
+inline void loop_core::sleep() noexcept {
+    if (tasks_.empty() || !outside_.only_posts_can_come())
+        outside_.sleep(ready_);
+    else
+        sleep_until_post();
+}
+
+[[gnu::cold, gnu::noinline]] inline void loop_core::sleep_watched() noexcept {
+    const nanoseconds_count since = steady_now();
+    sleep();
+    const nanoseconds_count now = steady_now();
+    tell_observers([&](step_observer& each) { each.slept(since, now); });
 }
 
 /// Sleeps until another thread posts. If none can, the tasks are deadlocked: in virtual time the loop stops; in real
@@ -209,14 +233,26 @@ inline void loop_core::run(ready_item& item) noexcept {
     item.run(item);
 }
 
-/// Runs a step or call that debug mode reports if it holds up the loop.
+/// Calls `tell(observer)` for each observer, which may remove itself then.
+template<class Tell>
+void loop_core::tell_observers(Tell tell) noexcept {
+    for (step_observer* each = observers_.front(); each != nullptr;) {
+        step_observer& one = *each;
+        each = observers_.after(one);
+        tell(one);
+    }
+}
+
+/// Runs a step or call of which observers are told, and that debug mode reports if it holds up the loop.
 [[gnu::cold]] inline void loop_core::run_watched(ready_item& item) noexcept {
     char what[most_described] = "a call";
     const described_in description(*this, debug_ ? what : nullptr);
     const nanoseconds_count begin = steady_now();
+    tell_observers([&](step_observer& each) { each.begins(item, begin); });
     item.what == ready_item::kind::step ? step_in_call(item) : run(item);
-    const nanoseconds_count took = steady_now() - begin;
-    if (observer_ != nullptr) observer_->ran();
+    const nanoseconds_count end = steady_now();
+    tell_observers([&](step_observer& each) { each.ran(end); });
+    const nanoseconds_count took = end - begin;
     if (!debug_ || took < slow_) return;
     std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what, static_cast<double>(took) * 1e-9);
 }

@@ -41,13 +41,13 @@ bool run_patiently(event_loop& loop, const Handle& main) {
     return main.done();
 }
 
-/// Closes the loop of a scenario that hangs, for which the runner would wait. @throws std::logic_error that says so.
+/// Closes the loop of a scenario that hangs, for which the runner would wait. @throws deadlock_error that says so.
 [[noreturn]] inline void give_up_on(event_loop& loop, const std::string& point) {
     std::ostringstream tasks;
     debug::dump_tasks(tasks, loop);
     loop.set_exception_handler([](event_loop&, const exception_context&) {});
     loop.close();
-    throw std::logic_error(point + "the scenario hangs\n" + tasks.str());
+    throw deadlock_error(point + "the scenario hangs\n" + tasks.str());
 }
 
 /// @throws std::logic_error if the runner does not run another task.
