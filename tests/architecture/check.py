@@ -10,7 +10,8 @@
     size       no header over 400 lines of code; blank lines and comments do not count
     macros     no #define and no #undef outside version.hpp
     prologue   every header starts with its SPDX line and #pragma once
-    modules      each module header lists the public headers of its module, the umbrella all module headers; neither holds code
+    modules      each module header lists the public headers of its module, the umbrella all module headers; neither holds code;
+               debug/tools.hpp and the public headers of debug that it includes are apart: no umbrella has them
     cost       what task/task.hpp includes, at any depth, is free of the standard headers that are slow to read
     unused     no class makes code in files that do not use it: a virtual function whose body comes later is declared inline
     links      what a header declares is defined in it or in what it includes, so that a program with that header links
@@ -40,6 +41,8 @@ LOWER = {
 EXCEPTIONS = {("io", "thread/to_thread.hpp"), ("testing", "thread/detail/worker_count.hpp")}
 # Their mechanisms serve all modules above them, and have tests of their own.
 OPEN_DETAIL = {"core", "loop", "task"}
+# Every file that includes an umbrella would compile the tools, which one file of a program needs.
+TOOLS = "debug/tools.hpp"
 MOST_LINES = 400
 # Declared without the type that they return: a program that calls them and lacks the other header does not compile.
 DEFINED_ABOVE = {"run_until_complete", "create_future", "create_task_at", "task", "awaited", "metrics", "set_metrics"}
@@ -190,10 +193,12 @@ def modules(t):
             yield t.root / "include/asynchio" / f"{module}.hpp", "the module has no header that lists it"
             continue
         wanted = {h.name for h in t.public(module)}
+        if TOOLS in wanted:
+            wanted -= {TOOLS, *t.headers[TOOLS].own}
         for name in sorted(wanted - set(lister.own)):
             yield lister.path, f"does not list {name}"
         for name in sorted(set(lister.own) - wanted):
-            yield lister.path, f"lists {name}, which is not a public header of the module"
+            yield lister.path, f"lists {name}, which is not a public header of the module, or a tool"
     umbrella = t.headers.get("asynchio.hpp")
     if umbrella is None:
         yield t.root / "include/asynchio.hpp", "there is no umbrella"

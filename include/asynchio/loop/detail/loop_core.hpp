@@ -28,6 +28,12 @@
 
 namespace asynchio::detail {
 
+class loop_core;
+
+/// What a tool has called when a loop begins to run, and when it ends, on the thread of the loop; null without tools.
+using run_hook = void (*)(loop_core& loop, bool begins) noexcept;
+inline constinit std::atomic<run_hook> told_of_runs = nullptr;
+
 /// The iteration of a loop, with its sources of work and what modules keep in it. Every loop_core is the base of an
 /// event_loop: see core_of and loop_of.
 class loop_core : public scheduler, public listed_loop {
@@ -106,9 +112,17 @@ public:
         explicit running_scope(loop_core& loop);
         running_scope(const running_scope&) = delete;
         running_scope& operator=(const running_scope&) = delete;
-        ~running_scope() { loop_.running_ = false; }
+        [[gnu::cold]] ~running_scope() {
+            tell(false);
+            loop_.running_ = false;
+        }
 
     private:
+        void tell(bool begins) const noexcept {
+            if (const run_hook hook = told_of_runs.load(std::memory_order_acquire); hook != nullptr) [[unlikely]]
+                hook(loop_, begins);
+        }
+
         loop_core& loop_;
         late_value<running_mark> mark_;
     };
@@ -165,6 +179,7 @@ private:
     loop.deadlocked_ = false;
     loop.thread_ = &this_thread;
     mark_.emplace(loop);
+    tell(true);
 }
 
 [[gnu::cold]] inline void loop_core::check_usable(const char* what) const {

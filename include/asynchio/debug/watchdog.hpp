@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The watchdog: it says which task holds up a loop, in which function, in any build. Tools are apart from asynchio.hpp;
+// with a C library older than glibc 2.34, a program that includes this is linked with -ldl.
+
+#include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/failures.hpp>
+#include <asynchio/debug/detail/native_stack.hpp>
+#include <asynchio/debug/detail/probe.hpp>
+#include <asynchio/debug/detail/report_limit.hpp>
+#include <asynchio/debug/detail/system_call.hpp>
+#include <asynchio/debug/detail/task_snapshot.hpp>
+#include <asynchio/debug/function_name.hpp>
+#include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/loop/event_loop.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <concepts>
+#include <condition_variable>
+#include <cstdint>
+#include <ctime>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(default)
+
+namespace asynchio::debug {
+
+/// The options of a watchdog.
+///
+/// Threads: a plain value.
+/// Example: `aio::debug::watchdog dog(50ms, {.interrupt_system_calls = true});`
+struct watchdog_options {
+    /// Whether a thread that sleeps in a system call is interrupted, too, so that the report has the functions that
+    /// made the call. The signal ends usleep, poll and sem_timedwait early, and other calls may fail with EINTR.
+    bool interrupt_system_calls = false;
+};
+
+/// A report of one iteration that lasts too long.
+///
+/// Threads: a plain value.
+/// See also: watchdog.
+struct stall_report {
+    /// How long the iteration has held up the loop when this was noticed: the true time is longer by a part of the
+    /// limit.
+    duration late{};
+    /// How long the thread of the loop had a processor meanwhile.
+    duration processor_time{};
+    /// What runs: the name of a task, "a part of a task" for an awaitable that a combinator runs, "a call" for what
+    /// call_soon, a timer or a reader has called, "the loop".
+    std::string what;
+    /// The lines at which the coroutines of the task await each other, the outermost first. The last one is where the
+    /// step began: the line of the co_await from which it goes on, or the function in its first step.
+    std::vector<std::source_location> awaits;
+    /// The system call in which the thread sleeps, with its arguments; empty if it computes.
+    std::string system_call;
+    /// The functions that run, the innermost first, down to the loop's. A function without a symbol is written as
+    /// module and offset, with the command that finds its line. Link with -rdynamic to have names.
+    std::vector<std::string> functions;
+    /// What is missing in this report, and why; empty if nothing is.
+    std::string note;
+    /// How many stalls went without a report since the last one, because there were five in a minute.
+    unsigned left_out = 0;
+
+    /// Returns the report as lines of text.
+    [[gnu::cold]] std::string to_string() const {
+        using asynchio::detail::formatted;
+        const auto milliseconds = [](duration d) {
+            return static_cast<long long>(std::chrono::round<std::chrono::milliseconds>(d).count());
+        };
+        std::string text = "asynchio: " + what;
+        text += formatted(" holds up the loop since %lld ms", milliseconds(late));
+        if (system_call.empty())
+            text += formatted("; it had the processor for %lld ms of them\n", milliseconds(processor_time));
+        else
+            text.append("; it sleeps in ").append(system_call).append("\n");
+        if (!awaits.empty()) text += "  awaits, the last line being where its step began:\n";
+        for (const std::source_location& each : awaits)
+            text += formatted("    %s %s:%u\n", function_name(each).c_str(), each.file_name(),
+                              static_cast<unsigned>(each.line()));
+        if (!functions.empty()) text += "  runs, the innermost first:\n";
+        for (const std::string& each : functions) text.append("    ").append(each).append("\n");
+        if (!note.empty()) text.append("  ").append(note).append("\n");
+        if (left_out > 0) text += formatted("  %u stalls before this one went without a report\n", left_out);
+        return text;
+    }
+};
+
+namespace detail {
+
+using asynchio::detail::nanoseconds_count;
+
+/// The thread of a watchdog, and what it shares with the loop. It never wakes the loop: it reads the iteration counter,
+/// and whether the loop sleeps. While the loop does not run, it touches neither the loop nor its thread.
+class watch final : public asynchio::detail::counted_object<watch>, private probe {
+public:
+    using reporter = std::function<void(const stall_report&)>;
+
+    watch(loop_core& loop, duration limit, watchdog_options options, reporter tell, bool gives_way)
+        : mailbox_(loop.outside().mailbox), limit_(limit.count()), options_(options), tell_(std::move(tell)),
+          gives_way_(gives_way) {}
+    ~watch() { withdraw(); }
+
+    /// Starts the thread. @throws std::system_error if the system has none left.
+    void start() {
+        auto own = share();
+        thread_ = asynchio::detail::native_thread(&run_thread, own.get());
+        static_cast<void>(own.release());
+    }
+    /// Ends the thread; a second call does nothing.
+    void stop() noexcept {
+        if (stopping_.exchange(true) || !process_.is_here()) return;
+        {
+            const std::lock_guard lock(mutex_);
+            changed_.notify_all();
+        }
+        thread_.join();
+    }
+    bool stopped() const noexcept { return stopping_; }
+    /// Whether it ends when the program makes a watchdog of its own.
+    bool gives_way() const noexcept { return gives_way_; }
+
+    /// Called on the thread of the loop, when that begins to run.
+    void began(loop_core& loop) {
+        if (!process_.is_here()) return;
+        unblock();
+        native_stack::warm_up();
+        const std::lock_guard lock(mutex_);
+        loop_ = &loop;
+        state_ = &asynchio::detail::this_thread;
+        thread_id_ = static_cast<int>(::syscall(SYS_gettid));
+        pthread_getcpuclockid(pthread_self(), &processor_clock_);
+        restart(loop.iterations(), asynchio::detail::steady_now());
+        watching_ = true;
+        changed_.notify_all();
+    }
+    /// Called on the thread of the loop, when that ends to run.
+    void ended() noexcept {
+        if (!process_.is_here()) return;
+        watching_ = false; // also ends a wait for an answer
+        const std::lock_guard lock(mutex_);
+    }
+
+private:
+    static constexpr nanoseconds_count patience = 2'000'000'000; // for the answer to a signal
+
+    enum class phase : unsigned char { idle, asked, answering, answered, missed };
+
+    static void* run_thread(void* self) {
+        asynchio::detail::name_this_thread("watchdog", 1);
+        const asynchio::detail::counted_ptr<watch> own(static_cast<watch*>(self));
+        own->run();
+        return nullptr;
+    }
+
+    void run() noexcept {
+        const nanoseconds_count period = limit_ / 4 > 100'000 ? limit_ / 4 : 100'000;
+        std::unique_lock lock(mutex_);
+        while (!stopping_) {
+            if (!watching_) {
+                changed_.wait(lock, [this] { return stopping_ || watching_; });
+                continue;
+            }
+            const nanoseconds_count before = asynchio::detail::steady_now();
+            changed_.wait_for(lock, duration(period));
+            if (stopping_ || !watching_) continue;
+            const nanoseconds_count now = asynchio::detail::steady_now();
+            if (now - before > period + limit_) // the process was stopped, or the system asleep
+                restart(loop_->iterations(), now);
+            else if (look(now)) {
+                lock.unlock();
+                report();
+                lock.lock();
+            }
+        }
+    }
+
+    /// Begins to measure. The rest of a stall that was noticed is none of its own.
+    void restart(std::uint64_t iteration, nanoseconds_count now) noexcept {
+        noticed_ = noticed_ && iteration == iteration_;
+        iteration_ = iteration;
+        since_ = now;
+        processor_since_ = processor_now();
+    }
+    nanoseconds_count processor_now() const noexcept {
+        timespec used{};
+        ::clock_gettime(processor_clock_, &used);
+        return nanoseconds_count(used.tv_sec) * 1'000'000'000 + used.tv_nsec;
+    }
+
+    /// @return whether there is something to report, of which the code that runs is taken then.
+    bool look(nanoseconds_count now) {
+        const std::uint64_t iteration = loop_->iterations();
+        if (mailbox_->asleep() || iteration != iteration_) {
+            restart(iteration, now);
+            return false;
+        }
+        if (noticed_ || now - since_ < limit_) return false;
+        noticed_ = true;
+        if (!limit_of_reports_.allows(now)) return false;
+        late_ = now - since_;
+        processor_time_ = processor_now() - processor_since_;
+        if (!take_code()) return false;
+        limit_of_reports_.note(now);
+        return true;
+    }
+
+    /// @return false if the iteration has ended meanwhile.
+    bool take_code() {
+        note_ = nullptr;
+        stack_.depth = 0;
+        const thread_files files(thread_id_);
+        asleep_ = files.sleeps(call_);
+        return asleep_ && !options_.interrupt_system_calls ? read_asleep(files) : ask();
+    }
+
+    /// Reads the task of a thread that sleeps: if it has not run between two looks at it, all that was read was still.
+    bool read_asleep(const thread_files& files) {
+        for (int tries = 0; tries < 10; ++tries) {
+            blocked_call later;
+            const long long switches = files.switches();
+            if (!files.sleeps(call_)) return ask();
+            code_.read(*state_, *loop_, true);
+            if (files.sleeps(later) && switches >= 0 && files.switches() == switches)
+                return code_.runs != task_snapshot::code::outside && loop_->iterations() == iteration_;
+        }
+        code_.runs = task_snapshot::code::unknown;
+        note_ = "the task is not known: the thread makes many short system calls";
+        return loop_->iterations() == iteration_;
+    }
+
+    /// Has the thread tell what it runs, by a signal.
+    bool ask() {
+        code_.runs = task_snapshot::code::unknown;
+        if (!is_installed()) {
+            note_ = "the functions are not known: the program has replaced the handler of the watchdog's signal";
+            return true;
+        }
+        phase_.store(phase::asked, std::memory_order_release);
+        if (!send_to(thread_id_)) {
+            phase_ = phase::idle;
+            return false;
+        }
+        const nanoseconds_count end = asynchio::detail::steady_now() + patience;
+        const auto waits = [this, end] {
+            return phase_ == phase::asked && watching_ && !stopping_ && loop_->iterations() == iteration_ &&
+                   asynchio::detail::steady_now() < end;
+        };
+        while (waits()) pause();
+        phase expected = phase::asked;
+        if (phase_.compare_exchange_strong(expected, phase::idle)) {
+            note_ = "the functions are not known: the thread does not answer the watchdog's signal; does it block it?";
+            return watching_ && !stopping_ && loop_->iterations() == iteration_;
+        }
+        while (phase_.load(std::memory_order_acquire) == phase::answering) pause();
+        return phase_.exchange(phase::idle, std::memory_order_acquire) == phase::answered;
+    }
+    static void pause() noexcept {
+        const timespec moment{0, 100'000};
+        ::nanosleep(&moment, nullptr);
+    }
+
+    /// Called in the thread of the loop. A signal that comes late, when the iteration is over, does nothing.
+    void answer(const siginfo_t&) noexcept override {
+        phase expected = phase::asked;
+        if (!phase_.compare_exchange_strong(expected, phase::answering)) return;
+        const bool in_time = watching_ && state_ == &asynchio::detail::this_thread && state_->running == loop_ &&
+                             loop_->iterations() == iteration_;
+        if (in_time) {
+            code_.read(*state_, *loop_, true);
+            const char* const limit = state_->stack_limit;
+            stack_.take(limit != nullptr ? limit + asynchio::detail::stack_slack : nullptr);
+        }
+        phase_.store(in_time ? phase::answered : phase::missed, std::memory_order_release);
+    }
+
+    void report() noexcept try {
+        stall_report made;
+        made.late = duration(late_);
+        made.processor_time = duration(processor_time_);
+        made.what = name_of(code_);
+        if (code_.runs == task_snapshot::code::task)
+            for (std::size_t i = 0; i < code_.depth; ++i)
+                if (is_readable(code_.lines[i])) made.awaits.push_back(code_.lines[i]);
+        if (asleep_) made.system_call = describe(call_);
+        made.functions = functions_of(stack_);
+        if (note_ != nullptr)
+            made.note = note_;
+        else if (code_.runs == task_snapshot::code::task && code_.cut)
+            made.note = "the chain is longer: it is shown without what awaits the last line";
+        else if (!asleep_ && processor_time_ < late_ / 4)
+            made.note = "other threads or processes had the processor most of the time";
+        made.left_out = limit_of_reports_.take_left_out();
+        tell_(made);
+    } catch (const std::exception& e) {
+        failed(e.what());
+    } catch (...) {
+        failed("an exception");
+    }
+
+    static void failed(const char* what) noexcept {
+        std::fprintf(stderr, "asynchio: the report of a watchdog has failed: %s\n", what);
+    }
+
+    static std::string name_of(const task_snapshot& code) {
+        using enum task_snapshot::code;
+        if (code.runs == call) return "a call";
+        if (code.runs == unknown) return "something";
+        if (code.runs != task) return "the loop";
+        if (code.branch) return "a part of a task";
+        if (code.name_length > 0) return {code.name, code.name_length};
+        return asynchio::detail::formatted("Task-%u", static_cast<unsigned>(code.id));
+    }
+
+    const asynchio::detail::counted_ptr<asynchio::detail::mailbox> mailbox_;
+    const nanoseconds_count limit_;
+    const watchdog_options options_;
+    const reporter tell_;
+    const bool gives_way_;
+    asynchio::detail::process_mark process_;
+    asynchio::detail::native_thread thread_;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::atomic<bool> stopping_ = false;
+    std::atomic<bool> watching_ = false; // whether the loop runs, and all of this is valid
+    loop_core* loop_ = nullptr;
+    const thread_state* state_ = nullptr;
+    int thread_id_ = 0;
+    clockid_t processor_clock_{};
+
+    // The thread of the watchdog has these; the first one is read by the signal's handler, too.
+    std::uint64_t iteration_ = 0;
+    nanoseconds_count since_ = 0;
+    nanoseconds_count processor_since_ = 0;
+    bool noticed_ = false; // whether the stall of this iteration was reported, or left out
+    report_limit limit_of_reports_;
+
+    // What is to be reported. While `phase_` says that it is asked, the signal's handler has it.
+    std::atomic<phase> phase_ = phase::idle;
+    nanoseconds_count late_ = 0;
+    nanoseconds_count processor_time_ = 0;
+    bool asleep_ = false;
+    const char* note_ = nullptr;
+    blocked_call call_;
+    task_snapshot code_;
+    native_stack stack_;
+};
+
+/// Tells the watch of a loop when the loop begins and ends to run.
+class loop_watch final : public asynchio::detail::service {
+public:
+    void close() noexcept override {}
+    bool closed() const noexcept override { return true; }
+
+    static void on_run(loop_core& loop, bool begins) noexcept {
+        loop_watch* const kept = loop.services().find<loop_watch>();
+        if (kept == nullptr || !kept->dog || kept->dog->stopped()) return;
+        if (begins)
+            kept->dog->began(loop);
+        else
+            kept->dog->ended();
+    }
+
+    asynchio::detail::counted_ptr<watch> dog;
+};
+
+/// Sets the watch of a loop that runs on this thread.
+[[gnu::cold]] inline asynchio::detail::counted_ptr<watch>
+set_watch(loop_core& loop, duration limit, watchdog_options options, watch::reporter tell, bool gives_way) {
+    if (limit.count() <= 0)
+        throw std::invalid_argument("watchdog: the limit is not a time to wait; it has to be more than 0");
+    loop_watch& kept = loop.services().get<loop_watch>();
+    if (kept.dog && !kept.dog->stopped()) {
+        if (!kept.dog->gives_way())
+            throw std::logic_error("watchdog: this loop has a watchdog already; destroy that one first");
+        kept.dog->stop();
+    }
+    asynchio::detail::counted_ptr<watch> made(new watch(loop, limit, options, std::move(tell), gives_way));
+    made->began(loop);
+    made->start();
+    kept.dog = made;
+    asynchio::detail::run_hook nobody = nullptr;
+    asynchio::detail::told_of_runs.compare_exchange_strong(nobody, &loop_watch::on_run);
+    return made;
+}
+
+/// Prints a report to stderr, in one write.
+[[gnu::cold]] inline void print_stall(const stall_report& report) {
+    const std::string text = report.to_string();
+    while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {}
+}
+
+} // namespace detail
+
+/// A watchdog of a loop: if an iteration lasts too long, it reports the task that holds up the loop, the lines at which
+/// the task awaits, and the functions that run.
+///
+/// Behaviour: a thread of its own looks four times in the limit. It never wakes a loop that sleeps, and reports a stall
+/// once, while it lasts; at most five in a minute, and the next report says how many were left out. A thread that
+/// computes is interrupted by a signal: SIGURG, or, if the program handles that, the highest real-time signal that it
+/// does not handle; system calls restart. A thread that sleeps in a system call is not interrupted, see
+/// watchdog_options: the report names the call instead of the functions. Time in which the loop does not run does not
+/// count, nor does time in which the process was stopped.
+/// Threads: it is made on the thread that runs the loop, and destroyed on any, but not by its handler, which is called
+/// on the watchdog's thread.
+/// Lifetime: it may outlive the loop; then it watches nothing. It watches again when the loop runs again.
+/// Cost: one thread. The loop pays nothing. A report takes some ten microseconds of the loop's thread.
+/// Differs from Python: the part of debug mode that reports slow callbacks; it works in any build, and while the
+/// callback still runs.
+/// Example: `const aio::debug::watchdog dog(50ms);`
+/// See also: profiler, event_loop::set_debug, tools.hpp.
+class watchdog {
+public:
+    /// Watches the loop that runs on this thread, and prints the reports to stderr. @param limit how long an iteration
+    /// may last, more than 0. @param options how it reports.
+    /// @throws std::logic_error without a running loop, or if it has a watchdog; std::invalid_argument for a limit that
+    /// is not positive; std::system_error if there is no thread left.
+    explicit watchdog(duration limit = std::chrono::milliseconds(100), watchdog_options options = {})
+        : watchdog(limit, &detail::print_stall, options) {}
+    /// Watches the loop that runs on this thread. @param limit as above. @param handler is called with each report, on
+    /// the watchdog's thread; an exception of it goes to stderr. @param options how it reports. @throws as above, and
+    /// std::invalid_argument for a null handler.
+    template<class Handler>
+        requires std::invocable<Handler&, const stall_report&>
+    watchdog(duration limit, Handler handler, watchdog_options options = {}) {
+        asynchio::detail::require_callable(handler, "watchdog");
+        watch_ = detail::set_watch(asynchio::detail::running_core(), limit, options,
+                                   detail::watch::reporter(std::move(handler)), false);
+    }
+    watchdog(const watchdog&) = delete;
+    watchdog& operator=(const watchdog&) = delete;
+    /// Ends the thread, and waits for that.
+    ~watchdog() { watch_->stop(); }
+
+private:
+    asynchio::detail::counted_ptr<detail::watch> watch_;
+};
+
+} // namespace asynchio::debug
+
+#pragma GCC visibility pop

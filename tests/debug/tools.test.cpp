@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <asynchio/debug/tools.hpp>
+
+#include <asynchio/task/run.hpp>
+#include <asynchio/task/yield.hpp>
+
+#include "support/catch.hpp"
+#include "support/message_of.hpp"
+#include "support/threads.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace aio = asynchio;
+using asynchio_tests::contains;
+using namespace std::chrono_literals;
+using aio::debug::detail::duration_of;
+using steady = std::chrono::steady_clock;
+
+namespace {
+
+/// Runs the hidden case `name` of this program with something in the environment.
+/// @return what it prints, to stderr too. @throws std::runtime_error when it fails.
+std::string run_child(const std::string& environment, const std::string& name) {
+    std::array<char, 4096> path{};
+    if (::readlink("/proc/self/exe", path.data(), path.size() - 1) < 0) throw std::runtime_error("no /proc/self/exe");
+    const std::string command = environment + " '" + path.data() + "' '" + name + "' 2>&1";
+    std::FILE* const pipe = ::popen(command.c_str(), "r");
+    if (pipe == nullptr) throw std::runtime_error("popen");
+    std::string printed;
+    std::array<char, 4096> buffer{};
+    while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe))
+        printed.append(buffer.data(), got);
+    const int status = ::pclose(pipe);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the child has failed: " + printed);
+    return printed;
+}
+
+/// Computes until nobody can miss it.
+aio::task<> stalls() {
+    co_await aio::yield();
+    const auto end = steady::now() + 400ms;
+    while (steady::now() < end) asynchio_tests::take_a_moment(1'000);
+}
+
+} // namespace
+
+TEST_CASE("tools: a child that stalls", "[.]") {
+    aio::run(stalls());
+    std::thread([] { aio::run(stalls()); }).join();
+}
+
+TEST_CASE("tools: a child that has a watchdog of its own", "[.]") {
+    std::atomic<int> reports = 0;
+    aio::run([&]() -> aio::task<> {
+        const aio::debug::watchdog own(50ms, [&](const aio::debug::stall_report&) { ++reports; });
+        CHECK_THROWS_AS(aio::debug::watchdog(), std::logic_error);
+        co_await stalls();
+    });
+    CHECK(reports >= 1);
+}
+
+TEST_CASE("tools: durations have a unit") {
+    CHECK(duration_of("100ms") == 100ms);
+    CHECK(duration_of("2s") == 2s);
+    CHECK(duration_of("5us") == 5us);
+    CHECK(duration_of("1min") == 1min);
+    CHECK(duration_of("3h") == 3h);
+    for (const char* each :
+         {"", "100", "ms", "0s", "-1s", "1.5s", "1 s", "1sx", "99999999999999999999s", "9223372036h"})
+        CHECK(duration_of(each) == 0s);
+}
+
+TEST_CASE("tools: without variables nothing is set up") {
+    CHECK_FALSE(aio::debug::environment_tools);
+    for (const char* each : {"1h", "''"})
+        CHECK_FALSE(
+            contains(run_child(std::string("ASYNCHIO_WATCHDOG=") + each, "tools: a child that stalls"), "asynchio:"));
+}
+
+TEST_CASE("tools: ASYNCHIO_WATCHDOG watches every loop", "[time]") {
+    const std::string printed = run_child("ASYNCHIO_WATCHDOG=100ms", "tools: a child that stalls");
+    INFO(printed);
+    const auto first = printed.find("asynchio: Task-1 holds up the loop since ");
+    REQUIRE(first != std::string::npos);
+    CHECK(printed.find("asynchio: Task-1 holds up the loop since ", first + 1) != std::string::npos);
+    CHECK(contains(printed, "stalls "));
+}
+
+TEST_CASE("tools: ASYNCHIO_WATCHDOG gives way to a watchdog of the program", "[time]") {
+    const std::string printed = run_child("ASYNCHIO_WATCHDOG=50ms", "tools: a child that has a watchdog of its own");
+    INFO(printed);
+    CHECK_FALSE(contains(printed, "holds up"));
+}
+
+TEST_CASE("tools: a bad ASYNCHIO_WATCHDOG is one line, and the program goes on") {
+    for (const char* each : {"soon", "100", "0s"}) {
+        const std::string printed =
+            run_child(std::string("ASYNCHIO_WATCHDOG=") + each, "tools: a child that has a watchdog of its own");
+        INFO(printed);
+        const auto at = printed.find("asynchio: ASYNCHIO_WATCHDOG=");
+        REQUIRE(at != std::string::npos);
+        CHECK(contains(printed, "is not a duration such as 100ms, 2s or 1min; there is no watchdog\n"));
+        CHECK(printed.find("asynchio:", at + 1) == std::string::npos);
+    }
+}
