@@ -7,6 +7,7 @@
 #include "support/virtual_run.hpp"
 
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/debug/watchdog.hpp>
 #include <asynchio/sync/barrier.hpp>
 #include <asynchio/sync/condition.hpp>
 #include <asynchio/sync/event.hpp>
@@ -234,6 +235,13 @@ TEST_CASE("deadlock: in real time it is reported once, and the loop sleeps on", 
 TEST_CASE("deadlock: an idle thread pool does not hide one", "[time]") {
     CHECK(reports_of([](aio::event& never) -> aio::task<> {
               co_await aio::to_thread([] {});
+              co_await never.wait();
+          }).size() == 1);
+}
+
+TEST_CASE("deadlock: a watchdog does not hide one", "[time]") {
+    CHECK(reports_of([](aio::event& never) -> aio::task<> {
+              const aio::debug::watchdog dog;
               co_await never.wait();
           }).size() == 1);
 }

@@ -110,8 +110,13 @@ public:
 
     watch(loop_core& loop, duration limit, watchdog_options options, reporter tell, bool gives_way)
         : mailbox_(loop.outside().mailbox), limit_(limit.count()), options_(options), tell_(std::move(tell)),
-          gives_way_(gives_way) {}
-    ~watch() { withdraw(); }
+          gives_way_(gives_way) {
+        ++mailbox_->silent;
+    }
+    ~watch() {
+        withdraw();
+        --mailbox_->silent;
+    }
 
     /// Starts the thread. @throws std::system_error if the system has none left.
     void start() {

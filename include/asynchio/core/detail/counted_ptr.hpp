@@ -62,8 +62,8 @@ public:
     counted_ptr<T> share() noexcept { return counted_ptr<T>::to(static_cast<T&>(*this)); }
 
     std::size_t references = 1;
-    /// Whether there is one pointer only. What other threads did before they gave up theirs is visible then.
-    bool is_unique() const noexcept { return __atomic_load_n(&references, __ATOMIC_ACQUIRE) == 1; }
+    /// Returns how many pointers there are. What other threads did before they gave up theirs is visible.
+    std::size_t pointers() const noexcept { return __atomic_load_n(&references, __ATOMIC_ACQUIRE); }
     void retain() noexcept { __atomic_fetch_add(&references, 1, __ATOMIC_RELAXED); }
     void release() noexcept {
         if (__atomic_sub_fetch(&references, 1, __ATOMIC_ACQ_REL) == 0) static_cast<T*>(this)->destroy();

@@ -89,6 +89,8 @@ public:
         while (::write(write_end_, &one, write_end_ == read_end_ ? sizeof one : 1) < 0 && errno == EINTR) {}
     }
 
+    /// How many of the pointers to it belong to tools that never post. A tool counts itself while it has the pointer.
+    std::atomic<std::size_t> silent = 0;
     /// The loop to which the posts go; it may be gone.
     scheduler* loop = nullptr;
 

@@ -36,7 +36,7 @@ public:
         return timers.empty() && outstanding == 0 && descriptors.size() == 0 && !caught.bring_work();
     }
     /// Whether no other thread can post, since none holds a loop_ref, and none has posted.
-    bool no_post_can_come() const noexcept { return mailbox->is_unique() && !has_posts(); }
+    bool no_post_can_come() const noexcept { return mailbox->pointers() <= 1 + mailbox->silent && !has_posts(); }
     bool in_virtual_time() const noexcept { return virtual_; }
 
     /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
