@@ -5,6 +5,9 @@
 // program. See environment_tools below.
 
 #include <asynchio/debug/detail/environment.hpp>
+#include <asynchio/debug/metrics.hpp>
+#include <asynchio/debug/resources.hpp>
+#include <asynchio/debug/timeit.hpp>
 #include <asynchio/debug/watchdog.hpp>
 
 #pragma GCC visibility push(default)
