@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A program that can never go on says so instead of hanging: who waits, for what, at which line. In virtual time, as in
-// tests, run throws; in real time the exception handler gets the same text. print_call_graph then shows who is held up.
+// A program that can never go on says so instead of hanging: which task waits for what, at which line. In virtual time, as
+// in tests, run throws; in real time the exception handler gets the same text, and print_call_graph shows the rest.
 //
 //     c++ -std=c++20 -pthread -Iinclude examples/stuck_and_told.cpp -o stuck_and_told
 //

@@ -21,18 +21,21 @@ namespace asynchio::debug {
 /// Threads: any, as for values.
 /// See also: resources.
 struct resource_usage {
-    /// The processor time of all threads, in the program and in the kernel for it.
+    /// The processor time of all threads, in the program.
     std::chrono::microseconds user{0};
+    /// Their processor time in the kernel.
     std::chrono::microseconds system{0};
     /// The bytes of memory that are resident now; 0 where /proc does not tell.
     std::size_t resident = 0;
     /// The most bytes that were resident at one time.
     std::size_t most_resident = 0;
-    /// How often a thread gave up the processor because it had to wait, and how often the kernel took it away.
+    /// How often a thread gave up the processor because it had to wait.
     std::uint64_t voluntary_switches = 0;
+    /// How often the kernel took the processor away from a thread.
     std::uint64_t involuntary_switches = 0;
-    /// How many descriptors are open, and how many threads there are; 0 where /proc does not tell.
+    /// How many descriptors are open; 0 where /proc does not tell.
     std::size_t descriptors = 0;
+    /// How many threads there are; 0 where /proc does not tell.
     std::size_t threads = 0;
 };
 

@@ -5,6 +5,7 @@
 // program. See environment_tools below.
 
 #include <asynchio/debug/detail/environment.hpp>
+#include <asynchio/debug/dump_on_signal.hpp>
 #include <asynchio/debug/metrics.hpp>
 #include <asynchio/debug/resources.hpp>
 #include <asynchio/debug/timeit.hpp>

@@ -104,7 +104,7 @@ private:
             if (detail::signal_table::is_ignored(SIGINT) || loop.outside().caught.has(SIGINT)) return;
             ours = loop.outside().caught.set(SIGINT, detail::repeated_call_ptr(new interruption(*this, main)),
                                              *loop.outside().mailbox, true);
-            loop.outside().caught.discount(ours); // tasks that only Ctrl-C can wake are in a deadlock
+            loop.outside().caught.discount(SIGINT); // tasks that only Ctrl-C can wake are in a deadlock
         }
         interruptible(const interruptible&) = delete;
         interruptible& operator=(const interruptible&) = delete;

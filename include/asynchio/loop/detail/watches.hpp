@@ -110,6 +110,7 @@ public:
         mailbox_ = box.write_descriptor();
         if (!has(number)) ++handled_;
         place& its = places_[number];
+        count_again(its);
         its.call = std::move(call);
         its.since = ++set_;
         its.once = once;
@@ -121,6 +122,7 @@ public:
     [[gnu::cold]] bool remove(int number, std::uint64_t only = 0) noexcept {
         if (!has(number) || (only != 0 && places_[number].since != only)) return false;
         --handled_;
+        count_again(places_[number]);
         places_[number].call.reset();
         if (!is_heard(number)) signal_table::remove(number, mailbox_);
         return true;
@@ -155,15 +157,12 @@ public:
     }
 
     bool empty() const noexcept { return handled_ == 0; }
-    /// Has a handler, which set() has numbered so, not count as one that can bring work.
-    void discount(std::uint64_t set) noexcept { discounted_ = set; }
-    /// Whether a signal can bring work: there is a handler or listener, other than the discounted one.
-    [[gnu::cold]] bool bring_work() const noexcept {
-        if (handled_ != 1 || discounted_ == 0) return handled_ != 0;
-        for (const place& each : places_)
-            if (each.call && each.since == discounted_) return false;
-        return true;
+    /// Has the handler of a signal not count as one that can bring work to tasks.
+    [[gnu::cold]] void discount(int number) noexcept {
+        if (has(number) && !detail::exchange(places_[number].silent, true)) ++silent_;
     }
+    /// Whether a signal can bring work to tasks.
+    bool bring_work() const noexcept { return handled_ != silent_; }
     [[gnu::cold]] void clear() noexcept {
         while (signal_listener* each = listeners_.front()) {
             leave(*each);
@@ -179,7 +178,11 @@ private:
         std::uint32_t listeners = 0;
         bool once = false;
         bool used = false;
+        bool silent = false; // see discount
     };
+    void count_again(place& its) noexcept {
+        if (detail::exchange(its.silent, false)) --silent_;
+    }
 
     bool is_heard(int number) const noexcept { return places_[number].listeners != 0; }
     [[gnu::cold]] void arrived(int number) noexcept {
@@ -194,8 +197,8 @@ private:
     int mailbox_ = signal_table::nobody; // the descriptor of the loop's mailbox
     intrusive_list<signal_listener> listeners_;
     std::size_t handled_ = 0;
-    std::uint64_t set_ = 0; // how many handlers were ever set
-    std::uint64_t discounted_ = 0;
+    std::size_t silent_ = 0; // those of them that bring no work
+    std::uint64_t set_ = 0;  // how many handlers were ever set
 };
 
 /// A descriptor that is watched for its owner alone, level-triggered.
