@@ -13,7 +13,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -45,6 +46,21 @@ std::string run_child(const std::string& environment, const std::string& name) {
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the child has failed: " + printed);
     return printed;
 }
+
+/// A folder that goes at the end of the scope, with all that is in it.
+class folder {
+public:
+    folder() {
+        if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    }
+    folder(const folder&) = delete;
+    folder& operator=(const folder&) = delete;
+    ~folder() { std::filesystem::remove_all(path_); }
+    const std::string& path() const noexcept { return path_; }
+
+private:
+    std::string path_ = std::filesystem::temp_directory_path() / "asynchio-XXXXXX";
+};
 
 /// Computes until nobody can miss it.
 aio::task<> stalls() {
@@ -113,4 +129,44 @@ TEST_CASE("tools: a bad ASYNCHIO_WATCHDOG is one line, and the program goes on")
         CHECK(contains(printed, "is not a duration such as 100ms, 2s or 1min; there is no watchdog\n"));
         CHECK(printed.find("asynchio:", at + 1) == std::string::npos);
     }
+}
+
+TEST_CASE("tools: ASYNCHIO_PROFILE writes the folded stacks of all loops", "[time]") {
+    const folder where;
+    const std::string path = where.path() + "/profile.folded";
+    { std::ofstream(path) << "an old profile\n"; }
+    const std::string printed = run_child("ASYNCHIO_PROFILE=" + path, "tools: a child that stalls");
+    CHECK_FALSE(contains(printed, "asynchio:"));
+    std::ifstream lines(path);
+    int found = 0;
+    for (std::string line; std::getline(lines, line);) {
+        INFO(line);
+        CHECK_FALSE(contains(line, "an old profile"));
+        CHECK(line.find_last_not_of("0123456789") == line.rfind(' '));
+        if (contains(line, "stalls tools.test.cpp:")) ++found;
+    }
+    CHECK(found == 2);
+}
+
+TEST_CASE("tools: %p in ASYNCHIO_PROFILE is the number of the process", "[time]") {
+    const folder where;
+    const std::string printed = run_child("ASYNCHIO_PROFILE=" + where.path() + "/p-%p", "tools: a child that stalls");
+    int found = 0;
+    for (const auto& each : std::filesystem::directory_iterator(where.path())) {
+        const std::string name = each.path().filename();
+        CHECK(name.starts_with("p-"));
+        CHECK(name.find_first_not_of("0123456789", 2) == std::string::npos);
+        ++found;
+    }
+    CHECK(found == 1);
+}
+
+TEST_CASE("tools: a path that cannot be written is one line, and the program goes on") {
+    const std::string printed =
+        run_child("ASYNCHIO_PROFILE=/no/such/folder/profile", "tools: a child that has a watchdog of its own");
+    INFO(printed);
+    const std::string line = "asynchio: ASYNCHIO_PROFILE=/no/such/folder/profile: the file cannot be written: No such";
+    const auto at = printed.find(line);
+    REQUIRE(at != std::string::npos);
+    CHECK(printed.find("asynchio:", at + 1) == std::string::npos);
 }

@@ -7,6 +7,7 @@
 #include <asynchio/debug/detail/environment.hpp>
 #include <asynchio/debug/dump_on_signal.hpp>
 #include <asynchio/debug/metrics.hpp>
+#include <asynchio/debug/profiler.hpp>
 #include <asynchio/debug/resources.hpp>
 #include <asynchio/debug/timeit.hpp>
 #include <asynchio/debug/watchdog.hpp>
@@ -15,16 +16,21 @@
 
 namespace asynchio::debug {
 
-/// Whether the environment asks for a tool, in this process. A program that includes this header reads these
-/// variables when it starts, unless it is set-uid:
+/// Whether the environment asks for a tool in this process. A program that includes this header reads two variables
+/// when it starts, unless it is set-uid:
 ///
-/// ASYNCHIO_WATCHDOG is a duration such as 100ms, 2s or 1min: each loop gets a watchdog with that limit, which reports
+/// ASYNCHIO_WATCHDOG is a duration such as 100ms, 2s or 1min. Each loop gets a watchdog with that limit, which reports
 /// to stderr, and gives way to one that the program makes.
+///
+/// ASYNCHIO_PROFILE is the path of a file that gets folded stacks, those of each loop when that is closed. What was in
+/// the file is lost. `%p` in the path stands for the number of the process: child processes inherit the variable, and
+/// would write into the same file.
+///
 /// A bad value is one line on stderr, and the program goes on without the tool.
 /// Threads: any.
-/// Cost: without the variables, nothing; with them, see watchdog.
-/// Example: `ASYNCHIO_WATCHDOG=100ms ./server`
-/// See also: watchdog.
+/// Cost: without the variables, nothing; with them, see watchdog and profiler.
+/// Example: `ASYNCHIO_WATCHDOG=100ms ASYNCHIO_PROFILE=server.folded ./server`
+/// See also: watchdog, profiler.
 inline const bool environment_tools = detail::use_environment();
 
 } // namespace asynchio::debug

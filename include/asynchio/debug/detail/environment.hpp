@@ -3,16 +3,24 @@
 
 // The tools that the environment asks for, in each loop of the process.
 
+#include <asynchio/core/detail/late_value.hpp>
+#include <asynchio/debug/profiler.hpp>
 #include <asynchio/debug/watchdog.hpp>
 #include <asynchio/loop/detail/loop_core.hpp>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <system_error>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #pragma GCC visibility push(default)
 
@@ -38,15 +46,51 @@ namespace asynchio::debug::detail {
 
 /// What the environment asks for; it is read before the program begins.
 struct wanted_tools {
-    duration limit{}; // of the watchdog; 0: none
+    duration limit{};              // of the watchdog; 0: none
+    const char* profile = nullptr; // the path of the profile; null: none
 };
-inline wanted_tools wanted;
+inline constinit wanted_tools wanted;
+
+/// Opens the file of the profile, where `%p` in the path stands for the number of the process.
+/// @return its descriptor; negative if that is impossible, with a line on stderr.
+[[gnu::cold]] inline int open_profile(int flags) {
+    std::string path = wanted.profile;
+    if (const auto at = path.find("%p"); at != std::string::npos) path.replace(at, 2, std::to_string(::getpid()));
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+    if (file < 0)
+        std::fprintf(stderr, "asynchio: ASYNCHIO_PROFILE=%s: the file cannot be written: %s\n", wanted.profile,
+                     std::generic_category().message(errno).c_str());
+    return file;
+}
+
+/// Adds the samples of one loop to the profile.
+[[gnu::cold]] inline void append_profile(const profiler& samples) {
+    const int file = open_profile(O_APPEND);
+    if (file < 0) return;
+    std::ostringstream text;
+    samples.write_folded(text);
+    const std::string stacks = text.str();
+    ::ssize_t written = 0;
+    do written = ::write(file, stacks.data(), stacks.size());
+    while (written < 0 && errno == EINTR);
+    if (written != static_cast<::ssize_t>(stacks.size()))
+        std::fprintf(stderr, "asynchio: ASYNCHIO_PROFILE=%s: the profile is not whole: %s\n", wanted.profile,
+                     written < 0 ? std::generic_category().message(errno).c_str() : "the disk may be full");
+    ::close(file);
+}
 
 /// The tools of one loop, which end with it.
 class tools_of_loop final : public asynchio::detail::service {
 public:
     ~tools_of_loop() override {
-        if (dog) dog->stop();
+        if (dog_) dog_->stop();
+        if (!profiler_ || !process_.is_here()) return;
+        profiler_->stop();
+        try {
+            append_profile(*profiler_);
+        } catch (const std::exception& e) {
+            refused("ASYNCHIO_PROFILE", e);
+        }
     }
     void close() noexcept override {}
     bool closed() const noexcept override { return true; }
@@ -56,29 +100,51 @@ public:
         loop_watch::on_run(loop, begins);
     }
 
-    asynchio::detail::counted_ptr<watch> dog;
-
 private:
-    [[gnu::cold]] static void equip(loop_core& loop) noexcept try {
-        tools_of_loop& made = loop.services().get<tools_of_loop>();
-        if (wanted.limit.count() > 0) made.dog = set_watch(loop, wanted.limit, {}, &print_stall, true);
-    } catch (const std::exception& e) {
-        std::fprintf(stderr, "asynchio: ASYNCHIO_WATCHDOG: %s\n", e.what());
+    [[gnu::cold]] static void equip(loop_core& loop) noexcept {
+        const char* which = "ASYNCHIO_WATCHDOG";
+        try {
+            tools_of_loop& made = loop.services().get<tools_of_loop>();
+            if (wanted.limit.count() > 0) made.dog_ = set_watch(loop, wanted.limit, {}, &print_stall, true);
+            which = "ASYNCHIO_PROFILE";
+            if (wanted.profile != nullptr) made.profiler_.emplace().start();
+        } catch (const std::exception& e) {
+            refused(which, e);
+        }
     }
+    static void refused(const char* which, const std::exception& why) noexcept {
+        std::fprintf(stderr, "asynchio: %s: %s\n", which, why.what());
+    }
+
+    asynchio::detail::counted_ptr<watch> dog_;
+    asynchio::detail::late_value<profiler> profiler_;
+    asynchio::detail::process_mark process_;
 };
 
+/// Reads a variable. @return null if it is not set, or empty, or if this program is set-uid.
+[[gnu::cold]] inline const char* environment(const char* name) noexcept {
+    const char* const value = ::secure_getenv(name);
+    return value != nullptr && *value != '\0' ? value : nullptr;
+}
+
 /// Has loops make the tools that the environment asks for. @return whether it asks for one.
-[[gnu::cold]] inline bool use_environment() noexcept {
-    const char* const limit = ::secure_getenv("ASYNCHIO_WATCHDOG");
-    if (limit == nullptr || *limit == '\0') return false;
-    wanted.limit = duration_of(limit);
-    if (wanted.limit.count() <= 0) {
-        std::fprintf(
-            stderr,
-            "asynchio: ASYNCHIO_WATCHDOG=%s is not a duration such as 100ms, 2s or 1min; there is no watchdog\n",
-            limit);
-        return false;
+[[gnu::cold]] inline bool use_environment() {
+    if (const char* const limit = environment("ASYNCHIO_WATCHDOG"); limit != nullptr) {
+        wanted.limit = duration_of(limit);
+        if (wanted.limit.count() <= 0)
+            std::fprintf(stderr,
+                         "asynchio: ASYNCHIO_WATCHDOG=%s is not a duration such as 100ms, 2s or 1min; there is no "
+                         "watchdog\n",
+                         limit);
     }
+    wanted.profile = environment("ASYNCHIO_PROFILE");
+    if (wanted.profile != nullptr) {
+        if (const int file = open_profile(O_TRUNC); file >= 0)
+            ::close(file);
+        else
+            wanted.profile = nullptr;
+    }
+    if (wanted.limit.count() <= 0 && wanted.profile == nullptr) return false;
     asynchio::detail::told_of_runs = &tools_of_loop::on_run;
     return true;
 }
