@@ -118,6 +118,8 @@ protected:
     bool debug_ = false;
     selector outside_;
     nanoseconds_count slow_ = 100'000'000;
+    std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
+    const thread_state* thread_ = nullptr;      // of the thread that ran it last
 
 private:
     void check_usable(const char* what) const;
@@ -127,9 +129,7 @@ private:
 
     intrusive_list<shared_state> kept_;
     std::uint32_t task_id_ = 0;
-    std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
     shuffled_order order_;
-    const thread_state* thread_ = nullptr; // of the thread that ran it last
     step_observer* observer_ = nullptr;
     service_registry services_;
 };
