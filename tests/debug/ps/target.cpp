@@ -18,8 +18,8 @@
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/debug/dump_tasks.hpp>
-#include <asynchio/io/wait_readable.hpp>
 #include <asynchio/io/stream.hpp>
+#include <asynchio/io/wait_readable.hpp>
 #include <asynchio/sync/event.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/sync/queue.hpp>
@@ -225,8 +225,8 @@ aio::task<> circle() {
 aio::task<> comes_and_goes(int steps) {
     for (int i = 0; i < steps; ++i) co_await aio::yield();
 }
-aio::task<> churns(const bool& ended) {
-    for (int i = 0; !ended; ++i) {
+aio::task<> churns(const aio::event& ended) {
+    for (int i = 0; !ended.is_set(); ++i) {
         std::vector<aio::task_handle<>> some;
         for (int each = 0; each < 20; ++each) some.push_back(aio::create_task(comes_and_goes((i + each) % 7)));
         co_await aio::gather(aio::sleep(0s), comes_and_goes(3));
@@ -234,10 +234,10 @@ aio::task<> churns(const bool& ended) {
     }
 }
 aio::task<> churn() {
-    bool ended = false;
+    aio::event ended;
     const auto task = aio::create_task(churns(ended));
     co_await end_of_input();
-    ended = true;
+    ended.set();
     co_await task;
 }
 
