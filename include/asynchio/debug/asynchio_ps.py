@@ -722,7 +722,7 @@ class Reader:
     def pointer(self, address):
         return self.u64(self.memory.read(address, 8))[0]
 
-    def text(self, address, most=4096):
+    def text(self, address, most=1 << 20):
         """Returns a constant text."""
         known = self.texts.get(address)
         if known is not None:
@@ -1081,7 +1081,7 @@ class Reader:
             try:
                 if each.owner:
                     self.add_edge(self.owner_task(each.owner, hooks, sets), each)
-                for watcher in self.links(each.address + t["task_watchers"], 1 << 16):
+                for watcher in self.links(each.address + t["task_watchers"]):
                     raw = self.memory.read(watcher + t["watcher_size"], 16)
                     for word in (self.u64(raw)[0], self.u64(raw, 8)[0]):
                         self.add_edge(hooks.get(word) or iterators.get(word), each)
@@ -1294,8 +1294,7 @@ def run_waits(reader, options, write):
             for each in snapshot.tasks.values():
                 if each.state == "waiting":
                     names = [line.function for line in each.shown_lines(options.all)]
-                    word = snapshot.reader.t and each.word
-                    stack = ";".join(printable(name).replace(";", ",") for name in names + [f"[{word}]"])
+                    stack = ";".join(printable(name).replace(";", ",") for name in names + [f"[{each.word}]"])
                     counts[stack] = counts.get(stack, 0) + 1
             now = time.monotonic()
             if now >= end:

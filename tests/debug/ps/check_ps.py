@@ -3,8 +3,8 @@
 """Runs target.cpp, built in several ways, and compares what asynchio_ps.py reads from outside with what the program
 prints itself.
 
-    check_ps.py --script asynchio_ps.py --include INCLUDE --target TARGET --no-pie TARGET --host HOST --library LIBRARY
-        [--readings N] [--only CASE]...
+    check_ps.py --script asynchio_ps.py --include INCLUDE --target TARGET --no-pie TARGET --no-rtti TARGET --host HOST
+        --library LIBRARY [--other-compiler COMPILER] [--readings N] [--only CASE]...
 
 What is not installed (gdb, gcore, lldb, strip) is left out, with a message. Exit status 1 when something differs.
 """
@@ -25,7 +25,8 @@ import tempfile
 import time
 
 WAITS = ["sleep", "future", "task the first sleeper", "gather", "wait", "mutex", "event", "queue, get", "thread",
-         "read_line", "task_group", "shield", "an awaiter", "wait_readable", "shield the first sleeper"]
+         "read_line", "task_group", "shield", "an awaiter", "wait_readable", "shield the first sleeper",
+         "as_completed", "race"]
 CASES = []
 
 
@@ -134,6 +135,45 @@ def deleted_while_it_runs():
 
 
 @case
+def without_the_names_of_sections():
+    """As where the files that are mapped cannot be opened."""
+    class Blind(ps.Process):
+        def open(self, mapping):
+            raise OSError(13, "not here")
+
+    with Target(options.target, "waits") as target:
+        lines = []
+        ps.print_dump(ps.Snapshot(ps.Reader(Blind(target.pid))), None, lines.append)
+        check_same("\n".join(lines) + "\n", target.text, "dump")
+
+
+@case
+def without_type_information():
+    """What a task waits for is not known then; its name, its state and its lines are."""
+    def known(text):
+        text = re.sub(r"waiting for .*?(?=, cancelling|\n)", "waiting for an awaiter", text)
+        return re.sub(r"    created at .*\n", "", text)
+
+    with Target(options.no_rtti, "waits") as target:
+        text = script("dump", target.pid)
+        check_same(known(text), known(target.text), "dump")
+        check(len(re.findall(r"waiting for (?!an awaiter)", text)) == 0, "a word that is not known")
+        check("part of Task-6: waiting for an awaiter\n" in script("pstree", target.pid), "no tree")
+
+
+@case
+def another_compiler():
+    if not options.other_compiler:
+        raise Skipped("only one compiler is installed")
+    program = folder / "other"
+    flags = ["-std=c++20", "-O2", "-pthread", "-w", f"-I{options.include}"]
+    source = pathlib.Path(__file__).with_name("target.cpp")
+    subprocess.run([options.other_compiler, *flags, source, "-o", program], check=True)
+    with Target(program, "waits") as target:
+        check_waits(target)
+
+
+@case
 def two_copies_of_the_library():
     with Target(options.host, options.library, "waits") as target:
         text = script("dump", target.pid)
@@ -176,6 +216,7 @@ def who_awaits_whom():
 
         for function, wanted in (("::waits_for_task", ["sleeps"]), ("::gathers", ["sleeps", "part", "sleeps_deeper"]),
                                  ("::waits", ["sleeps", "sleeps_deeper"]), ("::in_group", ["sleeps", "sleeps_deeper"]),
+                                 ("::takes_as_completed", ["sleeps", "sleeps_deeper"]), ("::races", ["sleeps", "sleeps"]),
                                  ("::shields", ["sleeps"]), ("::shields_handle", ["sleeps"]), ("::gets", [])):
             check(awaited(function) == wanted, f"{function} awaits {awaited(function)}, and not {wanted}")
     with Target(options.target, "circle") as target:
@@ -322,7 +363,10 @@ def bad_input():
     zombie.wait()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
         check("no table of asynchio" in refusal("ps", other.pid), "a program without the library")
-    check("asynchio_ps.py " in script("--version") and "PID" in script("--help"), "--version, --help")
+    header = pathlib.Path(options.include, "asynchio/version.hpp").read_text(encoding="utf-8")
+    version = ".".join(re.findall(r"#define ASYNCHIO_VERSION_\w+ (\d+)", header))
+    check(script("--version") == f"asynchio_ps.py {version}, table 1\n", "--version")
+    check("PID" in script("--help"), "--help")
 
 
 @case
@@ -355,7 +399,7 @@ def no_permission():
         os.close(writes)
         with open(reads, encoding="utf-8") as file:
             text = file.read()
-        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1, text)
+        check(os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 1, text)
         check("no permission to read the memory" in text and text.count("\n") == 1, text)
 
 
@@ -416,8 +460,9 @@ def main():
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__)
-    for argument in "--script", "--include", "--target", "--no-pie", "--host", "--library":
+    for argument in "--script", "--include", "--target", "--no-pie", "--no-rtti", "--host", "--library":
         arguments.add_argument(argument, required=True)
+    arguments.add_argument("--other-compiler")
     arguments.add_argument("--readings", type=int, default=100)
     arguments.add_argument("--only", action="append")
     options = arguments.parse_args()

@@ -12,7 +12,9 @@
 //
 // All but the first print "ready", and go on until their input ends.
 
+#include <asynchio/combine/as_completed.hpp>
 #include <asynchio/combine/gather.hpp>
+#include <asynchio/combine/race.hpp>
 #include <asynchio/combine/shield.hpp>
 #include <asynchio/combine/task_group.hpp>
 #include <asynchio/combine/wait.hpp>
@@ -116,6 +118,11 @@ aio::task<> in_group() {
 }
 aio::task<> shields() { co_await aio::shield(sleeps()); }
 aio::task<> shields_handle(aio::task_handle<> task) { co_await aio::shield(task); }
+aio::task<> takes_as_completed(std::vector<aio::task_handle<>> tasks) {
+    aio::as_completed_iterator<aio::task_handle<>> each = aio::as_completed(std::move(tasks));
+    co_await each.next();
+}
+aio::task<> races(aio::task_handle<> task) { co_await aio::race(task, sleeps()); }
 aio::task<> in_time() { co_await aio::wait_for(sleeps(), 1h); }
 aio::task<> waits_its_own_way() { co_await own_wait(); }
 aio::task<> waits_for_descriptor(int fd) { co_await aio::wait_readable(fd); }
@@ -159,6 +166,8 @@ aio::task<> every_wait() {
     all.push_back(aio::create_task(in_time()));
     all.push_back(aio::create_task(waits_its_own_way()));
     all.push_back(aio::create_task(waits_for_descriptor(pipe_ends[0])));
+    all.push_back(aio::create_task(takes_as_completed({all[0], all[1]})));
+    all.push_back(aio::create_task(races(all[0])));
     all.push_back(aio::create_task(is_cancelled()));
     for (int i = 0; i < 10; ++i) co_await aio::yield();
     all.back().cancel();
