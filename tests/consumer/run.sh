@@ -53,6 +53,7 @@ pkg-config | absolute)
     read -ra library <<<"$(pkg-config --cflags --libs asynchio)"
     "$CXX" -std=c++20 "${flags[@]}" "$here/main.cpp" "${library[@]}" -o consumer
     ./consumer
+    "$(pkg-config --variable=toolsdir asynchio)/asynchio_ps.py" --version
     ;;
 subdirectory | fetch)
     build_project

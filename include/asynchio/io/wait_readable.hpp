@@ -7,7 +7,7 @@
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/io/fd_events.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/task/suspension.hpp>
+#include <asynchio/task/detail/named_suspension.hpp>
 
 #include <coroutine>
 #include <cstdint>
@@ -21,11 +21,11 @@ namespace asynchio {
 namespace detail {
 
 /// A wait for some of the events of a descriptor.
-class fd_wait : public suspension {
+class fd_wait : public named_suspension {
 public:
     fd_wait(int fd, fd_events wanted, const char* name) noexcept
-        : fd_(fd), wanted_(static_cast<unsigned char>(wanted)), name_(name) {}
-    fd_wait(fd_wait&& other) noexcept : suspension(), fd_(other.fd_), wanted_(other.wanted_), name_(other.name_) {}
+        : named_suspension(name), fd_(fd), wanted_(static_cast<unsigned char>(wanted)) {}
+    fd_wait(fd_wait&& other) noexcept : named_suspension(other.what_), fd_(other.fd_), wanted_(other.wanted_) {}
     fd_wait& operator=(fd_wait&&) = delete;
     ~fd_wait() override { leave(); }
 
@@ -37,7 +37,6 @@ public:
         park(awaiting, where);
     }
 
-    const char* waiting_for() const noexcept override { return name_; }
     cancel_reply cancel(const shared_text&) noexcept override {
         leave();
         return cancel_reply::left;
@@ -59,10 +58,10 @@ private:
 
     void watch(loop_core& loop) {
         if ((wanted_ & (fd_watch::readable | fd_watch::writable)) == 0)
-            throw std::invalid_argument(formatted("%s: no event to wait for", name_));
+            throw std::invalid_argument(formatted("%s: no event to wait for", what_));
         for (const unsigned char each : directions)
             if ((wanted_ & each) != 0 && loop.outside().descriptors.has(fd_, each))
-                throw std::logic_error(formatted("%s: somebody waits for descriptor %d already", name_, fd_));
+                throw std::logic_error(formatted("%s: somebody waits for descriptor %d already", what_, fd_));
         loop_ = &loop;
         try {
             for (const unsigned char each : directions)
@@ -90,7 +89,6 @@ private:
     int fd_;
     unsigned char wanted_;
     unsigned char seen_ = 0;
-    const char* name_;
     loop_core* loop_ = nullptr;
     std::uint64_t watching_[2] = {}; // the numbers of our registrations; 0: none
 };

@@ -188,13 +188,22 @@ inline std::exception_ptr take_error(shared_state& c) noexcept {
     refuse("co_await", "the task or future belongs to a different loop, or its loop is closed");
 }
 
+/// What a suspension waits for. It is a base class, which a debugger finds by its name.
+class awaited_handle {
+protected:
+    awaited_handle() noexcept = default;
+    explicit awaited_handle(handle_base target) noexcept : target_(std::move(target)) {}
+
+    handle_base target_;
+};
+
 /// Awaits a task or future through its handle; `Move` takes the result out.
 template<class T, bool Move>
-class handle_awaiter : public suspension, public watcher {
+class handle_awaiter : public suspension, public watcher, private awaited_handle {
 public:
     /// Takes over one count.
-    explicit handle_awaiter(handle_base target) noexcept : watcher(&fire), target_(std::move(target)) {}
-    handle_awaiter(handle_awaiter&& other) noexcept : watcher(&fire), target_(std::move(other.target_)) {}
+    explicit handle_awaiter(handle_base target) noexcept : watcher(&fire), awaited_handle(std::move(target)) {}
+    handle_awaiter(handle_awaiter&& other) noexcept : watcher(&fire), awaited_handle(std::move(other.target_)) {}
     handle_awaiter& operator=(handle_awaiter&&) = delete;
     ~handle_awaiter() {
         if (target_) access::state(target_)->unwatch(*this);
@@ -238,7 +247,6 @@ private:
         auto& awaiter = static_cast<handle_awaiter&>(self);
         if (awaiter.parked()) awaiter.wake();
     }
-    handle_base target_;
 };
 
 } // namespace detail

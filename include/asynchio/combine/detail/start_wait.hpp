@@ -30,14 +30,14 @@ class start_status;
 
 /// A wait for a child of a group to start. It stands in the list of the group until the child has started or ended, or it
 /// is given up. A child without a wait in the list is an ordinary one.
-class start_wait : public suspension, public list_link {
+class start_wait : public suspension, public list_link, private awaited_handle {
 public:
     using list = intrusive_list<start_wait>;
 
     /// Finds the wait in `all` for `child`; null if there is none. Linear in the number of waits.
     static start_wait* find(const list& all, const frame* child) noexcept {
         for (start_wait* each = all.front(); each != nullptr; each = all.after(*each))
-            if (access::state(each->child_) == child) return each;
+            if (access::state(each->target_) == child) return each;
         return nullptr;
     }
     /// Records the status of a child that has begun to run, or null when that status is destroyed.
@@ -50,7 +50,7 @@ public:
     inline void leave() noexcept;
 
     const char* waiting_for() const noexcept override { return "task_group::start"; }
-    shared_state* awaited_state() const noexcept override { return access::state(child_); }
+    shared_state* awaited_state() const noexcept override { return access::state(target_); }
     bool forwards() const noexcept override { return true; }
     /// Called only if forwarding the request would lead round a circle.
     cancel_reply cancel(const shared_text&) noexcept override {
@@ -63,13 +63,12 @@ protected:
     ~start_wait() override { leave(); }
 
     void enter(list& all, task_handle<> child) noexcept {
-        child_ = std::move(child);
+        target_ = std::move(child);
         all_ = &all;
         all.push_back(*this);
     }
 
 private:
-    task_handle<> child_;
     list* all_ = nullptr;
     start_status* status_ = nullptr;
 };

@@ -15,6 +15,8 @@
 
 namespace asynchio::detail {
 
+struct inspection_table;
+
 class shared_text {
 public:
     shared_text() noexcept = default;
@@ -41,6 +43,8 @@ public:
     }
 
 private:
+    friend inspection_table;
+
     struct block : counted_object<block> {
         explicit block(std::size_t length) noexcept : size(length) {}
         std::size_t size;

@@ -6,7 +6,7 @@
 #include <asynchio/core/detail/exchange.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
 #include <asynchio/loop/detail/watches.hpp>
-#include <asynchio/task/suspension.hpp>
+#include <asynchio/task/detail/named_suspension.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -89,9 +89,9 @@ private:
 /// before it does anything. An operation that waits does nothing before its task's turn has come, and then the task
 /// goes on at once: what was taken cannot be lost in between.
 /// Cancellation: the operation stops waiting. What attempt() has done stays done, and what would end it was not done.
-class io_operation : public suspension, private loop_call<io_operation> {
+class io_operation : public named_suspension, private loop_call<io_operation> {
 public:
-    const char* waiting_for() const noexcept override { return what_; }
+    using named_suspension::waiting_for;
     cancel_reply cancel(const shared_text&) noexcept override {
         if (queued()) return cancel_reply::refused; // the task's turn comes anyway, and nothing is done in it
         leave();
@@ -101,7 +101,8 @@ public:
 
 protected:
     /// @param name the name of the wait in reports.
-    io_operation(readiness& on, direction d, const char* name) noexcept : on_(&on), what_(name), direction_(d) {}
+    io_operation(readiness& on, direction d, const char* name) noexcept
+        : named_suspension(name), on_(&on), direction_(d) {}
     ~io_operation() override { leave(); }
 
     /// Makes calls while the direction is open, until the operation is over or other tasks should have a turn.
@@ -191,7 +192,6 @@ private:
     }
 
     readiness* on_; // null once that was destroyed, or the task has left
-    const char* what_;
     std::exception_ptr failure_;
     direction direction_;
     bool gives_way_ = false;

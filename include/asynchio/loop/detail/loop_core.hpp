@@ -142,6 +142,8 @@ protected:
     bool deadlocked_ = false;
     selector outside_;
     nanoseconds_count slow_ = 100'000'000;
+    std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
+    const thread_state* thread_ = nullptr;      // of the thread that ran it last
 
 private:
     void check_usable(const char* what) const;
@@ -156,11 +158,9 @@ private:
 
     intrusive_list<shared_state> kept_;
     std::uint32_t task_id_ = 0;
-    std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
-    std::uint64_t looked_again_ = 0;            // the last iteration that has ended early, see sleep_until_post
+    std::uint64_t looked_again_ = 0; // the last iteration that has ended early, see sleep_until_post
     bool deadlock_reported_ = false;
     shuffled_order order_;
-    const thread_state* thread_ = nullptr; // of the thread that ran it last
     intrusive_list<step_observer> observers_;
     service_registry services_;
 };

@@ -25,10 +25,15 @@
 
 namespace asynchio::detail {
 
+/// The line that made the children tasks. It is a base class, which a debugger finds by its name.
+struct line_of_children {
+    std::source_location where_;
+};
+
 /// A suspension with children. The children that it started (tasks), armed in place (branches) or watches (handles,
 /// futures) tell it in the step in which they end. The consequences are decided one iteration later, in decide(), which
 /// is when asyncio's done-callbacks run.
-class child_set : public suspension, public child_owner, public loop_call<child_set> {
+class child_set : public suspension, public child_owner, public loop_call<child_set>, private line_of_children {
 public:
     child_set& operator=(child_set&&) = delete;
 
@@ -88,7 +93,6 @@ private:
     void called() noexcept { decide(); }
 
     frame* origin_ = nullptr;
-    std::source_location where_;
 };
 
 /// Leaves a branch whose result is not needed, if it waits in a fork itself, which stops what it owns. If the fork only

@@ -6,6 +6,7 @@
 
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/detail/named_suspension.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
@@ -75,13 +76,18 @@ protected:
     }
 
 private:
+    /// The set to which an object belongs. It is a base class, which a debugger finds by its name.
+    struct in_set {
+        child_tasks* all; // null once the set is gone
+    };
+
     /// A child, listed in order of creation until child_ended was told of it.
-    class member final : public child_owner, public list_link, private ready_item {
+    class member final : public child_owner, public list_link, private ready_item, private in_set {
     public:
         static void* operator new(std::size_t size) { return frame_pool::allocate(size); }
         static void operator delete(void* address, std::size_t size) noexcept { frame_pool::deallocate(address, size); }
 
-        explicit member(child_tasks& all) noexcept : list_link(), ready_item(&decide), all_(&all) {}
+        explicit member(child_tasks& set) noexcept : list_link(), ready_item(&decide), in_set{&set} {}
         member(const member&) = delete;
         member& operator=(const member&) = delete;
         ~member() {
@@ -92,14 +98,14 @@ private:
             task->own(*this);
         }
         void child_done(shared_state&) noexcept override { task->loop->schedule(*this); }
-        const frame* awaiting() const noexcept override { return all_->parent(); }
+        const frame* awaiting() const noexcept override { return all->parent(); }
         /// The line is kept in the place of the link, since this stands in no queue before the child has ended.
         std::source_location child_created() const noexcept override {
             return __builtin_bit_cast(std::source_location, waiting_for);
         }
         /// Called if the set is destroyed first; a call that is under way frees this object.
         void leave() noexcept {
-            all_ = nullptr;
+            all = nullptr;
             if (task->done() && !loop_is_gone()) return;
             task->disown();
             delete this;
@@ -110,8 +116,6 @@ private:
     private:
         static inline void decide(ready_item& item) noexcept;
         bool loop_is_gone() const noexcept { return task->loop == nullptr || task->loop->closing(); }
-
-        child_tasks* all_;
     };
 
     intrusive_list<member> children_;
@@ -120,37 +124,36 @@ private:
 };
 
 /// Suspends until the last child has ended. One must run.
-class [[nodiscard]] child_tasks::all_ended : public suspension, private fork {
+class [[nodiscard]] child_tasks::all_ended : public named_suspension, private fork, private child_tasks::in_set {
 public:
     /// @param passes_on whether a request to cancel goes to the children, and stays pending for the awaiting task until
     /// it has waited for them; otherwise the wait ends.
-    all_ended(child_tasks& all, const char* what, bool passes_on) noexcept
-        : all_(all), what_(what), passes_on_(passes_on) {}
-    all_ended(all_ended&& other) noexcept : all_ended(other.all_, other.what_, other.passes_on_) {}
+    all_ended(child_tasks& set, const char* name, bool passes_on) noexcept
+        : named_suspension(name), in_set{&set}, passes_on_(passes_on) {}
+    all_ended(all_ended&& other) noexcept : all_ended(*other.all, other.what_, other.passes_on_) {}
     all_ended& operator=(all_ended&&) = delete;
     ~all_ended() override {
-        if (all_.waiting_ == this) all_.waiting_ = nullptr;
+        if (all->waiting_ == this) all->waiting_ = nullptr;
     }
 
     static bool await_ready() noexcept { return false; }
     template<class Promise>
     void await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
-        all_.waiting_ = this;
+        all->waiting_ = this;
         park(awaiting, where);
     }
     void await_resume() {
         if (!passes_on_) resumed();
     }
 
-    const char* waiting_for() const noexcept override { return what_; }
     fork* forks() noexcept override { return passes_on_ ? this : nullptr; }
     cancel_reply cancel(const shared_text&) noexcept override { return cancel_reply::left; }
 
 private:
     shared_state* next_awaited(std::uintptr_t& place) noexcept override {
         const member* const last = reinterpret_cast<const member*>(place);
-        const member* const next = last == nullptr ? all_.children_.front() : all_.children_.after(*last);
+        const member* const next = last == nullptr ? all->children_.front() : all->children_.after(*last);
         place = reinterpret_cast<std::uintptr_t>(next);
         return next != nullptr ? next->task : nullptr;
     }
@@ -160,22 +163,20 @@ private:
     }
     cancel_reply all_asked(const shared_text&, bool) noexcept override { return cancel_reply::refused; }
 
-    child_tasks& all_;
     std::uintptr_t asked_ = 0; // the child that the walk of a request to cancel has asked last
-    const char* what_;
     bool passes_on_;
 };
 
 inline void child_tasks::member::decide(ready_item& item) noexcept {
     auto& self = static_cast<member&>(item);
-    child_tasks* const all = self.all_;
-    if (all == nullptr) return delete &self;
+    child_tasks* const set = self.all;
+    if (set == nullptr) return delete &self;
     if (self.loop_is_gone()) return;
-    all->children_.remove(self);
+    set->children_.remove(self);
     const owner<member> child(&self);
-    --all->running_;
-    if (all->running_ == 0 && all->waiting_ != nullptr && all->waiting_->parked()) all->waiting_->wake();
-    all->child_ended(*child->task);
+    --set->running_;
+    if (set->running_ == 0 && set->waiting_ != nullptr && set->waiting_->parked()) set->waiting_->wake();
+    set->child_ended(*child->task);
 }
 
 } // namespace asynchio::detail

@@ -151,6 +151,8 @@ struct frame : shared_state, ready_item {
     }
 
 private:
+    friend inspection_table;
+
     static_assert(sizeof(std::source_location) == sizeof(std::uintptr_t) && alignof(shared_state) > 1);
     static constexpr std::uintptr_t inner_tag = 1;
 

@@ -18,6 +18,8 @@
 
 namespace asynchio::detail {
 
+struct inspection_table;
+
 /// The data that few tasks have, which is not part of the frame so that it stays small.
 struct task_extra; // suspension.hpp, since texts take long to compile
 struct task_extra_base {
@@ -59,6 +61,8 @@ public:
     }
 
 private:
+    friend inspection_table;
+
     task_extra_base* get() const noexcept {
         return (bits_ & tags) == 0 ? reinterpret_cast<task_extra_base*>(bits_) : nullptr;
     }
@@ -154,6 +158,8 @@ public:
     }
 
 private:
+    friend inspection_table;
+
     unsigned short flags_ = 0; // of completion_flag
 
 public:

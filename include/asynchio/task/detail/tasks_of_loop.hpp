@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/detail/done_callback.hpp>
+#include <asynchio/task/detail/inspection_table.hpp> // so that every program with tasks has it
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/task.hpp>
 

@@ -75,7 +75,7 @@ private:
 };
 
 /// The place of a task in a line.
-class wait_queue::waiter : public suspension, public list_link {
+class wait_queue::waiter : public named_suspension, public list_link {
 public:
     /// @param what the name of the wait in reports.
     waiter(wait_queue& queue, const char* what) noexcept : waiter(queue, what, false) {}
@@ -117,7 +117,6 @@ public:
         resumed();
     }
 
-    const char* waiting_for() const noexcept override { return what_; }
     cancel_reply cancel(const shared_text&) noexcept override {
         if (granted_) return cancel_reply::refused;
         if (queue_ != nullptr) --queue_->standing_;
@@ -126,13 +125,12 @@ public:
 
 protected:
     waiter(wait_queue& queue, const char* what, bool retries) noexcept
-        : list_link{nullptr, nullptr}, queue_(&queue), what_(what), retries_(retries) {}
+        : named_suspension(what), list_link{nullptr, nullptr}, queue_(&queue), retries_(retries) {}
 
 private:
     friend wait_queue;
 
-    wait_queue* queue_; // null once the queue was destroyed
-    const char* what_;
+    wait_queue* queue_;    // null once the queue was destroyed
     bool granted_ = false; // woken by the queue
     bool retries_;         // a retrying_waiter
 };
