@@ -89,6 +89,8 @@ public:
     bool deadlocked() const noexcept { return deadlocked_; }
     /// Returns how many tasks it was given, with the parts of a gather or race that run in place.
     std::uint32_t tasks_created() const noexcept { return task_id_; }
+    /// Returns the first step or call of the next iteration, which leads to the others; null if there is none.
+    const ready_item* next_ready() const noexcept { return ready_.front(); }
     /// Returns how many steps and calls are queued. The cost is linear.
     std::size_t queued() const noexcept { return batch_.size() + ready_.size(); }
     /// Returns how many iterations it has begun. Any thread may ask.
@@ -148,7 +150,8 @@ protected:
 private:
     void check_usable(const char* what) const;
     void run(ready_item& item) noexcept;
-    void run_watched(ready_item& item) noexcept;
+    void run_watched() noexcept;
+    nanoseconds_count run_watched(ready_item& item, nanoseconds_count begin) noexcept;
     void drop_ready() noexcept;
     template<class Tell>
     void tell_observers(Tell tell) noexcept;
@@ -200,8 +203,7 @@ private:
     batch_.append(ready_);
     if (order_.active()) order_.shuffle(batch_);
     const bool ran = !batch_.empty();
-    if (debug_ || !observers_.empty())
-        while (ready_item* item = batch_.pop()) run_watched(*item);
+    if (debug_ || !observers_.empty()) run_watched();
     while (ready_item* item = batch_.pop()) run(*item);
     this_thread.current = nullptr;
     return ran;
@@ -258,18 +260,27 @@ void loop_core::tell_observers(Tell tell) noexcept {
     }
 }
 
+/// Runs what is ready while somebody looks on: observers, or debug mode. The end of a step is the begin of the next one,
+/// since a reading of the clock may take as long as a step.
+[[gnu::cold, gnu::noinline]] inline void loop_core::run_watched() noexcept {
+    nanoseconds_count now = steady_now();
+    while (ready_item* item = batch_.pop()) now = run_watched(*item, now);
+}
+
 /// Runs a step or call of which observers are told, and that debug mode reports if it holds up the loop.
-[[gnu::cold]] inline void loop_core::run_watched(ready_item& item) noexcept {
-    char what[most_described] = "a call";
+/// @return the time at its end.
+inline nanoseconds_count loop_core::run_watched(ready_item& item, nanoseconds_count begin) noexcept {
+    char what[most_described];
+    what[0] = '\0'; // a call, until a step describes itself
     const described_in description(*this, debug_ ? what : nullptr);
-    const nanoseconds_count begin = steady_now();
     tell_observers([&](step_observer& each) { each.begins(item, begin); });
     item.what == ready_item::kind::step ? step_in_call(item) : run(item);
     const nanoseconds_count end = steady_now();
     tell_observers([&](step_observer& each) { each.ran(end); });
-    const nanoseconds_count took = end - begin;
-    if (!debug_ || took < slow_) return;
-    std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what, static_cast<double>(took) * 1e-9);
+    if (const nanoseconds_count took = end - begin; debug_ && took >= slow_)
+        std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what[0] != '\0' ? what : "a call",
+                     static_cast<double>(took) * 1e-9);
+    return end;
 }
 
 [[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept {

@@ -35,6 +35,7 @@ struct ready_item {
 class ready_queue {
 public:
     bool empty() const noexcept { return first_ == nullptr; }
+    const ready_item* front() const noexcept { return first_; }
 
     void push(ready_item& item) noexcept {
         item.next = nullptr;
