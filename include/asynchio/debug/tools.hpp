@@ -9,6 +9,7 @@
 #include <asynchio/debug/metrics.hpp>
 #include <asynchio/debug/profiler.hpp>
 #include <asynchio/debug/resources.hpp>
+#include <asynchio/debug/serve.hpp>
 #include <asynchio/debug/timeit.hpp>
 #include <asynchio/debug/trace.hpp>
 #include <asynchio/debug/watchdog.hpp>

@@ -33,7 +33,7 @@ public:
     bool has_nothing_due() const noexcept { return timers.empty() && outstanding == 0 && !has_posts(); }
     /// Whether no timer, job of a thread, descriptor or signal can bring work: only a post of another thread can.
     bool only_posts_can_come() const noexcept {
-        return timers.empty() && outstanding == 0 && descriptors.size() == 0 && !caught.bring_work();
+        return timers.empty() && outstanding == 0 && descriptors.size() == silent_descriptors && !caught.bring_work();
     }
     /// Whether no other thread can post, since none holds a loop_ref, and none has posted.
     bool no_post_can_come() const noexcept { return mailbox->pointers() <= 1 + mailbox->silent && !has_posts(); }
@@ -104,7 +104,8 @@ public:
     const counted_ptr<detail::mailbox> mailbox = counted_ptr<detail::mailbox>(new detail::mailbox);
     timer_queue timers;
     descriptor_watches descriptors;
-    signal_watches caught;         // signals
+    signal_watches caught;              // signals
+    std::size_t silent_descriptors = 0; // those that tools watch, and that bring no work to tasks
     std::uint32_t outstanding = 0; // jobs of other threads that will be posted: virtual time stands still meanwhile
 
 private:
