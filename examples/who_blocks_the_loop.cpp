@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Who blocks the loop? While a task computes, or sleeps in a system call, nothing else runs. A watchdog tells which task
+// What blocks the loop? While a task computes, or sleeps in a system call, nothing else runs. A watchdog tells which task
 // that is, where it stands, and what it does, while it does it, in every build. The loop pays nothing for it.
 //
 //     c++ -std=c++20 -pthread -rdynamic -Iinclude examples/who_blocks_the_loop.cpp -o who_blocks_the_loop
