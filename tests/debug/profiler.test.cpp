@@ -69,7 +69,7 @@ aio::task<> single(std::chrono::nanoseconds unit) {
 }
 /// Two coroutines take turns for so long that no rhythm of the kernel's clock matters.
 aio::task<> three_to_one(std::chrono::nanoseconds total) {
-    std::minstd_rand random(7);
+    static std::minstd_rand random(7);
     std::uniform_int_distribution<int> microseconds(100, 1'000);
     const auto end = processor_time() + total;
     while (processor_time() < end) {
@@ -141,7 +141,7 @@ TEST_CASE("profiler: without samples there is an empty table") {
         CHECK(p.dropped() == 0);
         CHECK(folded(p).empty());
         CHECK(table_of(p) == "   samples   share  coroutine and the line where its step began\n"
-                             "0 samples, 997 in a second of the thread's processor time\n");
+                             "0 samples in 0.00 s of the thread's processor time\n");
         co_return;
     });
 }
@@ -152,7 +152,8 @@ TEST_CASE("profiler: its shares are those of the processor time", "[time]") {
         p.start();
         CHECK(p.is_running());
         const auto begin = processor_time();
-        co_await three_to_one(2s);
+        const auto end = steady::now() + 60s;
+        while (p.samples() < 600 && steady::now() < end) co_await three_to_one(50ms);
         const std::chrono::duration<double> used = processor_time() - begin;
         p.stop();
         INFO(table_of(p));
@@ -163,8 +164,10 @@ TEST_CASE("profiler: its shares are those of the processor time", "[time]") {
         CHECK(three / all < 0.85);
         CHECK(one / all > 0.15);
         CHECK(one / all < 0.35);
-        CHECK(all > 0.8 * 997 * used.count());
-        CHECK(all < 1.1 * 997 * used.count());
+        CHECK(all <= 1.1 * 997 * used.count());
+        const std::chrono::duration<double> counted = p.processor_time();
+        CHECK(counted.count() > 0.8 * used.count());
+        CHECK(counted.count() < 1.1 * used.count());
     });
 }
 
@@ -206,7 +209,8 @@ TEST_CASE("profiler: the table has most samples first", "[time]") {
             sum += samples;
         }
         CHECK(sum == p.samples());
-        CHECK(line == std::to_string(sum) + " samples, 997 in a second of the thread's processor time");
+        CHECK(line.starts_with(std::to_string(sum) + " samples in "));
+        CHECK(line.ends_with(" s of the thread's processor time"));
         CHECK(contains(table_of(p), std::string("threefold ") + __FILE__ + ":"));
     });
 }
@@ -243,7 +247,7 @@ TEST_CASE("profiler: what calls and the loop use is told apart", "[time]") {
         INFO(table_of(p));
         const auto stacks = folded(p);
         REQUIRE(stacks.count("(calls)") == 1);
-        CHECK(stacks.at("(calls)") >= 50);
+        CHECK(stacks.at("(calls)") > 5 * (p.samples() - stacks.at("(calls)")));
         CHECK(contains(table_of(p), "  (calls)\n"));
     });
 }
@@ -257,7 +261,7 @@ TEST_CASE("profiler: a thread that sleeps is not interrupted", "[time]") {
         CHECK(result == 0);
         CHECK(steady::now() - begin >= 300ms);
         p.stop();
-        CHECK(p.samples() < 100);
+        CHECK(p.samples() < 20);
         co_return;
     });
 }

@@ -153,6 +153,23 @@ private:
     stall_reports& reports_;
 };
 
+/// Keeps the signal of the watchdog from this thread while it lives.
+class signal_blocked {
+public:
+    signal_blocked() { set(SIG_BLOCK); }
+    signal_blocked(const signal_blocked&) = delete;
+    signal_blocked& operator=(const signal_blocked&) = delete;
+    ~signal_blocked() { set(SIG_UNBLOCK); }
+
+private:
+    static void set(int how) {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, aio::debug::detail::probe::signal_number());
+        pthread_sigmask(how, &one, nullptr);
+    }
+};
+
 aio::task<> watched(stall_reports& reports) {
     const watchdog dog(limit, reports.handler());
     co_await aio::create_task(waits_for_stall(reports), "a slow one");
@@ -531,6 +548,31 @@ TEST_CASE("watchdog: a thread that blocked all signals is interrupted all the sa
     }).join();
     REQUIRE(reports.count() == 1);
     CHECK(names_compute_until(reports.at(0)));
+}
+
+TEST_CASE("watchdog: a signal that comes late does nothing", "[time]") {
+    stall_reports reports;
+    aio::run([&]() -> aio::task<> {
+        const watchdog dog(limit, reports.handler());
+        const signal_blocked late;
+        compute_for(300ms);
+        co_await aio::yield();
+    });
+    CHECK(reports.count() == 0);
+}
+
+TEST_CASE("watchdog: a thread that does not answer is reported, without functions", "[time]") {
+    stall_reports reports;
+    aio::run([&]() -> aio::task<> {
+        const watchdog dog(limit, reports.handler());
+        const signal_blocked late;
+        compute_until(reports, 1);
+        co_return;
+    });
+    REQUIRE(reports.count() == 1);
+    CHECK(reports.at(0).what == "something");
+    CHECK(reports.at(0).functions.empty());
+    CHECK(contains(reports.at(0).note, "does not answer the watchdog's signal"));
 }
 
 TEST_CASE("watchdog: if the program takes its signal, the report says what is missing", "[time]") {

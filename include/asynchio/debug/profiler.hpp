@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -40,8 +41,8 @@ namespace asynchio::debug {
 /// Threads: a plain value.
 /// Example: `aio::debug::profiler p({.frequency = 199});`
 struct profiler_options {
-    /// How many samples are counted in a second of processor time, 1 to 10,000. Where the kernel looks at such timers
-    /// less often, one look counts for several samples.
+    /// How many samples are taken in a second of processor time, 1 to 10,000. The kernel looks at such timers at its
+    /// ticks only: there are no more samples than ticks, 250 in a second on many systems.
     unsigned frequency = 997;
     /// The maximum number of different stacks, at least 1; what comes when there is no room is counted as dropped.
     std::size_t stacks = 4'096;
@@ -201,6 +202,10 @@ public:
         table_.for_each([&](const std::source_location*, std::size_t, std::uint64_t samples) { sum += samples; });
         return sum;
     }
+    /// Returns how much processor time of the thread has passed while it sampled, up to the last sample.
+    duration processor_time() const noexcept {
+        return duration(static_cast<std::int64_t>(periods_) * (1'000'000'000 / options_.frequency));
+    }
     /// Returns how many samples were dropped because the table was full.
     std::uint64_t dropped() const noexcept { return table_.dropped(); }
 
@@ -222,8 +227,8 @@ public:
             out << formatted("%10llu  %5.1f%%  ", static_cast<unsigned long long>(samples),
                              100.0 * static_cast<double>(samples) / static_cast<double>(sum))
                 << what << '\n';
-        out << formatted("%llu samples, %u in a second of the thread's processor time\n",
-                         static_cast<unsigned long long>(sum), options_.frequency);
+        out << formatted("%llu samples in %.2f s of the thread's processor time\n",
+                         static_cast<unsigned long long>(sum), std::chrono::duration<double>(processor_time()).count());
         if (dropped() > 0)
             out << formatted("%llu samples were dropped for room: see profiler_options::stacks\n",
                              static_cast<unsigned long long>(dropped()));
@@ -250,18 +255,19 @@ private:
         return options;
     }
 
-    /// Called in the thread of the loop. One signal stands for all periods that have passed since the last one.
+    /// Called in the thread of the loop. One signal stands for all periods that have passed since the last one; it is
+    /// one sample all the same, since nobody knows where the thread was in the others.
     void answer(const siginfo_t& info) noexcept override {
-        const std::uint64_t samples = 1 + static_cast<std::uint64_t>(info.si_overrun > 0 ? info.si_overrun : 0);
+        periods_ += 1 + static_cast<std::uint64_t>(info.si_overrun > 0 ? info.si_overrun : 0);
         detail::task_snapshot now;
         now.read(*thread_, *loop_, false);
         using enum detail::task_snapshot::code;
         switch (now.runs) {
         case outside: return;
-        case loop: loop_samples_ += samples; return;
-        case call: call_samples_ += samples; return;
-        case unknown: unknown_samples_ += samples; return;
-        case task: table_.add(now.lines, now.depth, samples); return;
+        case loop: ++loop_samples_; return;
+        case call: ++call_samples_; return;
+        case unknown: ++unknown_samples_; return;
+        case task: table_.add(now.lines, now.depth, 1); return;
         }
     }
 
@@ -286,6 +292,7 @@ private:
     const detail::loop_core* const loop_;                                       // only compared
     const detail::thread_state* const thread_ = &asynchio::detail::this_thread; // read on that thread only
     detail::sample_table table_;
+    std::atomic<std::uint64_t> periods_ = 0;
     std::atomic<std::uint64_t> loop_samples_ = 0;
     std::atomic<std::uint64_t> call_samples_ = 0;
     std::atomic<std::uint64_t> unknown_samples_ = 0;
