@@ -1195,7 +1195,7 @@ def print_ps(snapshot, options, write):
         if isinstance(row, str):
             write(row)
         else:
-            write("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths + [0])).rstrip())
+            write("  ".join(cell.ljust(width) for cell, width in zip(row, widths + [0])).rstrip())
     if not rows:
         write("no loop exists" if not snapshot.loops else "no task is there")
 
