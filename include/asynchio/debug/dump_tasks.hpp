@@ -65,7 +65,7 @@ inline void print_task(std::ostream& out, frame& task, bool running) {
 /// Cost: nothing until it is called.
 /// Differs from Python: it stands for print_call_graph() and its relatives.
 /// Example: `aio::dump_tasks(std::cerr);`
-/// See also: event_loop::set_debug.
+/// See also: event_loop::set_debug; asynchio_ps.py, which prints this for a running program, or its core file.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
     auto& core = asynchio::detail::core_of(loop);
     for (asynchio::detail::frame* each = core.tasks().front(); each != nullptr; each = core.tasks().after(*each))
