@@ -16,7 +16,7 @@
 // Without a handler, the watchdog prints whole reports to stderr, with the functions that run; these have names in a
 // program that was linked with -rdynamic:
 //
-//   asynchio: parser holds up the loop since 102 ms; it had the processor for 101 ms of them
+//   asynchio: parser has held up the loop for 102 ms; it had the processor for 101 ms of them
 //     awaits, the last line being where its step began:
 //       handle who_blocks_the_loop.cpp:58
 //       parse who_blocks_the_loop.cpp:49

@@ -225,7 +225,7 @@ TEST_CASE("watchdog: code that computes is named, with the task and the lines at
     CHECK(report.awaits[0].line() == line_of_wait);
     CHECK(report.awaits[1].line() == line_of_step);
     const std::string text = report.to_string();
-    CHECK(contains(text, "asynchio: a slow one holds up the loop since "));
+    CHECK(contains(text, "asynchio: a slow one has held up the loop for "));
     CHECK(contains(text, "waits_for_stall " __FILE__ ":" + std::to_string(line_of_wait) + "\n"));
     CHECK(text.ends_with("\n"));
 }
@@ -265,7 +265,7 @@ TEST_CASE("watchdog: a system call is named, and not cut short", "[time]") {
     CHECK(reports.at(0).what == "sleeper");
     CHECK(reports.at(0).awaits.size() == 1);
     CHECK(reports.at(0).functions.empty());
-    CHECK(contains(reports.at(0).to_string(), "sleeper holds up the loop since "));
+    CHECK(contains(reports.at(0).to_string(), "sleeper has held up the loop for "));
 }
 
 TEST_CASE("watchdog: a system call is named with its descriptor", "[time]") {
@@ -504,7 +504,7 @@ TEST_CASE("watchdog: the default handler prints to stderr", "[time]") {
         asynchio_tests::keep_busy(50ms, [&] { return contains(captured.text(), "holds up"); });
         co_return;
     });
-    CHECK(captured.text().starts_with("asynchio: Task-1 holds up the loop since "));
+    CHECK(captured.text().starts_with("asynchio: Task-1 has held up the loop for "));
 }
 
 TEST_CASE("watchdog: a handler that throws is reported, and called again", "[time]") {

@@ -688,11 +688,11 @@ class Reader:
                     continue
                 order = "<" if head[16:20] < head[16:20][::-1] or head[16:18] != b"\0\0" else ">"
                 version, size, pointer = struct.unpack_from(order + "III", head, 16)
+                if pointer != 8:
+                    raise Failure("this is a 32-bit program, and this script reads programs of 64 bits only")
                 if version != TABLE_VERSION or size != struct.calcsize(order + TABLE_LAYOUT):
                     other = version, size
                     continue
-                if pointer != 8:
-                    raise Failure("this is a 32-bit program, and this script reads programs of 64 bits only")
                 values = struct.unpack(order + TABLE_LAYOUT, self.memory.fetch(address, size))
                 found.append((order, dict(zip(TABLE, values))))
             except Unreadable:
@@ -1195,7 +1195,7 @@ def print_ps(snapshot, options, write):
         if isinstance(row, str):
             write(row)
         else:
-            write("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths + [0])).rstrip())
+            write("  ".join(cell.ljust(width) for cell, width in zip(row, widths + [0])).rstrip())
     if not rows:
         write("no loop exists" if not snapshot.loops else "no task is there")
 

@@ -46,7 +46,8 @@ inline void print_task(std::ostream& out, frame& task) {
 /// Threads: the thread of the loop; between its iterations, from a task, or when it has stopped.
 /// Cost: nothing until it is called.
 /// Example: `aio::dump_tasks(std::cerr);`
-/// See also: print_call_graph, event_loop::set_debug.
+/// See also: print_call_graph, event_loop::set_debug; asynchio_ps.py, which prints this for a running program, or its
+/// core file.
 inline void dump_tasks(std::ostream& out, event_loop& loop) {
     auto& core = asynchio::detail::core_of(loop);
     for (asynchio::detail::frame* each = core.tasks().front(); each != nullptr; each = core.tasks().after(*each))

@@ -81,7 +81,7 @@ struct stall_report {
             return static_cast<long long>(std::chrono::round<std::chrono::milliseconds>(d).count());
         };
         std::string text = "asynchio: " + what;
-        text += formatted(" holds up the loop since %lld ms", milliseconds(late));
+        text += formatted(" has held up the loop for %lld ms", milliseconds(late));
         if (system_call.empty())
             text += formatted("; it had the processor for %lld ms of them\n", milliseconds(processor_time));
         else

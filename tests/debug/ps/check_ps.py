@@ -248,6 +248,9 @@ def programs_that_change_all_the_time():
             for printer in ps.print_ps, ps.print_pstree, ps.print_dump, ps.print_json:
                 printer(snapshot, argparse.Namespace(all=False), lines.append)
             check(all(names.match(each.name()) for each in snapshot.tasks.values()), "a name that no task has")
+            numbers = [each.number for each in snapshot.loops[0].tasks]
+            check(not snapshot.complete() or numbers[:2] == [1, 2] and numbers == sorted(set(numbers)),
+                  f"tasks that were not there at one time: {numbers}")
             complete += snapshot.complete()
         took = time.monotonic() - begin
         check(took < 30, f"{options.readings} readings took {took:.1f} s")
@@ -309,6 +312,10 @@ def core_files():
             cut = folder / "cut"
             cut.write_bytes(core.read_bytes()[:core.stat().st_size // 2])
             check("is truncated" in refusal("ps", "--core", cut, program), "a truncated core")
+            with open(core, "rb") as file:
+                end = max(each[2] + each[4] for each in ps.Elf(file).segments())
+            cut.write_bytes(core.read_bytes()[:end - 1])
+            check("is truncated" in refusal("ps", "--core", cut, program), "a core without the last byte of memory")
             cut.write_bytes(core.read_bytes()[:70])
             check("is truncated" in refusal("ps", "--core", cut, program), "a truncated core")
             try_in_gdb(text, [program, core], "gdb with a core")
@@ -451,8 +458,8 @@ def main():
             print(f"{name}: {time.monotonic() - begin:.1f} s")
         except Skipped as reason:
             print(f"{name}: skipped, {reason}")
-        except (AssertionError, subprocess.SubprocessError) as error:
-            print(f"{name}: FAILED, {error}")
+        except Exception as error:
+            print(f"{name}: FAILED, {type(error).__name__}: {error}")
             failed += 1
         sys.stdout.flush()
     return 1 if failed else 0
