@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -116,7 +117,7 @@ TEST_CASE("tools: ASYNCHIO_WATCHDOG watches every loop", "[time]") {
 TEST_CASE("tools: ASYNCHIO_WATCHDOG gives way to a watchdog of the program", "[time]") {
     const std::string printed = run_child("ASYNCHIO_WATCHDOG=50ms", "tools: a child that has a watchdog of its own");
     INFO(printed);
-    CHECK_FALSE(contains(printed, "holds up"));
+    CHECK_FALSE(contains(printed, "held up"));
 }
 
 TEST_CASE("tools: a bad ASYNCHIO_WATCHDOG is one line, and the program goes on") {
@@ -169,4 +170,39 @@ TEST_CASE("tools: a path that cannot be written is one line, and the program goe
     const auto at = printed.find(line);
     REQUIRE(at != std::string::npos);
     CHECK(printed.find("asynchio:", at + 1) == std::string::npos);
+}
+
+TEST_CASE("tools: ASYNCHIO_TRACE traces each loop into a file of its own", "[time]") {
+    const folder where;
+    const std::string path = where.path() + "/trace.json";
+    const std::string printed = run_child("ASYNCHIO_TRACE=" + path, "tools: a child that stalls");
+    CHECK_FALSE(contains(printed, "asynchio:"));
+    for (const std::string& each : {path, path + ".2"}) {
+        std::ostringstream text;
+        text << std::ifstream(each).rdbuf();
+        INFO(each);
+        CHECK(contains(text.str(), "stalls\",\"args\""));
+        CHECK(text.str().ends_with("\n]\n"));
+    }
+    const std::string refused = run_child("ASYNCHIO_TRACE=/no/such/folder/x", "tools: a child that stalls");
+    CHECK(contains(refused, "asynchio: ASYNCHIO_TRACE: trace: open /no/such/folder/x"));
+}
+
+TEST_CASE("tools: a child that is asked", "[.]") {
+    const char* const path = std::getenv("ASYNCHIO_INSPECT");
+    aio::run([path]() -> aio::task<> {
+        std::puts(std::filesystem::is_socket(path) ? "there is a socket" : "there is no socket");
+        co_return;
+    });
+    std::puts(std::filesystem::exists(path) ? "it is left" : "it is gone");
+}
+
+TEST_CASE("tools: ASYNCHIO_INSPECT serves a socket while a loop lives") {
+    const folder where;
+    const std::string printed =
+        run_child("ASYNCHIO_INSPECT=" + where.path() + "/socket", "tools: a child that is asked");
+    CHECK(contains(printed, "there is a socket\nit is gone\n"));
+    CHECK_FALSE(contains(printed, "asynchio:"));
+    const std::string refused = run_child("ASYNCHIO_INSPECT=/no/such/folder/x", "tools: a child that is asked");
+    CHECK(contains(refused, "asynchio: ASYNCHIO_INSPECT: serve: /no/such/folder/x: No such file"));
 }

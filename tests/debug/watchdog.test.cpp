@@ -501,7 +501,7 @@ TEST_CASE("watchdog: the default handler prints to stderr", "[time]") {
     const asynchio_tests::captured_stderr captured;
     aio::run([&]() -> aio::task<> {
         const watchdog dog(20ms);
-        asynchio_tests::keep_busy(50ms, [&] { return contains(captured.text(), "holds up"); });
+        asynchio_tests::keep_busy(50ms, [&] { return contains(captured.text(), "held up"); });
         co_return;
     });
     CHECK(captured.text().starts_with("asynchio: Task-1 has held up the loop for "));

@@ -18,21 +18,25 @@
 
 namespace asynchio::debug {
 
-/// Whether the environment asks for a tool in this process. A program that includes this header reads two variables
+/// Whether the environment asks for a tool in this process. A program that includes this header reads four variables
 /// when it starts, unless it is set-uid:
 ///
 /// ASYNCHIO_WATCHDOG is a duration such as 100ms, 2s or 1min. Each loop gets a watchdog with that limit, which reports
 /// to stderr, and gives way to one that the program makes.
 ///
 /// ASYNCHIO_PROFILE is the path of a file that gets folded stacks, those of each loop when that is closed. What was in
-/// the file is lost. `%p` in the path stands for the number of the process: child processes inherit the variable, and
-/// would write into the same file.
+/// the file is lost.
+///
+/// ASYNCHIO_TRACE is the path of a trace, see trace; ASYNCHIO_INSPECT is that of a socket, see serve. Each loop has its own:
+/// the second one of a process adds .2 to the path, and so on.
+///
+/// `%p` in a path stands for the number of the process: child processes inherit the variable, and would use the same path.
 ///
 /// A bad value is one line on stderr, and the program goes on without the tool.
 /// Threads: any.
-/// Cost: without the variables, nothing; with them, see watchdog and profiler.
+/// Cost: without the variables, nothing; with them, see the tools.
 /// Example: `ASYNCHIO_WATCHDOG=100ms ASYNCHIO_PROFILE=server.folded ./server`
-/// See also: watchdog, profiler.
+/// See also: watchdog, profiler, trace, serve.
 inline const bool environment_tools = detail::use_environment();
 
 } // namespace asynchio::debug

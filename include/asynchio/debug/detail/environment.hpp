@@ -5,9 +5,12 @@
 
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/debug/profiler.hpp>
+#include <asynchio/debug/serve.hpp>
+#include <asynchio/debug/trace.hpp>
 #include <asynchio/debug/watchdog.hpp>
 #include <asynchio/loop/detail/loop_core.hpp>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -48,15 +51,27 @@ namespace asynchio::debug::detail {
 struct wanted_tools {
     duration limit{};              // of the watchdog; 0: none
     const char* profile = nullptr; // the path of the profile; null: none
+    const char* trace = nullptr;   // the path of the traces
+    const char* inspect = nullptr; // the path of the sockets
 };
 inline constinit wanted_tools wanted;
+
+/// Returns a path in which `%p` stands for the number of the process.
+[[gnu::cold]] inline std::string path_of_process(std::string path) {
+    if (const auto at = path.find("%p"); at != std::string::npos) path.replace(at, 2, std::to_string(::getpid()));
+    return path;
+}
+/// Returns the path of what each loop has for itself: those of later loops end in .2, .3, and so on.
+[[gnu::cold]] inline std::string path_of_loop(const char* path, unsigned number) {
+    std::string own = path_of_process(path);
+    if (number > 1) own.append(1, '.').append(std::to_string(number));
+    return own;
+}
 
 /// Opens the file of the profile, where `%p` in the path stands for the number of the process.
 /// @return its descriptor; negative if that is impossible, with a line on stderr.
 [[gnu::cold]] inline int open_profile(int flags) {
-    std::string path = wanted.profile;
-    if (const auto at = path.find("%p"); at != std::string::npos) path.replace(at, 2, std::to_string(::getpid()));
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+    const int file = ::open(path_of_process(wanted.profile).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
     if (file < 0)
         std::fprintf(stderr, "asynchio: ASYNCHIO_PROFILE=%s: the file cannot be written: %s\n", wanted.profile,
                      std::generic_category().message(errno).c_str());
@@ -102,12 +117,22 @@ public:
 
 private:
     [[gnu::cold]] static void equip(loop_core& loop) noexcept {
-        const char* which = "ASYNCHIO_WATCHDOG";
+        tools_of_loop* made = nullptr;
+        make("memory", [&] { made = &loop.services().get<tools_of_loop>(); });
+        if (made == nullptr) return;
+        const unsigned number = ++loops;
+        if (wanted.limit.count() > 0)
+            make("ASYNCHIO_WATCHDOG", [&] { made->dog_ = set_watch(loop, wanted.limit, {}, &print_stall, true); });
+        if (wanted.profile != nullptr) make("ASYNCHIO_PROFILE", [&] { made->profiler_.emplace().start(); });
+        if (wanted.trace != nullptr)
+            make("ASYNCHIO_TRACE", [&] { made->trace_.emplace(path_of_loop(wanted.trace, number)); });
+        if (wanted.inspect != nullptr) make("ASYNCHIO_INSPECT", [&] { serve(path_of_loop(wanted.inspect, number)); });
+    }
+    /// Makes a tool; the program goes on without it if that fails.
+    template<class F>
+    static void make(const char* which, F f) noexcept {
         try {
-            tools_of_loop& made = loop.services().get<tools_of_loop>();
-            if (wanted.limit.count() > 0) made.dog_ = set_watch(loop, wanted.limit, {}, &print_stall, true);
-            which = "ASYNCHIO_PROFILE";
-            if (wanted.profile != nullptr) made.profiler_.emplace().start();
+            f();
         } catch (const std::exception& e) {
             refused(which, e);
         }
@@ -118,7 +143,10 @@ private:
 
     asynchio::detail::counted_ptr<watch> dog_;
     asynchio::detail::late_value<profiler> profiler_;
+    asynchio::detail::late_value<trace> trace_;
     asynchio::detail::process_mark process_;
+
+    static inline std::atomic<unsigned> loops = 0; // that got tools
 };
 
 /// Reads a variable. @return null if it is not set, or empty, or if this program is set-uid.
@@ -144,7 +172,10 @@ private:
         else
             wanted.profile = nullptr;
     }
-    if (wanted.limit.count() <= 0 && wanted.profile == nullptr) return false;
+    wanted.trace = environment("ASYNCHIO_TRACE");
+    wanted.inspect = environment("ASYNCHIO_INSPECT");
+    if (wanted.limit.count() <= 0 && wanted.profile == nullptr && wanted.trace == nullptr && wanted.inspect == nullptr)
+        return false;
     asynchio::detail::told_of_runs = &tools_of_loop::on_run;
     return true;
 }
