@@ -4,6 +4,7 @@
 // covers: debug/detail/trace_file.hpp
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/sync/event.hpp>
+#include <asynchio/sync/queue.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
@@ -152,6 +153,23 @@ TEST_CASE("trace: a slice for each step, with function and task") {
         CHECK(contains(each.at("args"), "trace.test.cpp:"));
     }
     CHECK(steps == 3);
+}
+
+TEST_CASE("trace: a step that a call of the loop makes is one of its task") {
+    const temporary_file file;
+    virtual_run([&]() -> aio::task<> {
+        const aio::debug::trace t(file.path);
+        aio::queue<int> items;
+        const auto takes = [](aio::queue<int>& from) -> aio::task<int> { co_return co_await from.get(); };
+        const auto taking = aio::create_task(takes(items), "taker");
+        co_await aio::yield();
+        items.put_nowait(1);
+        co_await taking;
+    });
+    std::size_t steps = 0;
+    for (const event& each : of_phase(events_of(file.text()), "X"))
+        if (each.count("args") != 0 && contains(each.at("args"), R"("task":"taker")")) ++steps;
+    CHECK(steps == 2);
 }
 
 TEST_CASE("trace: a track for each task, from its first step to its end") {

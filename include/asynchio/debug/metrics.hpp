@@ -86,17 +86,18 @@ public:
     }
     const loop_metrics& seen() const noexcept { return seen_; }
 
-    void begins(const asynchio::detail::ready_item& item, nanoseconds_count now) noexcept override {
+    void begins(const asynchio::detail::ready_item&, nanoseconds_count now) noexcept override {
         if (loop_.iterations() != iteration_) {
             end_iteration();
             iteration_ = loop_.iterations();
             iteration_began_ = now;
         }
         began_ = now;
+        at_ = std::source_location();
+    }
+    void steps(const asynchio::detail::ready_item& task) noexcept override {
         // The step may end the task, and its coroutine with it.
-        at_ = item.what == asynchio::detail::ready_item::kind::step
-                  ? asynchio::detail::frame::of(item.resume_point).where()
-                  : std::source_location();
+        if (at_.line() == 0) at_ = asynchio::detail::frame::of(task.resume_point).where();
     }
     void ran(nanoseconds_count now) noexcept override {
         if (began_ == 0) return; // switched on in this step

@@ -51,11 +51,13 @@ public:
             woken_.swap(woken_before_);
             turn_ = 0;
         }
-        if (item.what != ready_item::kind::step) return;
+        step_.woken_at = woken_at(item);
+    }
+    void steps(const ready_item& item) noexcept override {
+        if (step_.began == 0 || held_ != nullptr) return; // a call that makes several counts for the first
         auto& task = const_cast<frame&>(static_cast<const frame&>(item));
         step_.from = frame::of(task.resume_point).where();
         step_.task = task.id;
-        step_.woken_at = woken_at(item);
         // The count keeps the state of the task until it is known whether it has ended.
         ++task.references;
         held_ = &task;
@@ -98,7 +100,7 @@ private:
     void note_woken(nanoseconds_count now) {
         std::size_t place = 0;
         for (const ready_item* each = loop_.next_ready(); each != nullptr && place < most_walked; each = each->next)
-            if (++place > queued_ && each->what == ready_item::kind::step) woken_.push_back({each, now});
+            if (++place > queued_) woken_.push_back({each, now});
         queued_ = place;
         step_.ready = static_cast<std::uint32_t>(place);
     }

@@ -170,7 +170,7 @@ private:
             text_ += at.placed;
             begin_task(step, at);
         }
-        if (step.woken_at != 0) {
+        if (step.woken_at != 0 && step.task != 0) {
             ++flows_;
             add_flow('s', step.woken_at, "");
             add_flow('f', step.began, ",\"bp\":\"e\"");

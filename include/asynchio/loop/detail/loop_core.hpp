@@ -270,15 +270,22 @@ void loop_core::tell_observers(Tell tell) noexcept {
 /// Runs a step or call of which observers are told, and that debug mode reports if it holds up the loop.
 /// @return the time at its end.
 inline nanoseconds_count loop_core::run_watched(ready_item& item, nanoseconds_count begin) noexcept {
-    char what[most_described];
-    what[0] = '\0'; // a call, until a step describes itself
-    const described_in description(*this, debug_ ? what : nullptr);
+    struct description final : call_watch {
+        explicit description(loop_core& l) noexcept : call_watch(l), loop(l) {}
+        void steps(ready_item& task) noexcept override {
+            if (loop.debug_) loop.hooks_->describe(task, text, sizeof text);
+            loop.tell_observers([&](step_observer& each) { each.steps(task); });
+        }
+        loop_core& loop;
+        char text[most_described]; // it is empty for a call that makes no step
+    } what(*this);
+    what.text[0] = '\0';
     tell_observers([&](step_observer& each) { each.begins(item, begin); });
     item.what == ready_item::kind::step ? step_in_call(item) : run(item);
     const nanoseconds_count end = steady_now();
     tell_observers([&](step_observer& each) { each.ran(end); });
     if (const nanoseconds_count took = end - begin; debug_ && took >= slow_)
-        std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what[0] != '\0' ? what : "a call",
+        std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what.text[0] != '\0' ? what.text : "a call",
                      static_cast<double>(took) * 1e-9);
     return end;
 }

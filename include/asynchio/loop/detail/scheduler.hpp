@@ -154,10 +154,10 @@ public:
         if (this_thread.parked != nullptr || finished_ != nullptr) [[unlikely]]
             come_to_rest_slowly();
     }
-    /// Resumes a task in a plain call that the loop makes: a report of a slow call names the task.
+    /// Resumes a task in a plain call that the loop makes: whoever watches the call learns of the task.
     void step_in_call(ready_item& task) noexcept {
-        if (description_ != nullptr) [[unlikely]]
-            hooks_->describe(task, description_, most_described);
+        if (watch_ != nullptr) [[unlikely]]
+            watch_->steps(task);
         step(task);
     }
     /// Resumes a task inside the running code, which is current again afterwards.
@@ -194,13 +194,17 @@ protected:
     ~scheduler() = default;
 
     static constexpr std::size_t most_described = 512;
-    /// Has the running step described in `text` while it lives, unless that is null.
-    class described_in {
+
+    /// What is told of the steps that a call makes while it lives.
+    class call_watch {
     public:
-        described_in(scheduler& s, char* text) noexcept : scheduler_(s) { s.description_ = text; }
-        described_in(const described_in&) = delete;
-        described_in& operator=(const described_in&) = delete;
-        ~described_in() { scheduler_.description_ = nullptr; }
+        explicit call_watch(scheduler& s) noexcept : scheduler_(s) { s.watch_ = this; }
+        call_watch(const call_watch&) = delete;
+        call_watch& operator=(const call_watch&) = delete;
+        virtual void steps(ready_item& task) noexcept = 0;
+
+    protected:
+        ~call_watch() { scheduler_.watch_ = nullptr; }
 
     private:
         scheduler& scheduler_;
@@ -218,7 +222,7 @@ protected:
     timer_queue* const timers_;
     const task_hooks* hooks_ = nullptr;
     intrusive_list<frame> tasks_;
-    char* description_ = nullptr; // the text in which debug mode wants the running step described
+    call_watch* watch_ = nullptr;
     bool closing_ = false;
 
 private:

@@ -22,6 +22,9 @@ public:
         (void)item;
         (void)now;
     }
+    /// Called before each step that the step or call makes: a step makes its own; a call may make one of a task that it
+    /// wakes.
+    virtual void steps(const ready_item& task) noexcept { (void)task; }
     /// Called after a step of a task, or a call; the item may be gone.
     virtual void ran(nanoseconds_count now) noexcept { (void)now; }
     /// Called after the loop has slept.
