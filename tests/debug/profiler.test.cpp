@@ -122,6 +122,22 @@ TEST_CASE("profiler: it needs a running loop, and values in range") {
     });
 }
 
+TEST_CASE("profiler: one that is refused takes no place") {
+    aio::run([]() -> aio::task<> {
+        for (int i = 0; i < 2'000; ++i) CHECK_THROWS_AS(profiler({.frequency = 0}), std::invalid_argument);
+        std::vector<std::unique_ptr<profiler>> many;
+        while (many.size() < 2'000 &&
+               message_of([&] {
+                   many.push_back(std::make_unique<profiler>(aio::debug::profiler_options{.stacks = 1}));
+               }).empty()) {}
+        CHECK(many.size() == 1'024);
+        CHECK(contains(message_of([] { const profiler p; }), "there are more than 1024 in the process"));
+        many.clear();
+        const profiler p;
+        co_return;
+    });
+}
+
 TEST_CASE("profiler: it is started on its own thread") {
     aio::run([]() -> aio::task<> {
         profiler p;
