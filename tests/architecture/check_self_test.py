@@ -157,6 +157,20 @@ class check_self_test(unittest.TestCase):
         self.expect("modules", "holds code", changes, also=("visibility",))
         self.expect("modules", "no such module", {"include/asynchio/attic.hpp": PROLOGUE})
 
+    def test_tools_are_apart(self):
+        umbrella = sound_tree()["include/asynchio.hpp"] + "#include <asynchio/debug.hpp>\n"
+        tree = {
+            "include/asynchio.hpp": umbrella,
+            "include/asynchio/debug.hpp": PROLOGUE + "#include <asynchio/debug/dump.hpp>\n",
+            "include/asynchio/debug/dump.hpp": PROLOGUE,
+            "include/asynchio/debug/tools.hpp": PROLOGUE + "#include <asynchio/debug/profiler.hpp>\n",
+            "include/asynchio/debug/profiler.hpp": PROLOGUE,
+            "tests/debug/tools.test.cpp": "// covers: dump.hpp profiler.hpp\n",
+        }
+        self.assertEqual([], report({**sound_tree(), **tree}))
+        listed = {**tree, "include/asynchio/debug.hpp": tree["include/asynchio/debug/tools.hpp"]}
+        self.expect("modules", "lists debug/profiler.hpp, which is not a public header of the module, or a tool", listed)
+
     def test_module_without_header(self):
         changes = {"include/asynchio/sync/event.hpp": PROLOGUE, "tests/sync/event.test.cpp": ""}
         self.expect("modules", "sync.hpp: the module has no header", changes)

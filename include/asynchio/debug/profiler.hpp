@@ -219,7 +219,9 @@ public:
         });
         for_each_other([&](const char* what, std::uint64_t samples) { counts[what] += samples; });
         std::vector<std::pair<std::string, std::uint64_t>> rows(counts.begin(), counts.end());
-        std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+        std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) {
+            return a.second != b.second ? a.second > b.second : a.first < b.first;
+        });
         std::uint64_t sum = 0;
         for (const auto& [what, samples] : rows) sum += samples;
         out << "   samples   share  coroutine and the line where its step began\n";

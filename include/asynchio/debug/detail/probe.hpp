@@ -79,7 +79,8 @@ protected:
         }
         throw std::runtime_error("watchdog or profiler: there are more than 1024 in the process");
     }
-    /// Called by the destructor of the derived class: from now on nobody calls answer().
+    /// Called by the destructor of the derived class, while that can still answer: from now on nobody calls answer(). A
+    /// second call does nothing.
     [[gnu::cold]] void withdraw() noexcept {
         slot& own = table[ticket_ % slots];
         if (own.whose != this) return;
@@ -87,7 +88,7 @@ protected:
         own.whose = nullptr;
         while (handlers_running.load() != 0) {} // a handler on another thread takes some microseconds
     }
-    ~probe() = default;
+    ~probe() { withdraw(); } // if the constructor of the derived class has thrown
 
     /// Called by the signal, on the thread that got it. It may do what a signal handler may.
     virtual void answer(const siginfo_t& info) noexcept = 0;
