@@ -1016,8 +1016,8 @@ class Reader:
         return best
 
     def unchanged(self, loop, raws):
-        """Whether what says where the tasks stand is as it was when the reading began. A new task may have the place of an
-        old one, and all its links: only the number tells them apart."""
+        """Whether what says where the tasks stand is as it was when the reading began. A new task may have the place
+        of an old one, and all its links: only the number tells them apart."""
         if isinstance(self.memory, Core):
             return True
         t = self.t
