@@ -1016,13 +1016,14 @@ class Reader:
         return best
 
     def unchanged(self, loop, raws):
-        """Whether what says where the tasks stand is as it was when the reading began."""
+        """Whether what says where the tasks stand is as it was when the reading began. A new task may have the place
+        of an old one, and all its links: only the number tells them apart."""
         if isinstance(self.memory, Core):
             return True
         t = self.t
         same = ([t["task_prev"], t["task_prev"] + 8, t["task_waiting_for"], t["task_resume_point"], t["task_place"]])
         pages = {}
-        fetch, u64, size, flags = self.memory.fetch, self.u64, self.size, t["task_flags"]
+        fetch, u64, size, flags, number_at = self.memory.fetch, self.u64, self.size, t["task_flags"], t["task_id"]
         for task, raw in zip(loop.tasks, raws):
             number, begin = divmod(task.address, PAGE)
             if begin + size > PAGE:
@@ -1033,7 +1034,8 @@ class Reader:
                     page = pages[number] = fetch(number * PAGE, PAGE)
                 now = page[begin:begin + size]
             if now != raw and (any(u64(now, at) != u64(raw, at) for at in same) or
-                               now[flags:flags + 2] != raw[flags:flags + 2]):
+                               now[flags:flags + 2] != raw[flags:flags + 2] or
+                               now[number_at:number_at + 4] != raw[number_at:number_at + 4]):
                 return False
         return True
 
