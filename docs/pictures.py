@@ -92,7 +92,7 @@ def draw_trace(events, path):
             curve.step(*zip(*points, (end, points[-1][1])), where="post", color=INK, linestyle=line, label=name, linewidth=1)
     curve.legend(loc="upper right", ncol=2, frameon=False)
     curve.set_xlabel("microseconds")
-    curve.set_ylim(bottom=0)
+    curve.set_ylim(0, 1.6 * curve.get_ylim()[1])  # room for the legend
     curve.set_xlim(0, end)
     save(made, path)
 

@@ -13,6 +13,7 @@
 #include "support/virtual_run.hpp"
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -24,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace aio = asynchio;
@@ -219,4 +221,32 @@ TEST_CASE("serve: it does not hide a deadlock") {
                        });
                    }),
                    "nothing can wake them"));
+}
+
+TEST_CASE("serve: asynchio_ps.py asks, and says what is wrong in one line", "[time]") {
+    const auto run_script = [](const std::string& arguments) {
+        const auto script =
+            std::filesystem::path(__FILE__).parent_path() / "../../include/asynchio/debug/asynchio_ps.py";
+        std::string printed;
+        char bytes[4096];
+        std::FILE* const pipe = ::popen(("python3 '" + script.string() + "' " + arguments + " 2>&1").c_str(), "r");
+        if (pipe == nullptr) throw std::runtime_error("popen");
+        while (const std::size_t count = std::fread(bytes, 1, sizeof bytes, pipe)) printed.append(bytes, count);
+        return printed + "exit " + std::to_string(WEXITSTATUS(::pclose(pipe)));
+    };
+    run_served([&](const std::string& path) -> aio::task<> {
+        const std::string tasks = co_await aio::to_thread(run_script, "tasks --socket " + path);
+        CHECK(contains(tasks, "Task-1: waiting for thread\n"));
+        CHECK(tasks.ends_with("exit 0"));
+        const std::string metrics = co_await aio::to_thread(run_script, "metrics --socket " + path);
+        CHECK(contains(metrics, "asynchio_tasks 1\n"));
+        const std::string without = co_await aio::to_thread(run_script, std::string("tree"));
+        CHECK(contains(without, "asynchio_ps.py tree --socket PATH"));
+        CHECK(without.ends_with("\nexit 1"));
+        const std::string nowhere = co_await aio::to_thread(run_script, "tasks --socket " + path + ".none");
+        CHECK(contains(nowhere, "there is no socket"));
+        CHECK(nowhere.ends_with("\nexit 1"));
+        const std::string wrong = co_await aio::to_thread(run_script, "ps --socket " + path);
+        CHECK(contains(wrong, "at a socket, ask for tasks, tree, metrics, profile\nexit 1"));
+    });
 }

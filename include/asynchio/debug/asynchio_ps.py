@@ -9,6 +9,8 @@
     asynchio_ps.py dump PID                  the text that the program's own dump_tasks() prints
     asynchio_ps.py ps --core FILE EXECUTABLE the same for a core file; also pstree and dump
 
+    asynchio_ps.py tasks --socket PATH       ask a program that serves a socket; also tree, metrics, profile --seconds 5
+
     (gdb)  source asynchio_ps.py                   then: asynchio ps, asynchio pstree, asynchio dump
     (lldb) command script import asynchio_ps.py    then the same
 
@@ -26,6 +28,7 @@ import mmap
 import os
 import re
 import shutil
+import socket
 import struct
 import sys
 import time
@@ -35,6 +38,7 @@ TABLE_VERSION = 1
 MAGIC = b"asynchio_tasks\n\0"
 SECTION = b"asynchio_ps"
 PAGE = 4096
+QUESTIONS = ["tasks", "tree", "metrics", "profile"]  # which a program answers at its socket
 
 # The fields of asynchio::detail::inspection_table, in order: those of four bytes, and those of eight.
 HEAD = "version size pointer_size promise_in_coroutine"
@@ -1386,11 +1390,12 @@ def parser(outside):
                   formatter_class=argparse.RawDescriptionHelpFormatter)
     if outside:
         made.add_argument("--version", action="version", version=f"asynchio_ps.py {VERSION}, table {TABLE_VERSION}")
-    made.add_argument("command", choices=["ps", "pstree", "dump"] + (["waits", "top"] if outside else []))
+    made.add_argument("command", choices=["ps", "pstree", "dump"] + (["waits", "top", *QUESTIONS] if outside else []))
     if outside:
         made.add_argument("pid", nargs="?", metavar="PID", help="the number of the process")
         made.add_argument("--core", nargs=2, metavar=("FILE", "EXECUTABLE"), help="read a core file instead")
-        made.add_argument("--seconds", type=positive, default=5.0, help="waits: for how long (5)")
+        made.add_argument("--socket", metavar="PATH", help="tasks, tree, metrics, profile: where the program serves")
+        made.add_argument("--seconds", type=positive, default=5.0, help="waits, profile: for how long (5)")
         made.add_argument("--interval", type=positive, help="waits, top: seconds between readings (0.02, 1)")
         made.add_argument("--count", type=int, help="top: how many times; without it until Ctrl-C")
         made.add_argument("--statistics", action="store_true", help="print on stderr how often it read, and how long")
@@ -1407,7 +1412,44 @@ def print_once(reader, options, write):
     return snapshot
 
 
+def ask(options, out):
+    """Asks a program at its socket, and prints what it answers."""
+    if options.socket is None:
+        raise Failure(f"{options.command} is asked at a socket: asynchio_ps.py {options.command} --socket PATH, "
+                      "where the program serves (debug::serve, or ASYNCHIO_INSPECT)")
+    if options.pid is not None or options.core is not None:
+        raise Failure("give either --socket PATH or a process")
+    question = options.command
+    if question == "profile":
+        question += f" {max(1, round(options.seconds))}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as program:
+        try:
+            program.connect(options.socket)
+            program.sendall(question.encode() + b"\n")
+            first = True
+            while True:
+                part = program.recv(1 << 16)
+                if not part:
+                    break
+                if first and part.startswith((b"error: ", b"busy: ")):
+                    raise Failure(part.decode(errors="replace").strip())
+                first = False
+                out.write(part.decode(errors="replace"))
+        except FileNotFoundError:
+            raise Failure(f"there is no socket {options.socket}; does the program serve it?") from None
+        except ConnectionRefusedError:
+            raise Failure(f"nobody serves {options.socket} any more") from None
+        except PermissionError:
+            raise Failure(f"{options.socket} belongs to another user; only that one, and root, may ask") from None
+        except OSError as error:
+            raise Failure(f"{options.socket}: {error.strerror or error}") from None
+    if first and question != "profile":
+        raise Failure(f"{options.socket} gave no answer: it belongs to another user, or the program ended")
+
+
 def memory_for(options):
+    if options.socket is not None:
+        raise Failure(f"at a socket, ask for {', '.join(QUESTIONS)}")
     if options.core is not None:
         if options.pid is not None:
             raise Failure("give either a process or --core FILE EXECUTABLE")
@@ -1439,6 +1481,10 @@ def main(arguments):
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")
         options = parser(True).parse_intermixed_args(arguments)
+        if options.command in QUESTIONS:
+            ask(options, sys.stdout)
+            sys.stdout.flush()
+            return 0
         if options.interval is None:
             options.interval = 0.02 if options.command == "waits" else 1.0
         reader = Reader(memory_for(options))
