@@ -25,7 +25,7 @@ struct run_options {
     std::optional<bool> debug = std::nullopt;
     /// Whether time is virtual: the clock stands still while anything runs and jumps to the next deadline when nothing
     /// is ready. A program that sleeps an hour ends at once, with the same trace every time. It waits for worker
-    /// threads as ever.
+    /// threads as ever. If all tasks wait and nothing can wake them, run() throws deadlock_error.
     bool virtual_time = false;
     /// The seed from which the order of what is ready in each iteration is shuffled, to find code that depends on an
     /// order that was never promised. Equal seeds lead to equal orders. Without a seed nothing is shuffled.

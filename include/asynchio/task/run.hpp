@@ -19,7 +19,7 @@ namespace asynchio {
 /// @param x a task, another awaitable, or a callable without arguments. @param options of the loop.
 /// @return the result of `x`.
 /// @throws the exception of `x`; cancelled_error if it was cancelled; keyboard_interrupt (see run_options);
-/// std::logic_error when a loop is running on this thread.
+/// std::logic_error when a loop is running on this thread; deadlock_error in virtual time, see event_loop::run_forever.
 /// Threads: any thread that runs no loop. Cost: makes and destroys a loop.
 /// Example: `int main() { return aio::run(amain(), {.debug = true}); }`
 /// See also: runner, event_loop.

@@ -50,7 +50,8 @@ public:
     /// take().
     /// @return the result of the task.
     /// @throws the exception of the task; cancelled_error if it was cancelled; keyboard_interrupt if Ctrl-C did that;
-    /// std::logic_error when the runner is closed or a loop is running on this thread.
+    /// std::logic_error when the runner is closed or a loop is running on this thread; deadlock_error in virtual time, see
+    /// event_loop::run_forever.
     template<class X, class... Args>
     decltype(auto) run(X&& x, Args&&... args) {
         if (detail::running_mark::is_set())
