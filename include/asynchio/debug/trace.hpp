@@ -4,6 +4,7 @@
 // A trace of a loop: every step of every task, as slices that Perfetto and chrome://tracing show.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/debug/detail/tool_of_loop.hpp>
 #include <asynchio/debug/detail/trace_file.hpp>
 #include <asynchio/loop/detail/step_observer.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -130,18 +131,6 @@ private:
     std::unordered_set<std::uint32_t> named_; // the tasks with a name of their own that have begun and not ended
 };
 
-/// The trace of a loop, which ends with the loop at the latest.
-class trace_of_loop final : public asynchio::detail::service {
-public:
-    using place = std::unique_ptr<step_recorder>;
-
-    ~trace_of_loop() override { recorder->reset(); }
-    void close() noexcept override {}
-    bool closed() const noexcept override { return true; }
-
-    const std::shared_ptr<place> recorder = std::make_shared<place>();
-};
-
 } // namespace detail
 
 /// A trace of the steps of a loop, in a file that Perfetto, chrome://tracing and speedscope show: a track with a slice for
@@ -165,7 +154,7 @@ public:
     /// be made.
     explicit trace(const std::string& path, std::uint64_t most_bytes = std::uint64_t(1) << 30) {
         asynchio::detail::loop_core& loop = asynchio::detail::running_core();
-        recorder_ = loop.services().get<detail::trace_of_loop>().recorder;
+        recorder_ = loop.services().get<detail::tool_of_loop<detail::step_recorder>>().shared;
         if (*recorder_) throw std::logic_error("trace: this loop is traced already; destroy that trace first");
         *recorder_ = std::make_unique<detail::step_recorder>(loop, path, most_bytes);
     }
@@ -175,7 +164,7 @@ public:
     ~trace() { recorder_->reset(); }
 
 private:
-    std::shared_ptr<detail::trace_of_loop::place> recorder_;
+    detail::tool_of_loop<detail::step_recorder>::place recorder_;
 };
 
 } // namespace asynchio::debug
