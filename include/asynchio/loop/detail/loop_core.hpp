@@ -225,22 +225,21 @@ inline void loop_core::sleep() noexcept {
 }
 
 /// Sleeps until another thread posts. If none can, the tasks are deadlocked: in virtual time the loop stops; in real
-/// time, where a thread may hold the loop itself and no loop_ref, it reports that once, and sleeps on. A thread that has
-/// posted may be about to drop its loop_ref, and the loop looks once more a little later.
+/// time, where a thread may hold the loop itself and no loop_ref, it reports that once, and sleeps on. It looks a second
+/// time before that, a little later: a thread that has posted may be about to drop its loop_ref.
 [[gnu::cold, gnu::noinline]] inline void loop_core::sleep_until_post() noexcept {
     constexpr nanoseconds_count a_little = 100'000'000;
-    if (outside_.no_post_can_come()) {
-        if (outside_.in_virtual_time()) {
-            deadlocked_ = stopping_ = true;
-            return;
-        }
-        if (!detail::exchange(deadlock_reported_, true)) report_deadlock();
-        if (!ready_.empty()) return; // the report's handler has given it work
-    } else if (iterations() != looked_again_ + 1) {
+    const bool stuck = outside_.no_post_can_come();
+    if (stuck && outside_.in_virtual_time()) {
+        deadlocked_ = stopping_ = true;
+        return;
+    }
+    if (iterations() != looked_again_ + 1) {
         looked_again_ = iterations();
         return outside_.sleep_at_most(a_little);
     }
-    outside_.sleep(ready_);
+    if (stuck && !detail::exchange(deadlock_reported_, true)) report_deadlock();
+    if (ready_.empty()) outside_.sleep(ready_); // unless the report's handler has given it work
 }
 
 inline void loop_core::run(ready_item& item) noexcept {
