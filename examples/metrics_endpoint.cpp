@@ -67,6 +67,7 @@ aio::task<> amain() {
     auto body = [&]() -> aio::task<> {
         co_await aio::create_task(compute());
         std::vector<aio::task_handle<>> sleepers;
+        sleepers.reserve(3);
         for (int i = 0; i < 3; ++i) sleepers.push_back(aio::create_task(aio::sleep(1h)));
 
         const std::string page = co_await get(server.port(), "/metrics");

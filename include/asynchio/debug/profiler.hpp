@@ -250,7 +250,7 @@ public:
     }
 
 private:
-    static const profiler_options& checked(const profiler_options& options) {
+    static profiler_options checked(profiler_options options) {
         if (options.frequency < 1 || options.frequency > 10'000)
             throw std::invalid_argument("profiler: the frequency has to be from 1 to 10,000 in a second");
         if (options.stacks < 1) throw std::invalid_argument("profiler: it needs room for one stack at least");

@@ -104,10 +104,10 @@ private:
 /// Whether an address belongs to the function in which a loop makes an iteration.
 [[gnu::cold]] inline bool is_iteration(std::uintptr_t code) noexcept {
     constexpr auto iteration = &asynchio::detail::loop_core::run_once;
-    const void* address = nullptr;
+    std::uintptr_t address = 0;
     static_assert(sizeof iteration >= sizeof address);
     std::memcpy(&address, &iteration, sizeof address); // a member pointer begins with the address, see the C++ ABI
-    return _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(code)) == address;
+    return reinterpret_cast<std::uintptr_t>(_Unwind_FindEnclosingFunction(reinterpret_cast<void*>(code))) == address;
 }
 
 /// Returns the functions of a stack down to the loop's own, the innermost first.

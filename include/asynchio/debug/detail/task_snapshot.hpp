@@ -95,12 +95,12 @@ private:
             std::size_t size;
         };
         static_assert(sizeof(asynchio::detail::shared_text) == sizeof(head*));
-        const head* text = nullptr;
+        std::uintptr_t text = 0;
         head its{};
-        if (!copy_if_readable(&text, &extra.name, sizeof text) || text == nullptr) return;
-        if (!copy_if_readable(&its, text, sizeof its)) return;
+        if (!copy_if_readable(&text, &extra.name, sizeof text) || text == 0) return;
+        if (!copy_if_readable(&its, reinterpret_cast<const void*>(text), sizeof its)) return;
         const std::size_t shown = its.size < sizeof name ? its.size : sizeof name;
-        if (copy_if_readable(name, text + 1, shown)) name_length = shown;
+        if (copy_if_readable(name, reinterpret_cast<const void*>(text + sizeof its), shown)) name_length = shown;
     }
 };
 
