@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/debug/dump_on_signal.hpp>
 
+// covers: debug/detail/print_to_stderr.hpp
 #include <asynchio/sync/event.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/run.hpp>

@@ -3,16 +3,12 @@
 
 // A dump of all tasks when a signal arrives, from a program that runs.
 
+#include <asynchio/debug/detail/print_to_stderr.hpp>
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/loop/event_loop.hpp>
 
-#include <cerrno>
 #include <csignal>
-#include <cstddef>
 #include <sstream>
-#include <string>
-#include <string_view>
-#include <unistd.h>
 
 #pragma GCC visibility push(default)
 
@@ -34,13 +30,7 @@ inline void dump_on_signal(int signal = SIGUSR1) {
     loop.add_signal_handler(signal, [&loop] {
         std::ostringstream dump;
         dump_tasks(dump, loop);
-        const std::string text = dump.str();
-        std::string_view rest = text;
-        while (!rest.empty()) {
-            const auto written = ::write(STDERR_FILENO, rest.data(), rest.size());
-            if (written < 0 && errno != EINTR) return;
-            if (written > 0) rest.remove_prefix(static_cast<std::size_t>(written));
-        }
+        detail::print_to_stderr(dump.str());
     });
     asynchio::detail::core_of(loop).outside().caught.discount(signal);
 }

@@ -7,6 +7,7 @@
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/debug/detail/native_stack.hpp>
+#include <asynchio/debug/detail/print_to_stderr.hpp>
 #include <asynchio/debug/detail/probe.hpp>
 #include <asynchio/debug/detail/report_limit.hpp>
 #include <asynchio/debug/detail/system_call.hpp>
@@ -402,11 +403,8 @@ set_watch(loop_core& loop, duration limit, watchdog_options options, watch::repo
     return made;
 }
 
-/// Prints a report to stderr, in one write.
-[[gnu::cold]] inline void print_stall(const stall_report& report) {
-    const std::string text = report.to_string();
-    while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {}
-}
+/// Prints a report to stderr.
+[[gnu::cold]] inline void print_stall(const stall_report& report) { print_to_stderr(report.to_string()); }
 
 } // namespace detail
 
