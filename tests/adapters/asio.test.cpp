@@ -87,6 +87,12 @@ auto async_by_hand(std::function<void(std::function<Signature>)> start, Token to
         token);
 }
 
+/// Waits until the test calls `last`.
+aio::task<int> ended_by_hand(std::function<void(int)>& last) {
+    const int got = co_await async_by_hand<void(int)>([&](const auto& end) { last = end; }, use_awaitable);
+    co_return got;
+}
+
 } // namespace
 
 // Results
@@ -230,28 +236,24 @@ TEST_CASE("asio: a task that is cancelled before its operation begins never begi
 TEST_CASE("asio: an operation that cannot be cancelled is waited for, and its result is dropped") {
     aio::run([]() -> aio::task<> {
         std::function<void(int)> last;
-        const auto waiting = aio::create_task([&]() -> aio::task<int> {
-            const int got = co_await async_by_hand<void(int)>([&](const auto& end) { last = end; }, use_awaitable);
-            co_return got;
-        });
+        const auto waiting = aio::create_task(ended_by_hand(last));
         co_await aio::yield();
-        waiting.cancel();
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
-        CHECK_FALSE(waiting.done());
+        for (const char* request : {"first", "second"}) {
+            waiting.cancel(request);
+            for (int i = 0; i < 10; ++i) co_await aio::yield();
+            CHECK_FALSE(waiting.done());
+        }
         last(3);
         last = nullptr;
         const auto end = co_await aio::nothrow(waiting);
-        CHECK(end.cancelled());
+        CHECK(contains(message_of([&] { end.rethrow(); }), "first"));
     });
 }
 
 TEST_CASE("asio: a result and a request that come together end in the request") {
     aio::run([]() -> aio::task<> {
         std::function<void(int)> last;
-        const auto waiting = aio::create_task([&]() -> aio::task<int> {
-            const int got = co_await async_by_hand<void(int)>([&](const auto& end) { last = end; }, use_awaitable);
-            co_return got;
-        });
+        const auto waiting = aio::create_task(ended_by_hand(last));
         co_await aio::yield();
         last(3);
         waiting.cancel();
