@@ -11,7 +11,7 @@
 //   stopped
 //   after close: Event loop is closed
 //
-// Read next: eager_tasks.cpp
+// Read next: guest_in_poll.cpp
 
 #include <asynchio/task.hpp>
 

@@ -12,10 +12,13 @@
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/exception_handler.hpp>
 #include <asynchio/loop/detail/loop_core.hpp>
+#include <asynchio/loop/detail/running_mark.hpp>
 #include <asynchio/loop/detail/task_creator.hpp>
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/run_options.hpp>
 
+#include <cstddef>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -109,6 +112,42 @@ public:
     /// stop() came first: it stays pending and can be run again.
     template<class X>
     decltype(auto) run_until_complete(X&& x); // task/run_until_complete.hpp
+
+    // Guest mode: a host, which has a main loop of its own, waits for native_handle() and next_deadline(), and then calls
+    // run_ready(). Between the calls it may use the loop as a callback does, such as create_task(), and set futures. The
+    // loop belongs to the host's thread. A host may have several loops. Nothing is reported as a deadlock.
+    // The end of a runner waits for the tasks that are left without the host, which cancels those that wait for it before.
+
+    /// Returns a descriptor that is readable when a descriptor, a signal or a post of another thread has something for
+    /// run_ready(); all else is told by next_deadline(). It stays the loop's, which closes it in close(): the host ends
+    /// its watch before.
+    /// @throws std::logic_error when the loop is closed, and for poller_kind::poll; std::system_error.
+    int native_handle() {
+        require_usable("native_handle");
+        const int found = descriptor_for_host();
+        if (found < 0)
+            throw std::logic_error(
+                "native_handle: poller_kind::poll has no descriptor; make the loop with poller_kind::epoll");
+        return found;
+    }
+
+    /// Returns the time at which the host calls run_ready() at the latest: the present, or a time before it, if something
+    /// is ready; nothing while only native_handle() can tell of work. The host asks after each run_ready(), and after code
+    /// of its own that used the loop. In virtual time, which jumps in run_ready(), a timer is ready at once.
+    std::optional<time_point> next_deadline() const noexcept {
+        if (closing_) return std::nullopt;
+        if (is_due()) return time();
+        if (outside_.in_virtual_time() || outside_.timers.empty()) return std::nullopt;
+        return time_point(duration(outside_.timers.next_deadline()));
+    }
+
+    /// Runs what is ready, and what becomes ready by that, without waiting; stop() ends it after the current iteration.
+    /// Exceptions of callbacks and tasks go to the exception handler, as ever. When it is called in a callback or task,
+    /// where a nested main loop runs, it runs nothing, returns false, and reports that once to the exception handler.
+    /// @param max_iterations the maximum, so that the host has its turn. @return whether something is left that is ready.
+    /// @throws std::logic_error when the loop is closed, when it runs on another thread, and in debug mode on another
+    /// thread than the host's.
+    inline bool run_ready(std::size_t max_iterations = 128);
 
     /// Ends run_forever after the current iteration; before it, the next run_forever makes one iteration.
     void stop() noexcept { loop_core::stop(); }
@@ -232,7 +271,10 @@ private:
     inline void report_deadlock() noexcept override;
     inline std::string describe_deadlock();
 
+    inline void report_nested() noexcept;
+
     detail::exception_handler handler_;
+    bool nested_reported_ = false;
 };
 
 namespace detail {
@@ -255,6 +297,23 @@ inline event_loop& get_running_loop() { return detail::loop_of(detail::running_c
 
 [[gnu::cold]] inline void event_loop::callback_failed() noexcept try {
     call_exception_handler({.message = "Exception in callback", .exception = std::current_exception()});
+} catch (...) { // no memory for a report
+}
+
+inline bool event_loop::run_ready(std::size_t max_iterations) {
+    require_usable("run_ready");
+    if (detail::running_mark::is_set()) {
+        if (!detail::exchange(nested_reported_, true)) report_nested();
+        return false;
+    }
+    const running_scope scope(*this);
+    loop_core::run_ready(max_iterations);
+    return is_due();
+}
+
+[[gnu::cold]] inline void event_loop::report_nested() noexcept try {
+    call_exception_handler({.message = "run_ready was called in a callback or task of a loop, and ran nothing: a main "
+                                       "loop that is nested there waits for that callback to return"});
 } catch (...) { // no memory for a report
 }
 

@@ -78,6 +78,23 @@ public:
         if (!has_ready()) outside_.sleep_at_most(real);
         run_once(false);
     }
+    /// Makes at most `most` iterations, and does not sleep; inside a running_scope. It ends after an iteration in which
+    /// stop() was called. From now on, the loop belongs to this thread.
+    inline void run_ready(std::size_t most) noexcept;
+    /// Whether an iteration would find something to do without asking the system.
+    bool is_due() const noexcept { return has_ready() || outside_.can_jump(); }
+    /// Returns the descriptor for which a host waits between the runs, -1 if there is none. From now on, the loop belongs
+    /// to this thread. @throws std::system_error.
+    [[gnu::cold]] int descriptor_for_host() {
+        const int found = outside_.descriptor();
+        if (found < 0) return found;
+        hosted_ = true;
+        if (!running_) {
+            thread_ = &this_thread;
+            outside_.mailbox->wait_in_host();
+        }
+        return found;
+    }
     /// Whether a call or step is queued for the next iteration.
     bool has_ready() const noexcept { return !ready_.empty() || outside_.has_posts(); }
     /// Whether nothing is left to do in this iteration, and nothing came for the next one.
@@ -117,6 +134,7 @@ public:
         [[gnu::cold]] ~running_scope() {
             tell(false);
             loop_.running_ = false;
+            if (loop_.hosted_) loop_.outside_.mailbox->wait_in_host();
         }
 
     private:
@@ -142,6 +160,7 @@ protected:
     bool running_ = false;
     bool debug_ = false;
     bool deadlocked_ = false;
+    bool hosted_ = false; // whether a host calls run_ready, or waits for the descriptor
     selector outside_;
     nanoseconds_count slow_ = 100'000'000;
     std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
@@ -181,13 +200,14 @@ private:
     loop.running_ = true;
     loop.deadlocked_ = false;
     loop.thread_ = &this_thread;
+    loop.outside_.mailbox->wake_up();
     mark_.emplace(loop);
     tell(true);
 }
 
 [[gnu::cold]] inline void loop_core::check_usable(const char* what) const {
     if (closing_) refuse(what, "Event loop is closed");
-    if (debug_ && running_ && thread_ != &this_thread)
+    if (debug_ && (running_ || hosted_) && thread_ != &this_thread)
         refuse(what, "Non-thread-safe operation invoked on an event loop other than the current one; use "
                      "call_soon_threadsafe");
 }
@@ -207,6 +227,17 @@ private:
     while (ready_item* item = batch_.pop()) run(*item);
     this_thread.current = nullptr;
     return ran;
+}
+
+/// The first iteration asks clock and poller; the others do so now and then, as those of a busy loop.
+[[gnu::cold]] inline void loop_core::run_ready(std::size_t most) noexcept {
+    hosted_ = true;
+    for (bool first = true; most > 0 && (first || is_due()); --most) {
+        if (!has_ready() && outside_.in_virtual_time()) outside_.jump(ready_);
+        run_once(!detail::exchange(first, false) && has_ready());
+        if (stopping_) break;
+    }
+    stopping_ = false;
 }
 
 /// Sleeps until something is ready, or may be.

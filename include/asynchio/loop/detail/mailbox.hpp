@@ -142,6 +142,12 @@ public:
     /// early.
     void wake_up() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
+    /// Prepares for a host that waits for the descriptor in its own way: the next post notifies it, and so do posts that
+    /// have come already.
+    void wait_in_host() noexcept {
+        if (!fall_asleep()) notify();
+    }
+
     /// Reads the notifications; called when the descriptor is readable.
     void drain() const noexcept {
         std::uint64_t buffer[8];

@@ -65,6 +65,8 @@ public:
     /// Makes the kernel's set anew, of what is watched; leaves the old one as it is. @return false if there is no
     /// descriptor for that.
     virtual bool renew() noexcept { return true; }
+    /// Returns a descriptor that is readable while a wanted event lasts; -1 if the poller has none.
+    virtual int descriptor() const noexcept { return -1; }
 
 protected:
     [[noreturn]] static void fail(int error, int fd) { system_refuses(error, "watch descriptor %d", fd); }
@@ -273,6 +275,8 @@ public:
             if (each.watch != nullptr) control(EPOLL_CTL_ADD, each);
         return true;
     }
+
+    int descriptor() const noexcept override { return epoll_; }
 
 private:
     struct slot {

@@ -70,10 +70,7 @@ public:
     /// unless a thread owes a result.
     void sleep(ready_queue& ready) noexcept {
         if (virtual_) {
-            poll_now();
-            if (ready.empty() && !timers.empty() && outstanding == 0 && timers.next_deadline() > virtual_now_)
-                virtual_now_ = timers.next_deadline();
-            timers.expire(virtual_now_, ready);
+            jump(ready);
             if (!ready.empty()) return;
         }
         if (const nanoseconds_count timeout = time_to_sleep(); timeout != 0 && mailbox->fall_asleep()) {
@@ -88,6 +85,19 @@ public:
         busy_.restart(time);
         timers.expire(time, ready);
     }
+
+    /// Whether virtual time may jump to the next deadline: no thread owes a result.
+    bool can_jump() const noexcept { return virtual_ && outstanding == 0 && !timers.empty(); }
+    /// Jumps there if nothing is ready.
+    void jump(ready_queue& ready) noexcept {
+        poll_now();
+        if (ready.empty() && can_jump() && timers.next_deadline() > virtual_now_) virtual_now_ = timers.next_deadline();
+        timers.expire(virtual_now_, ready);
+    }
+
+    /// Returns a descriptor that is readable when descriptors, signals or posts have something for the loop; -1 if the
+    /// poller has none.
+    int descriptor() { return descriptors.descriptor(poller_, *mailbox); }
 
     /// Sleeps until notified, for at most `real` nanoseconds, whatever the timers say.
     void sleep_at_most(nanoseconds_count real) noexcept {

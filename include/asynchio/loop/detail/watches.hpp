@@ -307,6 +307,12 @@ public:
         return true;
     }
 
+    /// Returns the poller's own descriptor; -1 if it has none.
+    /// @throws std::system_error when the system has no descriptors left.
+    [[gnu::cold]] int descriptor(poller_kind kind, mailbox& box) {
+        open_poller(kind, box);
+        return poller_->descriptor();
+    }
     /// Puts the calls of ready descriptors into the ready queue.
     void wait(nanoseconds_count timeout) noexcept {
         if (notice_fork()) poller_->wait(timeout);
