@@ -77,6 +77,11 @@ public:
     /// @return how many bytes in all were taken, which need not be the whole of any part; would_block(), or failed()
     /// if none was taken. It is not called again after an error.
     virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
+    /// Passes on what send() has taken and the carrier still holds back, as one does that encrypts. A write of the stream
+    /// is over when nothing is held back. The default is for carriers that hold nothing back.
+    /// @return 0 if nothing is held back; EAGAIN if something is, and then the carrier calls notify() with writable when
+    /// that has changed; another error number if it is lost.
+    virtual int flush() noexcept { return 0; }
     /// Tells the other side that no more bytes will come. It is called once at most, and send() is not called again.
     /// @return an error number, or 0.
     virtual int end_sending() noexcept = 0;

@@ -41,7 +41,9 @@ public:
         under.report_to(&relay_);
         below_ = std::move(below);
     }
-    ~layered_channel() override { under().report_to(nullptr); }
+    ~layered_channel() override {
+        if (below_) under().report_to(nullptr);
+    }
 
     /// Tells the other side of the stream below that no more bytes will come. A layer that has an end of its own sends
     /// that first.
@@ -49,15 +51,17 @@ public:
     int end_sending() noexcept override { return under().closed() ? EPIPE : under().end_sending(); }
     /// Closes the stream below. A layer that has an end of its own sends that first.
     /// @param abort whether what was not delivered yet is dropped.
-    void shut(bool abort) noexcept override { under().close(abort); }
+    void shut(bool abort) noexcept override {
+        if (below_) under().close(abort);
+    }
     /// Returns the name of the other side of the stream below.
-    std::string name() const override { return under().name(); }
+    std::string name() const override { return below_ ? under().name() : released_->name; }
     /// Returns the local address of the stream below.
-    address local_address() const override { return under().local(); }
+    address local_address() const override { return below_ ? under().local() : address(); }
     /// Returns the peer's address of the stream below.
-    address peer_address() const override { return under().peer(); }
+    address peer_address() const override { return below_ ? under().peer() : released_->peer; }
     /// Returns the descriptor of the stream below.
-    int native_handle() const noexcept override { return under().descriptor(); }
+    int native_handle() const noexcept override { return below_ ? under().descriptor() : -1; }
     /// Has ready_below() called for `what`. A layer that has to send in order to receive, or the reverse, asks for both.
     void begin_wait(fd_events what) override { wait_below(what); }
 
@@ -108,6 +112,16 @@ protected:
     /// Called when the stream below may be ready. The default lets the stream above try again in these directions.
     /// @param what the directions; both after an error or when the stream below was closed.
     virtual void ready_below(fd_events what) noexcept { notify(what); }
+    /// Whether the stream below has ended because this side has closed it, or because a server drains its connections:
+    /// an end that is no mistake of the peer.
+    bool ended_here() const noexcept { return under().ended_here(); }
+    /// Gives up the stream below, for a layer that in shut() still has something to send: a task can go on with it. From
+    /// then on only the queries may be called.
+    stream release_below() {
+        released_ = detail::make_owner<released>(released{name(), peer_address()});
+        under().report_to(nullptr);
+        return std::move(below_);
+    }
     /// Returns the stream below, for queries.
     const stream& below() const noexcept { return below_; }
 
@@ -122,10 +136,17 @@ private:
     private:
         layered_channel& to_;
     };
+    /// What is known of a stream below that was given up.
+    struct released {
+        std::string name;
+        address peer;
+        static void dispose(const released* p) noexcept { delete p; }
+    };
     detail::channel& under() const noexcept { return detail::channel_of(below_); }
 
     relay relay_;
     stream below_;
+    detail::owner<released> released_;
 };
 
 } // namespace asynchio

@@ -194,6 +194,8 @@ public:
     address peer_address() const { return open().peer(); }
     /// Returns the descriptor, for setsockopt(2) and the like; -1 if there is none. The stream keeps it.
     int native_handle() const { return open().descriptor(); }
+    /// Returns the carrier that the stream was made over; nullptr if that is a descriptor. The stream keeps it.
+    byte_channel* carrier() const { return open().carrier(); }
 
 private:
     friend struct detail::access;

@@ -35,12 +35,14 @@ public:
         return carrier_->receive(mutable_byte_view(into, size));
     }
     io_result send(const iovec* parts, std::size_t count) noexcept override { return carrier_->send(parts, count); }
+    int flush() noexcept override { return carrier_->flush(); }
     int end_sending() noexcept override { return carrier_->end_sending(); }
     void shut(bool abort) noexcept override { carrier_->shut(abort); }
     std::string name() const override { return carrier_->name(); }
     address local() const override { return carrier_->local_address(); }
     address peer() const override { return carrier_->peer_address(); }
     int descriptor() const noexcept override { return carrier_->native_handle(); }
+    byte_channel* carrier() const noexcept override { return carrier_.get(); }
 
 private:
     void arm(direction d) override {

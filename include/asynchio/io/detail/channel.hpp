@@ -54,6 +54,8 @@ public:
     virtual io_result send(const iovec* parts, std::size_t count) noexcept = 0;
     /// Sends a file's bytes without copying them, and none at the file's end; EINVAL if the system cannot do that.
     virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
+    /// @return 0 if nothing of what was sent is held back, EAGAIN while something is, or errno.
+    virtual int flush() noexcept { return 0; }
     /// @return errno or 0.
     virtual int end_sending() noexcept = 0;
     /// @param abort without sending what the system still holds.
@@ -67,6 +69,8 @@ public:
     virtual bool short_means_empty() const noexcept { return false; }
     /// Gives up the descriptor without closing it. @return the descriptor, which is the caller's; -1 if there is none.
     virtual int give_up() noexcept { return -1; }
+    /// Returns what carries the bytes, if that is a carrier of the user's.
+    virtual byte_channel* carrier() const noexcept { return nullptr; }
     /// Throws the exception for an error. @param what the operation, and the name.
     virtual void raise(int error, const std::string& what) const { detail::fail(error, what); }
 
@@ -120,6 +124,12 @@ public:
         written_ += t.count;
         return t.count;
     }
+    /// @return whether nothing of what was sent is held back.
+    bool flushed() noexcept {
+        const int error = flush();
+        sent({0, error});
+        return error == 0;
+    }
     /// @throws std::logic_error after write_eof() or once it was closed here, std::system_error after an error.
     void require_writable(const char* what) const {
         rethrow(direction::write);
@@ -147,6 +157,8 @@ public:
     // The end
 
     bool closed() const noexcept { return closed_; }
+    /// Whether this side has ended it: it was closed here, or has ended because end_when_idle() was called.
+    bool ended_here() const noexcept { return closed_ || (eof_ && ends_when_idle_); }
     /// Pending reads see the end, pending writes an error.
     void close(bool abort = false) noexcept {
         if (closed_) return;

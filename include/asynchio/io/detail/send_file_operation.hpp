@@ -43,11 +43,9 @@ private:
     bool attempt() noexcept override try {
         for (std::size_t taken = 0;;) {
             if (channel_->closed() || channel_->failed(direction::write)) return true;
-            if (left_ == 0) return all_ = true;
+            if (left_ == 0 || at_end_) return (all_ = channel_->flushed()) || channel_->failed(direction::write);
             if (!channel_->open(direction::write) || taken >= channel::most_in_a_turn) return false;
-            const std::size_t got = copies_ ? copy() : send();
-            if (got == 0 && at_end_) return all_ = true;
-            taken += got;
+            taken += copies_ ? copy() : send();
         }
     } catch (...) {
         failed();
