@@ -239,7 +239,8 @@ inline void use_server_name(SSL* connection, std::string name) {
         ::inet_pton(AF_INET, name.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, name.c_str(), bytes) == 1;
     const int done = is_address ? X509_VERIFY_PARAM_set1_ip_asc(checked, name.c_str())
                                 : X509_VERIFY_PARAM_set1_host(checked, name.data(), name.size()) == 1 &&
-                                      SSL_set_tlsext_host_name(connection, name.c_str()) == 1;
+                                      SSL_ctrl(connection, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                                               name.data()) == 1;
     if (done != 1) throw std::invalid_argument("start_tls: '" + name + "' is no name of a server");
 }
 
