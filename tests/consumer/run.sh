@@ -9,6 +9,7 @@
 #   subdirectory   add_subdirectory
 #   fetch          FetchContent
 #   package        from an install tree, with find_package
+#   component      as package, with the component of an adapter; and with pkg-config, too
 #   export         through a library that links it under add_subdirectory, and is installed and exported
 #
 # The compiler and its flags come from CXX and CXXFLAGS.
@@ -61,6 +62,19 @@ subdirectory | fetch)
 package)
     install_tree
     build_project -DCMAKE_PREFIX_PATH="$work/prefix"
+    ;;
+component)
+    if ! command -v pkg-config >/dev/null || ! pkg-config --exists openssl; then
+        echo "pkg-config or OpenSSL is not installed"
+        exit 77
+    fi
+    install_tree
+    build_project -DCMAKE_PREFIX_PATH="$work/prefix"
+    build/encrypted
+    export PKG_CONFIG_PATH=$work/prefix/share/pkgconfig
+    read -ra library <<<"$(pkg-config --cflags --libs asynchio-openssl)"
+    "$CXX" -std=c++20 "${flags[@]}" "$here/encrypted.cpp" "${library[@]}" -o encrypted
+    ./encrypted
     ;;
 export)
     "$cmake" -S "$here" -B host -DWAY=host -DASYNCHIO_SOURCE="$source"
