@@ -45,7 +45,7 @@ public:
     std::string trusted() const { return file("authority.pem"); }
     std::string file(const std::string& name) const { return folder_ + "/" + name; }
 
-    /// @param names "DNS:localhost,IP:127.0.0.1". @param from, until in days from now.
+    /// @param names "DNS:localhost,IP:127.0.0.1". @param from in days from now. @param until likewise.
     certificate_files issue(const std::string& names, int from = -1, int until = 100) {
         return write(names, from, until, certificate_.get(), key_.get());
     }

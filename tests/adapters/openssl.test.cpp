@@ -21,11 +21,13 @@
 
 #include <malloc.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -550,6 +552,35 @@ TEST_CASE("openssl: a server drops who cannot shake hands, bounds handshakes, an
         CHECK(in_time);
         CHECK(seen.empty());
     }());
+}
+
+TEST_CASE("openssl: loops of several threads share a context whose certificate changes meanwhile", "[adapters]") {
+    const certificate_files one = root().issue("DNS:localhost");
+    const certificate_files two = root().issue("DNS:localhost");
+    tls::context server = tls::context::server(one.certificate, one.key);
+    tls::context keeps = trusting_client().cache_sessions(3);
+    std::atomic<int> done{0};
+    const auto shakes = [&] {
+        for (int i = 0; i < 20; ++i) {
+            const auto once = [&]() -> aio::task<> {
+                auto [near, far] = aio::testing::stream_pair();
+                ends both = co_await shake(std::move(near), std::move(far), keeps, server, to("localhost"));
+                co_await both.server.write("x");
+                co_await both.client.read_exactly(1);
+            };
+            aio::run(once());
+            ++done;
+        }
+    };
+    std::thread first(shakes);
+    std::thread second(shakes);
+    for (int i = 0; done < 40; ++i) {
+        const certificate_files& next = i % 2 == 0 ? two : one;
+        server.certificate(next.certificate, next.key);
+    }
+    first.join();
+    second.join();
+    CHECK(done == 40);
 }
 
 TEST_CASE("openssl: misuse is told at once", "[adapters]") {

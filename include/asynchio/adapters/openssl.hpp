@@ -73,7 +73,7 @@ public:
         return made;
     }
     /// Makes a context for servers; clients are not asked for a certificate.
-    /// @param certificate_file, key_file, password as for certificate().
+    /// @param certificate_file as for certificate(). @param key_file as for it. @param password of the key.
     /// @throws tls_error that names the file.
     template<class = void>
     static context server(const std::string& certificate_file, const std::string& key_file, std::string password = {}) {
@@ -267,7 +267,8 @@ task<stream> open_connection(std::string host, int port, context with, tls_conne
     const time_point begin = get_running_loop().time();
     if (options.server_name.empty()) options.server_name = host.empty() ? "localhost" : host;
     std::string key = options.server_name + " " + std::to_string(port);
-    stream plain = co_await asynchio::open_connection(std::move(host), port, options);
+    const connect_options& of_connection = options;
+    stream plain = co_await asynchio::open_connection(std::move(host), port, of_connection);
     if (options.timeout) {
         const duration left = *options.timeout - (get_running_loop().time() - begin);
         if (left < options.handshake_timeout) options.handshake_timeout = left;
@@ -287,7 +288,8 @@ public:
 private:
     struct state {
         state(Handler h, context c, const tls_server_options& o)
-            : handler(std::move(h)), with(std::move(c)), options(o), turns(static_cast<std::ptrdiff_t>(o.handshakes)) {}
+            : handler(std::move(h)), with(std::move(c)), options(static_cast<const tls_options&>(o)),
+              turns(static_cast<std::ptrdiff_t>(o.handshakes)) {}
         Handler handler;
         context with;
         tls_options options;
@@ -347,7 +349,8 @@ task<stream> start_tls(stream plain, context with, tls_options options = {}) {
 
 /// Connects by TCP and shakes hands.
 ///
-/// @param host, port as for asynchio::open_connection(). The host is the name that the certificate must be made for.
+/// @param host as for asynchio::open_connection(), and the name that the certificate must be made for. @param port 0 to
+/// 65535.
 /// @param with a context for clients. @param options those of the connection, and of TLS. A timeout holds for all of it.
 /// @return the encrypted stream.
 /// @throws what asynchio::open_connection() and start_tls() throw; std::invalid_argument for a server's context.
@@ -369,7 +372,8 @@ task<stream> open_connection(std::string host, int port, tls_connect_options opt
 /// Listens by TCP, shakes hands with each client, and calls `handler(stream)` for those with whom that succeeds.
 ///
 /// Behaviour: a client that cannot shake hands, or takes longer than the time limit, is dropped; debug mode reports why.
-/// @param handler, host, port as for asynchio::start_server(). @param with a context for servers.
+/// @param handler takes an encrypted stream. @param host as for asynchio::start_server(). @param port as for it.
+/// @param with a context for servers.
 /// @param options those of the server, and of TLS.
 /// @return the server, which listens.
 /// @throws what asynchio::start_server() throws; std::invalid_argument for a client's context or without handshakes.
@@ -384,7 +388,8 @@ task<server> start_server(Handler&& handler, std::string host, int port, context
     if (options.handshakes == 0) throw std::invalid_argument("start_server: no handshakes are allowed");
     using kept = std::decay_t<asynchio::detail::kept_t<Handler>>;
     detail::handler_of_plain<kept> plain(asynchio::detail::keep<Handler>(handler), std::move(with), options);
-    return asynchio::start_server(take(plain), std::move(host), port, std::move(options));
+    const server_options& of_server = options;
+    return asynchio::start_server(take(plain), std::move(host), port, of_server);
 }
 
 /// Returns OpenSSL's object of a TLS stream, for all that is not here. The stream keeps it.

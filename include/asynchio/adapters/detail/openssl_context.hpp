@@ -11,7 +11,6 @@
 #include <openssl/x509.h>
 
 #include <cstddef>
-#include <cstring>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -40,8 +39,7 @@ inline std::unique_ptr<SSL_CTX, deleter> read_certificate(const std::string& cer
     SSL_CTX_set_default_passwd_cb(made.get(), [](char* into, int size, int, void* data) noexcept {
         const auto& text = *static_cast<const std::string*>(data);
         if (text.size() > static_cast<std::size_t>(size)) return -1;
-        std::memcpy(into, text.data(), text.size());
-        return static_cast<int>(text.size());
+        return static_cast<int>(text.copy(into, text.size()));
     });
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(made.get(), certificate_file.c_str()) != 1)
@@ -91,7 +89,7 @@ public:
     /// Takes over the certificate of `from`. Connections that exist keep theirs.
     void use_certificate(SSL_CTX* from, const std::string& name) {
         STACK_OF(X509)* chain = nullptr;
-        SSL_CTX_get0_chain_certs(from, &chain);
+        SSL_CTX_ctrl(from, SSL_CTRL_GET_CHAIN_CERTS, 0, static_cast<void*>(&chain));
         const std::lock_guard guard(mutex_);
         ERR_clear_error();
         if (SSL_CTX_use_cert_and_key(get(), SSL_CTX_get0_certificate(from), SSL_CTX_get0_privatekey(from), chain, 1) !=
