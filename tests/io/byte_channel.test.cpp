@@ -15,11 +15,13 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/yield.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
+#include <asynchio/testing/stream_pair.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -45,6 +47,7 @@ struct script {
     std::size_t piece = 1'000'000; // the maximum of one call, in bytes
     bool ended = false;            // whether the end stands behind what is coming
     bool told_end = false;
+    int held_back = 0;     // what drain() returns
     int receive_error = 0; // behind what is coming
     int send_error = 0;
     int end_error = 0;
@@ -91,6 +94,7 @@ public:
         s_.room -= count;
         return aio::io_result::bytes(count);
     }
+    int drain() noexcept override { return s_.held_back; }
     int end_sending() noexcept override {
         s_.told_end = true;
         return s_.end_error;
@@ -235,6 +239,57 @@ TEST_CASE("byte_channel: a byte at a time, everything comes out as it went in", 
         CHECK(all.back() == "second");
         co_await stream.write("many bytes");
         CHECK(s.sent == "many bytes");
+    }());
+}
+
+TEST_CASE("byte_channel: a write is over when the carrier holds nothing back", "[io]") {
+    virtual_run([]() -> aio::task<> {
+        script s;
+        aio::stream over(std::make_unique<scripted>(s));
+        CHECK(over.carrier() != nullptr);
+        CHECK(over.carrier()->name() == "the script");
+        const auto writes = [](aio::stream& to, std::string text) -> aio::task<> { co_await to.write(text); };
+        const auto sends = [](aio::stream& to) -> aio::task<> {
+            std::FILE* const file = std::tmpfile();
+            std::fputs("a file", file);
+            std::fflush(file);
+            const std::size_t count = co_await to.send_file(::fileno(file), 0);
+            CHECK(count == 6);
+            std::fclose(file);
+        };
+        for (const bool of_file : {false, true}) {
+            s.held_back = EAGAIN;
+            s.sent.clear();
+            auto writing = aio::create_task(of_file ? sends(over) : writes(over, "a text"));
+            co_await aio::yield();
+            co_await aio::yield();
+            CHECK(s.sent == (of_file ? "a file" : "a text"));
+            CHECK_FALSE(writing.done());
+            s.tell(aio::fd_events::writable);
+            co_await aio::yield();
+            co_await aio::yield();
+            CHECK_FALSE(writing.done()); // it is still held back
+            s.held_back = 0;
+            s.tell(aio::fd_events::writable);
+            co_await writing;
+        }
+
+        s.held_back = EAGAIN;
+        auto cancelled = aio::create_task(writes(over, "counts"));
+        co_await aio::yield();
+        cancelled.cancel();
+        const aio::outcome<void> ended = co_await aio::nothrow(cancelled);
+        CHECK(ended.cancelled());
+        CHECK(over.bytes_written() == 18);
+
+        auto failing = aio::create_task(writes(over, "lost"));
+        co_await aio::yield();
+        s.held_back = EPIPE;
+        s.tell(aio::fd_events::writable);
+        const aio::outcome<void> failed = co_await aio::nothrow(failing);
+        CHECK(message_of([&] { failed.value(); }).find("write to the script") != std::string::npos);
+        const auto none = aio::testing::stream_pair();
+        CHECK(none.first.carrier() == nullptr);
     }());
 }
 

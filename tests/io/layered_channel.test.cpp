@@ -336,3 +336,81 @@ TEST_CASE("layered_channel: a server drains, closes and aborts the connections b
         }
     });
 }
+
+namespace {
+
+/// Passes bytes on as they are. At its end it gives the stream below up, to another owner.
+class giving final : public aio::layered_channel {
+public:
+    giving(aio::stream&& below, aio::stream& heir, bool& ended)
+        : layered_channel(std::move(below)), heir_(heir), ended_(ended) {}
+
+    aio::io_result receive(aio::mutable_byte_view into) noexcept override {
+        const aio::io_result got = receive_below(into);
+        if (got.error == 0 && got.count == 0) ended_ = ended_here();
+        return got;
+    }
+    aio::io_result send(const iovec* parts, std::size_t count) noexcept override { return send_below(parts, count); }
+    void shut(bool) noexcept override { heir_ = release_below(); }
+
+private:
+    aio::stream& heir_;
+    bool& ended_;
+};
+
+} // namespace
+
+TEST_CASE("layered_channel: a layer that is shut may leave the stream below to another owner", "[io]") {
+    virtual_run([]() -> aio::task<> {
+        stream_pair ends;
+        aio::stream heir;
+        bool ended_here = false;
+        const aio::address peer = ends.first.peer_address();
+        aio::stream over(std::make_unique<giving>(std::move(ends.first), heir, ended_here));
+        co_await over.write("one ");
+        co_await over.aclose();
+        CHECK(over.is_closed());
+        CHECK(over.carrier()->name() == "unix socket");
+        CHECK(over.peer_address() == peer);
+        CHECK(over.local_address() == aio::address());
+        CHECK(over.native_handle() == -1);
+        over = aio::stream();
+        co_await heir.write("two");
+        co_await heir.aclose();
+        const std::string all = co_await ends.second.read_all();
+        CHECK(all == "one two");
+    }());
+}
+
+TEST_CASE("layered_channel: a layer knows an end that this side has made from one of the peer", "[io]") {
+    virtual_run([]() -> aio::task<> {
+        bool ended_here = false;
+        aio::stream heir;
+        bool done = false;
+        const auto handle = [&](aio::stream plain) -> aio::task<> {
+            {
+                aio::stream over(std::make_unique<giving>(std::move(plain), heir, ended_here));
+                const std::string all = co_await over.read_all();
+                CHECK(all == "text");
+            }
+            heir = aio::stream();
+            done = true;
+        };
+        for (const bool drains : {false, true}) {
+            done = false;
+            aio::server server = co_await aio::start_server(handle, "127.0.0.1", 0);
+            aio::stream client = co_await aio::open_connection("127.0.0.1", server.port());
+            co_await client.write("text");
+            if (!drains) {
+                co_await client.write_eof();
+                const std::string rest = co_await client.read_all();
+                CHECK(rest == "");
+            } else {
+                co_await server.drain(1s);
+            }
+            co_await server.aclose();
+            CHECK(done);
+            CHECK(ended_here == drains);
+        }
+    }());
+}

@@ -81,7 +81,7 @@ public:
     /// is over when nothing is held back. The default is for carriers that hold nothing back.
     /// @return 0 if nothing is held back; EAGAIN if something is, and then the carrier calls notify() with writable when
     /// that has changed; another error number if it is lost.
-    virtual int flush() noexcept { return 0; }
+    virtual int drain() noexcept { return 0; }
     /// Tells the other side that no more bytes will come. It is called once at most, and send() is not called again.
     /// @return an error number, or 0.
     virtual int end_sending() noexcept = 0;

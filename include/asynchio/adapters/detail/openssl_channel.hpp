@@ -41,7 +41,7 @@ namespace asynchio::openssl::detail {
 
 /// Encrypts and decrypts the bytes of a stream above the stream below.
 ///
-/// OpenSSL reads through a BIO that takes what has come to the stream below, and writes into a text that is flushed to the
+/// OpenSSL reads through a BIO that takes what has come to the stream below, and writes into a text that is sent to the
 /// stream below: so it never waits for a write, which would keep it from reading meanwhile.
 class tls_channel final : public layered_channel {
 public:
@@ -116,7 +116,7 @@ public:
         return io_result::bytes(taken);
     }
     /// Goes on with the handshake while that is under way.
-    int flush() noexcept override { return shaking_ ? shake_hands() : send_held_back(); }
+    int drain() noexcept override { return shaking_ ? shake_hands() : send_held_back(); }
     int end_sending() noexcept override {
         say_goodbye();
         const int held = send_held_back();
@@ -159,7 +159,7 @@ private:
         notify(all_sent || shaking_ ? fd_events::readable | fd_events::writable : what);
     }
 
-    /// Goes on with the handshake as far as that can be done now. @return as flush().
+    /// Goes on with the handshake as far as that can be done now. @return as drain().
     int shake_hands() noexcept {
         if (timed_out_) return ETIMEDOUT;
         ERR_clear_error();
@@ -175,7 +175,7 @@ private:
         shaking_ = false;
         return 0; // an error of sending is told by the first write: there may be something to read
     }
-    /// Sends what is encrypted. @return as flush().
+    /// Sends what is encrypted. @return as drain().
     int send_held_back() noexcept {
         while (sent_ < out_.size()) {
             const io_result sent = send_below(byte_view(std::string_view(out_).substr(sent_)));

@@ -35,7 +35,7 @@ public:
         return carrier_->receive(mutable_byte_view(into, size));
     }
     io_result send(const iovec* parts, std::size_t count) noexcept override { return carrier_->send(parts, count); }
-    int flush() noexcept override { return carrier_->flush(); }
+    int drain() noexcept override { return carrier_->drain(); }
     int end_sending() noexcept override { return carrier_->end_sending(); }
     void shut(bool abort) noexcept override { carrier_->shut(abort); }
     std::string name() const override { return carrier_->name(); }

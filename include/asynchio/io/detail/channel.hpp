@@ -55,7 +55,7 @@ public:
     /// Sends a file's bytes without copying them, and none at the file's end; EINVAL if the system cannot do that.
     virtual io_result send_file(int, std::uint64_t, std::size_t) noexcept { return {0, EINVAL}; }
     /// @return 0 if nothing of what was sent is held back, EAGAIN while something is, or errno.
-    virtual int flush() noexcept { return 0; }
+    virtual int drain() noexcept { return 0; }
     /// @return errno or 0.
     virtual int end_sending() noexcept = 0;
     /// @param abort without sending what the system still holds.
@@ -125,8 +125,8 @@ public:
         return t.count;
     }
     /// @return whether nothing of what was sent is held back.
-    bool flushed() noexcept {
-        const int error = flush();
+    bool all_sent() noexcept {
+        const int error = drain();
         sent({0, error});
         return error == 0;
     }

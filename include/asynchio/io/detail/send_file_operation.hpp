@@ -43,7 +43,7 @@ private:
     bool attempt() noexcept override try {
         for (std::size_t taken = 0;;) {
             if (channel_->closed() || channel_->failed(direction::write)) return true;
-            if (left_ == 0 || at_end_) return (all_ = channel_->flushed()) || channel_->failed(direction::write);
+            if (left_ == 0 || at_end_) return (all_ = channel_->all_sent()) || channel_->failed(direction::write);
             if (!channel_->open(direction::write) || taken >= channel::most_in_a_turn) return false;
             taken += copies_ ? copy() : send();
         }

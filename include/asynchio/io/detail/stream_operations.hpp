@@ -186,7 +186,7 @@ private:
             if (channel_->closed() || channel_->failed(direction::write)) return true;
             iovec parts[Parts::most];
             const std::size_t count = parts_.fill(parts);
-            if (count == 0) return (all_ = channel_->flushed()) || channel_->failed(direction::write);
+            if (count == 0) return (all_ = channel_->all_sent()) || channel_->failed(direction::write);
             if (!channel_->open(direction::write) || sent >= channel::most_in_a_turn) return false;
             const std::size_t taken = channel_->sent(channel_->send(parts, count));
             parts_.advance(taken);
