@@ -106,8 +106,13 @@ class TlsEcho(unittest.TestCase):
         thread.start()
         try:
             self.assertTrue(ready.wait(20))
-            done = self.client(ports[0], "hello\n")
-            self.assertEqual(done.stdout, "hello\n", done.stderr)
+            # Python's asyncio ends a TLS connection whose other half ends: so the answer is read first.
+            with subprocess.Popen([PROGRAM, "client", "localhost", str(ports[0]), self.cert], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+                client.stdin.write("hello\n")
+                client.stdin.flush()
+                self.assertEqual(client.stdout.readline(), "hello\n")
+                client.communicate(timeout=60)
         finally:
             loop, stop = ports[1]
             loop.call_soon_threadsafe(stop.set)
