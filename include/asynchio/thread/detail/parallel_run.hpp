@@ -174,7 +174,8 @@ private:
     bool nothing_runs_after_withdrawal() noexcept {
         stopped_.store(true, std::memory_order_relaxed);
         std::size_t count = 0;
-        for (std::size_t i = 0; i < given_; ++i) count += core_->withdraw(workers_[i]) ? 1 : 0;
+        for (std::size_t i = 0; i < given_; ++i)
+            if (core_->withdraw(workers_[i])) ++count;
         return parts_.fetch_sub(count, std::memory_order_acq_rel) == count;
     }
 
