@@ -13,7 +13,7 @@
 //   cancelled in the queue: yes
 //   the printer is off
 //
-// Read next: run_coroutine_threadsafe_from_thread.cpp
+// Read next: parallel_for_pixels.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/task.hpp>

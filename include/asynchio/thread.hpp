@@ -6,6 +6,7 @@
 #include <asynchio/thread/concurrent_future.hpp>
 #include <asynchio/thread/default_pool.hpp>
 #include <asynchio/thread/loop_group.hpp>
+#include <asynchio/thread/parallel_for.hpp>
 #include <asynchio/thread/run_coroutine_threadsafe.hpp>
 #include <asynchio/thread/run_in_executor.hpp>
 #include <asynchio/thread/thread_pool.hpp>

@@ -81,6 +81,19 @@ private:
     bool open_ = false;
 };
 
+/// Counts what is alive on any thread.
+class shared_counted {
+public:
+    explicit shared_counted(int number) noexcept : value(number) { ++alive; }
+    shared_counted(const shared_counted& other) noexcept : value(other.value) { ++alive; }
+    shared_counted(shared_counted&& other) noexcept : value(other.value) { ++alive; }
+    shared_counted& operator=(const shared_counted&) = default;
+    ~shared_counted() { --alive; }
+
+    static inline std::atomic<int> alive = 0;
+    int value;
+};
+
 /// Opens a gate at the end of the scope, however that comes.
 class opened_at_end {
 public:

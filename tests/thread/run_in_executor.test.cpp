@@ -3,6 +3,7 @@
 #include <asynchio/thread/run_in_executor.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -10,6 +11,7 @@
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/nothrow.hpp>
+#include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
@@ -31,19 +33,6 @@ using namespace asynchio_tests;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Counts what is alive on any thread.
-class shared_counted {
-public:
-    explicit shared_counted(int number) noexcept : value(number) { ++alive; }
-    shared_counted(const shared_counted& other) noexcept : value(other.value) { ++alive; }
-    shared_counted(shared_counted&& other) noexcept : value(other.value) { ++alive; }
-    shared_counted& operator=(const shared_counted&) = default;
-    ~shared_counted() { --alive; }
-
-    static inline std::atomic<int> alive = 0;
-    int value;
-};
 
 /// A job that stays in its thread until it is released; then it gives a counted value or throws one.
 struct held_job {
@@ -356,4 +345,124 @@ TEST_CASE("run_in_executor: the end of a job races with the end of its loop", "[
         }
     }
     CHECK(shared_counted::alive == 0);
+}
+
+// An executor of the program
+
+namespace {
+
+/// Keeps its jobs until the test runs or drops them.
+struct kept_jobs {
+    std::vector<std::function<void()>> jobs;
+    void execute(std::function<void()> job) { jobs.push_back(std::move(job)); }
+};
+
+/// Gives each job a thread; a value, as the executors of many libraries.
+struct threads_executor {
+    std::vector<std::thread>* threads;
+    template<class Job>
+    void execute(Job job) const {
+        threads->emplace_back(job);
+    }
+};
+
+struct refusing_executor {
+    bool keeps_a_copy;
+    std::function<void()>* kept;
+    void execute(std::function<void()> job) {
+        if (keeps_a_copy) *kept = job;
+        throw std::runtime_error("full");
+    }
+};
+
+} // namespace
+
+TEST_CASE("run_in_executor: an executor of the program runs the job, and the loop gets its result") {
+    std::vector<std::thread> threads;
+    const threads_executor executor{&threads};
+    const auto thread = aio::run([&]() -> aio::task<std::thread::id> {
+        const auto pass = [](std::unique_ptr<int> p) { return p; };
+        const auto moved = co_await aio::run_in_executor(executor, pass, std::make_unique<int>(5));
+        CHECK(*moved == 5);
+        const auto failing = aio::run_in_executor(executor, [] { throw std::runtime_error("broken"); });
+        const auto failed = co_await aio::nothrow(failing);
+        CHECK(message_of([&] { failed.rethrow(); }) == "broken");
+        co_return co_await aio::run_in_executor(executor, [] { return std::this_thread::get_id(); });
+    });
+    CHECK(threads.size() == 3);
+    CHECK(thread != std::this_thread::get_id());
+    for (std::thread& each : threads) each.join();
+}
+
+TEST_CASE("run_in_executor: an executor may run the job on the spot") {
+    struct inline_executor {
+        void execute(const std::function<void()>& job) const { job(); }
+    };
+    const int got = aio::run([]() -> aio::task<int> {
+        const inline_executor here;
+        const auto future = aio::run_in_executor(here, [] { return 4; });
+        CHECK_FALSE(future.done());
+        co_return co_await future;
+    });
+    CHECK(got == 4);
+}
+
+TEST_CASE("run_in_executor: a job that an executor drops is an error, one that was cancelled is not run") {
+    kept_jobs later;
+    bool ran = false;
+    aio::run([&]() -> aio::task<> {
+        const auto lost = aio::run_in_executor(later, [] { return 1; });
+        later.jobs.clear();
+        const auto error = co_await aio::nothrow(lost);
+        CHECK(contains(message_of([&] { error.rethrow(); }), "dropped the job"));
+
+        const auto unwanted = aio::run_in_executor(later, [&] { ran = true; });
+        unwanted.cancel();
+        CHECK(unwanted.cancelled());
+        later.jobs.at(0)();
+        later.jobs.at(0)(); // only the first call counts
+        later.jobs.clear();
+
+        bool stopped = false;
+        const auto running =
+            aio::run_in_executor(later, [&](const std::stop_token& stop) { stopped = stop.stop_requested(); });
+        later.jobs.at(0)();
+        co_await running;
+        CHECK_FALSE(stopped);
+    });
+    CHECK_FALSE(ran);
+}
+
+TEST_CASE("run_in_executor: a job may outlive its loop") {
+    kept_jobs later;
+    const int before = shared_counted::alive;
+    aio::run([&]() -> aio::task<> {
+        const auto job = [value = shared_counted(1)] { return value; };
+        static_cast<void>(aio::run_in_executor(later, job));
+        co_return;
+    });
+    CHECK(shared_counted::alive == before + 1);
+    later.jobs.at(0)();
+    CHECK(shared_counted::alive == before);
+}
+
+TEST_CASE("run_in_executor: the exception of an executor leaves nothing behind, or a job that runs alone") {
+    std::function<void()> kept;
+    int ran = 0;
+    const int before = shared_counted::alive;
+    aio::run([&]() -> aio::task<> {
+        const auto start = [&](bool keeps) {
+            return message_of([&] {
+                const auto job = [&, v = shared_counted(1)] { ++ran; };
+                static_cast<void>(aio::run_in_executor(refusing_executor{keeps, &kept}, job));
+            });
+        };
+        CHECK(start(false) == "full");
+        CHECK(shared_counted::alive == before);
+        CHECK(start(true) == "full");
+        CHECK(shared_counted::alive == before);
+        kept();
+        co_return;
+    });
+    CHECK(ran == 0);
 }

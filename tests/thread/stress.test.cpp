@@ -6,6 +6,7 @@
 // wake_up.test.cpp aims at single wake-ups, interleavings.test.cpp goes through all orders of small models.
 
 #include "support/catch.hpp"
+#include "support/tally.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
@@ -34,23 +35,6 @@ using namespace asynchio_tests;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// How often each of a number of things came.
-class tally {
-public:
-    explicit tally(int number) : counts_(static_cast<std::size_t>(number)) {}
-
-    void count(int which) { counts_[static_cast<std::size_t>(which)].fetch_add(1, std::memory_order_relaxed); }
-    int times(int which) const { return counts_[static_cast<std::size_t>(which)].load(std::memory_order_relaxed); }
-    /// How many did not come exactly once.
-    int wrong() const {
-        return static_cast<int>(
-            std::count_if(counts_.begin(), counts_.end(), [](const auto& each) { return each != 1; }));
-    }
-
-private:
-    std::vector<std::atomic<unsigned char>> counts_;
-};
 
 /// Puts `item` in one of the ways of a thread.
 void put_somehow(aio::threadsafe_queue<int>& queue, int item) {

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -38,11 +39,39 @@ class executor_job : public pool_job, private ready_item, private watcher {
 public:
     /// Passes the job to the pool. @throws the exceptions of the pool; the job remains the caller's then.
     void submit(loop_core& loop, shared_state& result, counted_ptr<pool_core> core);
+    /// Passes a job to an executor of the program. @throws the exceptions of the executor.
+    template<class Executor>
+    static void execute(Executor& executor, loop_core& loop, shared_state& result, owner<executor_job> job);
 
+    /// The job on its way through an executor of the program, which copies and destroys it as it likes. The first call
+    /// runs the job. If there is none, the job fails.
+    class executed {
+    public:
+        explicit executed(executor_job& job) : kept_(new kept(job)) {}
+        void operator()() const noexcept {
+            if (executor_job* const job = take()) job->run();
+        }
+        /// Takes the job out. @return null if it was taken before.
+        executor_job* take() const noexcept { return kept_->job.exchange(nullptr, std::memory_order_acq_rel); }
+
+    private:
+        struct kept final : counted_object<kept> {
+            explicit kept(executor_job& its) noexcept : job(&its) {}
+            ~kept() {
+                executor_job* const left = job.load(std::memory_order_relaxed);
+                if (left == nullptr) return;
+                left->refuse();
+                left->come_back();
+            }
+            std::atomic<executor_job*> job;
+        };
+        counted_ptr<kept> kept_;
+    };
     /// Detaches the job from its loop, which ends: the result is dropped.
     void orphan() noexcept {
         drop_future();
         if (withdraw()) return delete this;
+        unwanted_.store(true, std::memory_order_relaxed);
         request_stop();
         if (phase_.exchange(phase::orphaned) == phase::refused) delete this;
     }
@@ -52,6 +81,8 @@ protected:
 
     virtual void call() noexcept = 0;
     virtual void request_stop() noexcept = 0;
+    /// Called in place of call() if the job will never run.
+    virtual void refuse() noexcept {}
     virtual void deliver(shared_state& result) noexcept = 0;
     /// Whether a worker must run the job although its future was cancelled.
     virtual bool must_run() const noexcept { return false; }
@@ -65,7 +96,10 @@ private:
     };
 
     void run() noexcept final {
-        call();
+        if (must_run() || !unwanted_.load(std::memory_order_relaxed)) call();
+        come_back();
+    }
+    void come_back() noexcept {
         const loop_ref box = box_;
         if (access::post(box, *this)) return; // the loop frees it
         if (phase_.exchange(phase::refused) == phase::orphaned) delete this;
@@ -84,13 +118,17 @@ private:
     /// Called when the future was cancelled, or when other code has set it.
     static void settled_early(watcher& who, shared_state&) noexcept {
         auto& self = static_cast<executor_job&>(who);
-        if (!self.withdraw()) return self.request_stop(); // a thread has it
+        if (!self.withdraw()) { // a thread has it, or will get it
+            self.unwanted_.store(true, std::memory_order_relaxed);
+            return self.request_stop();
+        }
         self.leave_loop();
         self.drop_future();
         delete &self;
     }
 
-    bool withdraw() noexcept { return !must_run() && core_->withdraw(*this); }
+    bool withdraw() noexcept { return !must_run() && core_ && core_->withdraw(*this); }
+    void enter_loop(loop_core& loop, shared_state& result);
     void leave_loop() noexcept;
     void drop_future() noexcept {
         future_->unwatch(*this);
@@ -100,10 +138,16 @@ private:
     place place_{*this};
     executor_jobs* registry_ = nullptr;
     shared_state* future_ = nullptr;
-    counted_ptr<pool_core> core_;
+    counted_ptr<pool_core> core_; // null in an executor of the program
     loop_ref box_;
     std::atomic<phase> phase_ = phase::out;
+    std::atomic<bool> unwanted_ = false;
 };
+
+/// An object with a member execute() that takes a job, a copyable function object.
+template<class E>
+concept executor =
+    requires(std::remove_reference_t<E>& where, const executor_job::executed& job) { where.execute(job); };
 
 /// The jobs of a loop that are on their way.
 class executor_jobs final : public service {
@@ -123,20 +167,43 @@ public:
     intrusive_list<executor_job::place> out;
 };
 
-inline void executor_job::submit(loop_core& loop, shared_state& result, counted_ptr<pool_core> core) {
+inline void executor_job::enter_loop(loop_core& loop, shared_state& result) {
     registry_ = &executor_jobs::of(loop);
     box_ = loop_of(loop).ref();
-    core_ = std::move(core);
     future_ = &result;
     ++result.references;
     result.watch(*this);
     registry_->out.push_back(place_);
     loop.expect_post();
+}
+
+inline void executor_job::submit(loop_core& loop, shared_state& result, counted_ptr<pool_core> core) {
+    core_ = std::move(core);
+    enter_loop(loop, result);
     try {
         core_->submit(*this);
     } catch (...) {
         leave_loop();
         drop_future();
+        throw;
+    }
+}
+
+template<class Executor>
+void executor_job::execute(Executor& executor, loop_core& loop, shared_state& result, owner<executor_job> job) {
+    const executed on_its_way(*job);
+    executor_job& entering = *job.release();
+    try {
+        entering.enter_loop(loop, result);
+        executor.execute(on_its_way);
+    } catch (...) {
+        if (executor_job* const left = on_its_way.take()) {
+            if (left->registry_ != nullptr) {
+                left->leave_loop();
+                left->drop_future();
+            }
+            delete left;
+        }
         throw;
     }
 }
@@ -183,6 +250,14 @@ public:
         job->context_.emplace(inherited_context());
         return submitted(loop, core, std::move(job));
     }
+    /// Starts the call in an executor of the program.
+    template<class Executor>
+    static future<result> start_in(Executor& executor, loop_core& loop, F f, Args... args) {
+        auto job = make_owner<executor_call>(std::move(f), std::move(args)...);
+        future<result> made(loop_of(loop));
+        execute(executor, loop, *access::state(made), owner<executor_job>(job.release()));
+        return made;
+    }
 
 private:
     static future<result> submitted(loop_core& loop, const counted_ptr<pool_core>& core, owner<executor_call> job) {
@@ -197,6 +272,11 @@ private:
         call_.run(outcome_);
     }
     void request_stop() noexcept override { call_.request_stop(); }
+    void refuse() noexcept override {
+        outcome_.set_error(
+            std::make_exception_ptr(std::logic_error("run_in_executor: the executor has dropped the job unrun")),
+            false);
+    }
     void deliver(shared_state& c) noexcept override { complete_with(c, outcome_); }
 
     kept_call call_;
@@ -243,13 +323,33 @@ auto run_in_executor(thread_pool& pool, F&& f, Args&&... args) {
 /// Cancellation: when the future is cancelled, a queued job never runs. A running job has stop requested and ends by
 /// itself; its result is dropped.
 template<class F, class... Args>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, thread_pool>)
+    requires(!std::is_same_v<std::remove_cvref_t<F>, thread_pool> && !detail::executor<F>)
 auto run_in_executor(F&& f, Args&&... args) {
     detail::check_awaited_arguments<F, Args...>();
     detail::require_callable(f, "run_in_executor");
     detail::loop_core& loop = detail::running_core();
     return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start(
         loop, detail::default_pool::of(loop).core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
+}
+
+/// Calls `f(args...)` where an executor of the program runs it, such as one of Asio, of TBB, or for recursive work; all
+/// else is as with a given pool.
+///
+/// @param executor an object whose `execute(job)` has `job()` called once, on any thread; `job` is copyable.
+/// @param f the callable. @param args its arguments. @return a future for the result, at once.
+/// @throws std::logic_error without a running loop; the exceptions of `execute`. If the executor destroys the job and
+/// has not called it, the future gets a std::logic_error.
+/// Cancellation: when the future is cancelled, a job that has not begun does nothing when it is called. A running job has
+/// stop requested and ends by itself; its result is dropped.
+/// Lifetime: the executor must exist during this call only, and call the job or destroy it at some time.
+/// Cost: three allocations beside those of the executor.
+template<class Executor, class F, class... Args>
+    requires detail::executor<Executor>
+auto run_in_executor(Executor&& executor, F&& f, Args&&... args) {
+    detail::check_awaited_arguments<Executor, F, Args...>();
+    detail::require_callable(f, "run_in_executor");
+    return detail::executor_call<detail::copied_t<F>, detail::copied_t<Args>...>::start_in(
+        executor, detail::running_core(), detail::pass_on<F>(f), detail::pass_on<Args>(args)...);
 }
 
 } // namespace asynchio

@@ -114,10 +114,7 @@ private:
         // Once posted, the loop may resume and destroy all this at any moment.
         const loop_ref box = box_;
         const counted_ptr<pool_core> core = core_;
-        if (access::post(box, *this)) return;
-        const std::unique_lock lock(core->mutex());
-        refused_ = true;
-        core->job_ended().notify_all();
+        if (!access::post(box, *this)) core->tell_end(refused_);
     }
 
     /// Runs on the loop.
@@ -132,8 +129,7 @@ private:
     void wait_outside() noexcept {
         if (core_->withdraw(*this)) return;
         call_->request_stop();
-        std::unique_lock lock(core_->mutex());
-        core_->job_ended().wait(lock, [this] { return refused_; });
+        core_->wait_for_end(refused_);
     }
 
     std::optional<call> call_;

@@ -84,7 +84,7 @@ public:
     /// Whether an iteration would find something to do without asking the system.
     bool is_due() const noexcept { return has_ready() || outside_.can_jump(); }
     /// Returns the descriptor for which a host waits between the runs, -1 if there is none. From now on, the loop belongs
-    /// to this thread. @throws std::system_error if the system refuses it.
+    /// to this thread. @throws std::system_error when the system has no descriptors left.
     [[gnu::cold]] int descriptor_for_host() {
         const int found = outside_.descriptor();
         if (found < 0) return found;

@@ -161,9 +161,18 @@ public:
         return idle_ != running_;
     }
 
-    /// Serves an object that waits, when its loop is gone, until a job has ended.
-    std::mutex& mutex() noexcept { return mutex_; }
-    std::condition_variable& job_ended() noexcept { return job_ended_; }
+    // An object that waits, when its loop is gone, until a job has ended has a flag for that.
+
+    /// Sets the flag; the job makes it at its end.
+    void tell_end(bool& flag) noexcept {
+        const std::unique_lock lock(mutex_);
+        flag = true;
+        job_ended_.notify_all();
+    }
+    void wait_for_end(const bool& flag) noexcept {
+        std::unique_lock lock(mutex_);
+        job_ended_.wait(lock, [&flag] { return flag; });
+    }
 
 private:
     bool is_full() const noexcept {
