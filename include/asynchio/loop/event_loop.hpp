@@ -16,6 +16,8 @@
 #include <asynchio/loop/loop_ref.hpp>
 #include <asynchio/loop/run_options.hpp>
 
+#include <cstdlib>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -142,10 +144,18 @@ public:
     /// Prints `context` to stderr: message, source, creation line, and the text of the exception.
     void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
 
-    /// Sets debug mode: long steps and tasks that were never awaited are reported; calls from a wrong thread throw.
+    /// Sets debug mode: what looks like a mistake of the program, such as a long step or a task that was never awaited, is
+    /// reported; calls from a wrong thread throw.
     void set_debug(bool on) noexcept { debug_ = on; }
     /// Whether the loop is in debug mode.
     bool debug() const noexcept { return debug_; }
+    /// Sets `handler(event_loop&, const exception_context&)`, which gets what debug mode reports, on the thread of the
+    /// loop; nullptr restores the default, which prints to stderr. If the environment has ASYNCHIO_DEBUG=2, the first
+    /// report is printed, too, and the process aborts.
+    template<class Handler>
+    void set_report_handler(Handler&& handler) {
+        report_handler_.set(std::forward<Handler>(handler));
+    }
     /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
 
@@ -229,10 +239,12 @@ private:
     }
 
     inline void callback_failed() noexcept override;
+    inline void report(std::string message, std::string source, const std::source_location& created) noexcept override;
     inline void report_deadlock() noexcept override;
     inline std::string describe_deadlock();
 
     detail::exception_handler handler_;
+    detail::exception_handler report_handler_;
 };
 
 namespace detail {
@@ -256,6 +268,15 @@ inline event_loop& get_running_loop() { return detail::loop_of(detail::running_c
 [[gnu::cold]] inline void event_loop::callback_failed() noexcept try {
     call_exception_handler({.message = "Exception in callback", .exception = std::current_exception()});
 } catch (...) { // no memory for a report
+}
+
+[[gnu::cold]] inline void event_loop::report(std::string message, std::string source,
+                                             const std::source_location& created) noexcept {
+    const exception_context what{.message = std::move(message), .source = std::move(source), .created = created};
+    report_handler_.call(*this, what);
+    if (!detail::aborts_at_report()) return;
+    if (!report_handler_.is_default()) detail::print_exception_context(what);
+    std::abort();
 }
 
 [[gnu::cold]] inline std::string event_loop::describe_deadlock() {

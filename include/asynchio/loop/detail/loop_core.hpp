@@ -17,12 +17,15 @@
 #include <asynchio/loop/detail/services.hpp>
 #include <asynchio/loop/detail/shuffled_order.hpp>
 #include <asynchio/loop/detail/step_observer.hpp>
+#include <asynchio/loop/exception_context.hpp>
 #include <asynchio/loop/run_options.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
+#include <source_location>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #pragma GCC visibility push(default)
 
@@ -106,6 +109,9 @@ public:
     }
     [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
     inline void never_awaited(const std::source_location& function) noexcept override;
+    /// Reports what debug mode has found to the report handler. @param message what happened. @param source the name of
+    /// the object concerned, or empty. @param created the line that made it, or none.
+    virtual void report(std::string message, std::string source, const std::source_location& created) noexcept = 0;
 
     /// Makes this loop the running one of the thread while it lives.
     class running_scope {
@@ -152,6 +158,7 @@ private:
     void run(ready_item& item) noexcept;
     void run_watched() noexcept;
     nanoseconds_count run_watched(ready_item& item, nanoseconds_count begin) noexcept;
+    void report_slow_step(const char* step, nanoseconds_count took) noexcept;
     void drop_ready() noexcept;
     template<class Tell>
     void tell_observers(Tell tell) noexcept;
@@ -283,16 +290,24 @@ inline nanoseconds_count loop_core::run_watched(ready_item& item, nanoseconds_co
     item.what == ready_item::kind::step ? step_in_call(item) : run(item);
     const nanoseconds_count end = steady_now();
     tell_observers([&](step_observer& each) { each.ran(end); });
-    if (const nanoseconds_count took = end - begin; debug_ && took >= slow_)
-        std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what.text[0] != '\0' ? what.text : "a call",
-                     static_cast<double>(took) * 1e-9);
+    if (const nanoseconds_count took = end - begin; debug_ && took >= slow_) report_slow_step(what.text, took);
     return end;
 }
 
-[[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept {
+/// Reports a step that took long. @param step its description; an empty one is that of a call without a step.
+[[gnu::cold, gnu::noinline]] inline void loop_core::report_slow_step(const char* step, nanoseconds_count took) noexcept
+    try {
+    this_thread.current = nullptr; // the task may be gone
+    report(
+        formatted("executing %s took %.3f seconds", *step != '\0' ? step : "a call", static_cast<double>(took) * 1e-9),
+        {}, {});
+} catch (...) { // no memory for a report
+}
+
+[[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept try {
     if (!debug_ || closing_) return;
-    std::fprintf(stderr, "asynchio: task '%s' was never awaited\n  created at: %s:%u\n", function.function_name(),
-                 function.file_name(), static_cast<unsigned>(function.line()));
+    report(formatted("task '%s' was never awaited", function.function_name()), {}, function);
+} catch (...) { // no memory for a report
 }
 
 /// Drops what is ready. Calls see closing() and drop their callables without calling them; steps are forgotten.

@@ -11,7 +11,6 @@
 
 #include <coroutine>
 #include <cstddef>
-#include <cstdio>
 #include <new>
 #include <source_location>
 #include <stdexcept>
@@ -156,14 +155,16 @@ private:
 };
 
 /// Reports, in debug mode, the task that has dropped an awaiter without awaiting it.
-[[gnu::noinline]] inline void report_unawaited(const char* what) noexcept try {
-    const auto* loop = static_cast<const loop_core*>(this_thread.running);
+[[gnu::noinline, gnu::cold]] inline void report_unawaited(const char* what) noexcept try {
+    auto* loop = static_cast<loop_core*>(this_thread.running);
     const frame* task = current_task_frame();
     if (task == nullptr || !loop->debug() || loop->closing()) return;
-    std::fprintf(stderr,
-                 "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n", what,
-                 task_name(*task).c_str(), task->where().file_name(), static_cast<unsigned>(task->where().line()));
-} catch (...) { // no memory for a name
+    const name_of_task name(*task);
+    loop->report(formatted("%s was never awaited, so that it waited for nothing", what),
+                 formatted("task '%.*s', from %s:%u on", name.length(), name.text.data(), task->where().file_name(),
+                           static_cast<unsigned>(task->where().line())),
+                 {});
+} catch (...) { // no memory for a report
 }
 
 /// A waiter that an awaiter makes when its task must wait: the path without waiting touches none of it.
