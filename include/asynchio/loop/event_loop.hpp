@@ -159,6 +159,10 @@ public:
     /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
 
+    /// Sets the duration from which on debug mode reports a task that still waits, once for each wait; a report comes up to
+    /// a sixteenth of it late. At first it is 0, which stands for no limit: it is common that a task waits for long.
+    void set_slow_wait_duration(duration limit) noexcept { slow_wait_ = limit.count(); }
+
     /// Returns what the loop has counted.
     loop_metrics metrics(); // debug/metrics.hpp
     /// Begins, or ends, to measure where the loop's time goes.

@@ -39,6 +39,11 @@ public:
     bool no_post_can_come() const noexcept { return mailbox->pointers() <= 1 + mailbox->silent && !has_posts(); }
     bool in_virtual_time() const noexcept { return virtual_; }
 
+    /// Whether a timer ends a sleep that begins now before `time`, in real time.
+    bool wakes_before(nanoseconds_count time) const noexcept {
+        return !timers.empty() && timers.next_deadline() <= time;
+    }
+
     /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(timer& t, nanoseconds_count deadline, bool due) {
         timers.add(t, deadline);
