@@ -3,6 +3,7 @@
 #include <asynchio/thread/to_thread.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -13,12 +14,15 @@
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/debug/metrics.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
+#include <asynchio/thread/run_in_executor.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -805,4 +809,44 @@ TEST_CASE("to_thread: a callable or argument that cannot be moved in leaves noth
         CHECK(sum == 2);
     });
     CHECK(fragile::alive == 0);
+}
+
+TEST_CASE("to_thread: debug mode reports a call that has waited long for a thread, and metrics count the wait") {
+    for (const bool executor : {false, true}) {
+        std::vector<std::string> reports;
+        auto main = [&]() -> aio::task<> {
+            auto& loop = aio::get_running_loop();
+            loop.set_report_handler([&](aio::event_loop&, const aio::exception_context& context) {
+                if (contains(context.message, "has waited")) reports.push_back(context.message);
+            });
+            loop.set_slow_callback_duration(1h);
+            aio::thread_pool pool(1);
+            std::atomic<bool> may_end = false;
+            const auto wait = [&] {
+                while (!may_end) std::this_thread::yield();
+            };
+            for (const bool slow : {false, true}) {
+                may_end = false;
+                auto first = aio::create_task(aio::to_thread(pool, wait));
+                while (pool.started() == 0) co_await aio::yield();
+                auto second = executor ? aio::create_task([](aio::future<> f) -> aio::task<> { co_await f; },
+                                                          aio::run_in_executor(pool, [] {}))
+                                       : aio::create_task(aio::to_thread(pool, [] {}));
+                for (int i = 0; i < 3; ++i) co_await aio::yield();
+                if (slow) loop.set_slow_callback_duration(1ns);
+                may_end = true;
+                co_await first;
+                co_await second;
+                CHECK(reports.size() == (slow ? 1 : 0));
+            }
+            CHECK(loop.metrics().pool_threads == 0); // they are those of the loop
+            co_await aio::to_thread([] {});
+            CHECK(loop.metrics().pool_threads == 1);
+            CHECK(loop.metrics().pool_queued == 0);
+        };
+        virtual_run(main(), {.debug = true});
+        REQUIRE(reports.size() == 1);
+        CHECK(reports[0].starts_with("a call has waited 0."));
+        CHECK(reports[0].ends_with(" seconds for a thread of a pool that has at most 1"));
+    }
 }

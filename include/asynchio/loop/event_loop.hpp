@@ -156,7 +156,8 @@ public:
     void set_report_handler(Handler&& handler) {
         report_handler_.set(std::forward<Handler>(handler));
     }
-    /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
+    /// Sets the duration from which on debug mode reports steps and calls, look-ups of names, and how long a call has
+    /// waited for a thread of a pool; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
 
     /// Sets the duration from which on debug mode reports a task that still waits, once for each wait; a report comes up to

@@ -54,6 +54,8 @@ public:
     bool debug() const noexcept { return debug_; }
     /// Returns what debug mode has noted; null without it, and until the first iteration with a task.
     loop_notes* notes() const noexcept { return notes_; }
+    /// Returns how long a step, or another thing that should be short, may last before debug mode reports it.
+    nanoseconds_count slow_step() const noexcept { return slow_; }
     /// Returns how long a wait may last before debug mode reports it; 0 stands for no limit.
     nanoseconds_count slow_wait() const noexcept { return slow_wait_; }
 

@@ -129,6 +129,9 @@ public:
     void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
     /// Returns the functions for tasks; there must be a task or future.
     const task_hooks& hooks() const noexcept { return *hooks_; }
+    /// How many tasks have ended with an exception, and how many were cancelled.
+    std::uint64_t tasks_failed = 0;
+    std::uint64_t tasks_cancelled = 0;
     /// The tasks that are not done, in order of creation.
     intrusive_list<frame>& tasks() noexcept { return tasks_; }
 

@@ -255,21 +255,21 @@ private:
         return true;
     }
     [[gnu::cold]] void report_cycle(std::uint32_t first) noexcept try {
-        std::string lines;
+        std::string text;
         std::size_t count = 0;
         std::uint32_t each = first;
         do {
             const debug_note& its = *tasks_.find(each);
-            lines += formatted("\n  %s waits at %s:%u for a lock%s", name_of(each).c_str(), its.line.file_name(),
-                               static_cast<unsigned>(its.line.line()), holder_of(its.lock).c_str());
+            text = formatted("%s\n  %s waits at %s:%u for a lock%s", text.c_str(), name_of(each).c_str(),
+                             its.line.file_name(), static_cast<unsigned>(its.line.line()), holder_of(its.lock).c_str());
             ++count;
             each = next_in_chain(each);
         } while (each != first);
-        lines += "\n  (unless another task releases one of them)";
-        loop_.report((count == 1 ? "lock cycle: a task waits for itself"
-                                 : formatted("lock cycle: %zu tasks wait for each other", count)) +
-                         lines,
-                     {}, {});
+        const std::string head =
+            count == 1 ? formatted("a task waits for itself") : formatted("%zu tasks wait for each other", count);
+        loop_.report(
+            formatted("lock cycle: %s%s\n  (unless another task releases one of them)", head.c_str(), text.c_str()), {},
+            {});
     } catch (...) { // no memory for a report
     }
     [[gnu::cold]] void report_wait(frame& task, const char* how, nanoseconds_count time, const char* what) noexcept

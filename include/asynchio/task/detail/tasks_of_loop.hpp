@@ -88,10 +88,18 @@ inline void keep(shared_state& c) noexcept {
     c.note_kept(true);
 }
 
+/// Notes whether a task has failed or was cancelled.
+[[gnu::noinline, gnu::cold]] inline void note_error(frame& task) noexcept {
+    const bool cancelled = is_cancellation(task.error());
+    if (cancelled) task.set_cancelled();
+    if (!task.has(flag_branch)) ++(cancelled ? task.loop->tasks_cancelled : task.loop->tasks_failed);
+}
+
 /// Called when the coroutine of the task is gone: tells all watchers.
 inline void end_task(frame& task, ready_item::function dispose) noexcept {
     task.run = dispose;
-    if (task.error() && is_cancellation(task.error())) task.set_cancelled();
+    if (task.error()) [[unlikely]]
+        note_error(task);
     std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
         task.lose_owner(task.where());

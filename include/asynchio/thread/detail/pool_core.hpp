@@ -39,6 +39,8 @@ public:
     virtual void run() noexcept = 0;
 
     process_mark given_in; // the process in which the job was submitted
+    /// The time at which it was queued behind others, and from its begin on how long it has waited; 0 if it need not wait.
+    nanoseconds_count queued = 0;
 
 protected:
     virtual ~pool_job() = default;
@@ -82,6 +84,7 @@ public:
             if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
             if (max_queued_ != unbounded && is_full()) throw queue_full();
             if (idle_ <= queued_.load(std::memory_order_relaxed) && running_ < most_ + lent_) add_thread(self);
+            job.queued = idle_ > queued_.load(std::memory_order_relaxed) ? 0 : steady_now();
             jobs_.push_back(job);
             queued_.fetch_add(1, std::memory_order_release);
             wake = sleeping_ > 0;
@@ -152,6 +155,30 @@ public:
         notice_fork();
         const std::unique_lock lock(mutex_);
         return threads_.size(); // their places are used again
+    }
+
+    /// Returns how many threads there are.
+    std::size_t threads() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        return running_;
+    }
+    /// Returns how many jobs wait for a thread.
+    std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+    /// Returns for how long a job has waited for a thread at most, also one that still waits.
+    nanoseconds_count longest_wait() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        const pool_job* const first = jobs_.front();
+        const nanoseconds_count now = first != nullptr && first->queued != 0 ? steady_now() - first->queued : 0;
+        return now > longest_wait_ ? now : longest_wait_;
+    }
+    /// Whether a wait of a job is worth a report: it is twice as long as the one reported last, if there was one.
+    bool notes_report(nanoseconds_count wait) noexcept {
+        const std::unique_lock lock(mutex_);
+        if (wait < 2 * reported_wait_) return false;
+        reported_wait_ = wait;
+        return true;
     }
 
     /// Whether a thread is in a job.
@@ -225,6 +252,8 @@ private:
             if (pool_job* job = may_work() ? jobs_.pop_front() : nullptr) {
                 queued_.fetch_sub(1, std::memory_order_relaxed);
                 --idle_;
+                if (job->queued != 0) [[unlikely]]
+                    note_wait(*job);
                 lock.unlock();
                 job->run();
                 lock.lock();
@@ -247,6 +276,11 @@ private:
         if (last) std::swap(told, watchers_);
         lock.unlock();
         while (pool_watcher* each = told.pop_front()) each->ended();
+    }
+
+    void note_wait(pool_job& job) noexcept {
+        job.queued = steady_now() - job.queued;
+        if (job.queued > longest_wait_) longest_wait_ = job.queued;
     }
 
     /// Looks for work without sleeping. @return whether there may be some.
@@ -275,6 +309,8 @@ private:
     const std::size_t max_queued_; // jobs that wait for a thread
     const nanoseconds_count spin_;
     bool closing_ = false;
+    nanoseconds_count longest_wait_ = 0;  // of a job for its thread
+    nanoseconds_count reported_wait_ = 0; // the last one that debug mode has reported
     intrusive_list<pool_watcher> watchers_;
     trivial_vector<native_thread> threads_;
 };
