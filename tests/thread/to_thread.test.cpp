@@ -814,35 +814,43 @@ TEST_CASE("to_thread: a callable or argument that cannot be moved in leaves noth
 TEST_CASE("to_thread: debug mode reports a call that has waited long for a thread, and metrics count the wait") {
     for (const bool executor : {false, true}) {
         std::vector<std::string> reports;
+        std::atomic<bool> may_end = false;
+        const auto wait = [&] {
+            while (!may_end) std::this_thread::yield();
+        };
+        // Has two calls for one thread, so that the second one waits until the first one may end.
+        auto two_calls = [&](aio::thread_pool& pool, aio::duration limit) -> aio::task<> {
+            may_end = false;
+            const auto first = aio::run_in_executor(pool, wait);
+            auto second = aio::run_in_executor(pool, [] {});
+            auto third = [&]() -> aio::task<> { co_await aio::to_thread(pool, [] {}); };
+            const auto in_thread = aio::create_task(third());
+            if (!executor) {
+                second.cancel();
+            } else {
+                in_thread.cancel();
+            }
+            for (int i = 0; i < 3; ++i) co_await aio::yield();
+            aio::get_running_loop().set_slow_callback_duration(limit);
+            may_end = true;
+            co_await aio::nothrow(first);
+            while (!second.done() || !in_thread.done()) co_await aio::yield();
+        };
         auto main = [&]() -> aio::task<> {
             auto& loop = aio::get_running_loop();
             loop.set_report_handler([&](aio::event_loop&, const aio::exception_context& context) {
                 if (contains(context.message, "has waited")) reports.push_back(context.message);
             });
-            loop.set_slow_callback_duration(1h);
             aio::thread_pool pool(1);
-            std::atomic<bool> may_end = false;
-            const auto wait = [&] {
-                while (!may_end) std::this_thread::yield();
-            };
-            for (const bool slow : {false, true}) {
-                may_end = false;
-                auto first = aio::create_task(aio::to_thread(pool, wait));
-                while (pool.started() == 0) co_await aio::yield();
-                auto second = executor ? aio::create_task([](aio::future<> f) -> aio::task<> { co_await f; },
-                                                          aio::run_in_executor(pool, [] {}))
-                                       : aio::create_task(aio::to_thread(pool, [] {}));
-                for (int i = 0; i < 3; ++i) co_await aio::yield();
-                if (slow) loop.set_slow_callback_duration(1ns);
-                may_end = true;
-                co_await first;
-                co_await second;
-                CHECK(reports.size() == (slow ? 1 : 0));
-            }
+            co_await two_calls(pool, 1h);
+            CHECK(reports.empty());
+            co_await two_calls(pool, 1ns);
+            CHECK(reports.size() == 1);
             CHECK(loop.metrics().pool_threads == 0); // they are those of the loop
             co_await aio::to_thread([] {});
             CHECK(loop.metrics().pool_threads == 1);
             CHECK(loop.metrics().pool_queued == 0);
+            CHECK(loop.metrics().pool_longest_wait == 0s);
         };
         virtual_run(main(), {.debug = true});
         REQUIRE(reports.size() == 1);
