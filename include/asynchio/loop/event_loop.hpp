@@ -144,8 +144,9 @@ public:
     /// Prints `context` to stderr: message, source, creation line, and the text of the exception.
     void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
 
-    /// Sets debug mode: what looks like a mistake of the program, such as a long step or a task that was never awaited, is
-    /// reported; calls from a wrong thread throw.
+    /// Sets debug mode: what looks like a mistake of the program is reported, such as a long step, a task that was never
+    /// awaited, tasks that wait for locks of each other, and a server that is dropped while it is open. Calls from a wrong
+    /// thread throw. Dumps and call graphs say for how long a task has waited, and who holds the lock for which it waits.
     void set_debug(bool on) noexcept { debug_ = on; }
     /// Whether the loop is in debug mode.
     bool debug() const noexcept { return debug_; }
