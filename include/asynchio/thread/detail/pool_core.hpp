@@ -11,10 +11,10 @@
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/thread/detail/native_condition.hpp>
 #include <asynchio/thread/detail/worker_count.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -190,7 +190,7 @@ public:
 
     /// Serves an object that waits, when its loop is gone, until a job has ended.
     std::mutex& mutex() noexcept { return mutex_; }
-    std::condition_variable& job_ended() noexcept { return job_ended_; }
+    native_condition& job_ended() noexcept { return job_ended_; }
 
 private:
     bool is_full() const noexcept {
@@ -208,8 +208,8 @@ private:
         process_.renew();
         workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
         new (&mutex_) std::mutex;
-        new (&work_) std::condition_variable;
-        new (&job_ended_) std::condition_variable;
+        new (&work_) native_condition;
+        new (&job_ended_) native_condition;
         new (&jobs_) intrusive_list<pool_job>;
         new (&watchers_) intrusive_list<pool_watcher>;
         new (&threads_) trivial_vector<native_thread>;
@@ -297,8 +297,8 @@ private:
 
     process_mark process_;
     std::mutex mutex_;
-    std::condition_variable work_;
-    std::condition_variable job_ended_;
+    native_condition work_;
+    native_condition job_ended_;
     intrusive_list<pool_job> jobs_;
     std::atomic<std::size_t> queued_ = 0; // changed under the mutex
     std::size_t idle_ = 0;                // threads that run no job
