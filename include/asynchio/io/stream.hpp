@@ -21,7 +21,6 @@
 #include <cstdint>
 #include <fcntl.h>
 #include <iterator>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>

@@ -27,7 +27,6 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <source_location>

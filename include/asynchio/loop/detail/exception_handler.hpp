@@ -9,7 +9,6 @@
 #include <asynchio/loop/exception_context.hpp>
 
 #include <cstdio>
-#include <memory>
 #include <type_traits>
 #include <utility>
 

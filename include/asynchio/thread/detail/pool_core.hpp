@@ -17,7 +17,6 @@
 #include <atomic>
 #include <cstddef>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
