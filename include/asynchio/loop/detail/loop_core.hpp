@@ -252,7 +252,7 @@ inline void loop_core::sleep() noexcept {
     const nanoseconds_count end = notes_->next_look();
     if (end == far_future || outside_.wakes_before(end)) return false;
     if (!has_ready()) outside_.sleep_at_most(end > now ? end - now : 0); // a report's handler may have given it work
-    outside_.look(ready_, true);
+    outside_.take(ready_);                                               // no timer is due
     return true;
 }
 

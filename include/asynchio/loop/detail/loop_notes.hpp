@@ -13,7 +13,7 @@ namespace asynchio::detail {
 
 /// The notes of a loop in debug mode, which the module that makes tasks keeps. They are a service, so that they live as
 /// long as the loop. Times are those of steady_now().
-class loop_notes : public service, public step_observer {
+class loop_notes : public step_observer, public service {
 public:
     /// Reports waits that have become long. It is called in each iteration, before the steps.
     virtual void look(nanoseconds_count now) noexcept = 0;

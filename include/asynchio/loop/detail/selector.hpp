@@ -99,6 +99,12 @@ public:
         if (mailbox->fall_asleep()) wait(real);
     }
 
+    /// Takes what came while it slept: signals and posts.
+    [[gnu::cold]] void take(ready_queue& ready) noexcept {
+        take_signals();
+        if (has_posts()) mailbox->take(ready);
+    }
+
     /// Refuses posts and forgets descriptors and signals; calls that were posted before go to `ready`.
     [[gnu::cold]] void close(ready_queue& ready) noexcept {
         mailbox->close(ready);

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <new>
 #include <source_location>
 #include <string>
@@ -37,7 +38,7 @@ struct debug_note {
 /// Notes by their keys: an open-addressing hash table with linear probing (Knuth, TAOCP 6.4, algorithm L).
 class debug_note_table {
 public:
-    debug_note* find(std::uintptr_t key) noexcept {
+    [[gnu::cold]] debug_note* find(std::uintptr_t key) noexcept {
         for (std::size_t place = hash(key); count_ != 0; ++place) {
             debug_note& each = places_[place & (places_.size() - 1)];
             if (each.key == key) return &each;
@@ -60,7 +61,7 @@ public:
     /// Drops all notes but those for which `stays(note)` is true, and makes room for as many again, and some more.
     /// @return false without memory; nothing has changed then.
     template<class Stays>
-    bool sweep(Stays stays) noexcept try {
+    [[gnu::cold]] bool sweep(Stays stays) noexcept try {
         std::size_t staying = 0;
         for (const debug_note& each : places_) staying += each.key != 0 && stays(each) ? 1 : 0;
         std::size_t places = 16;
@@ -97,13 +98,13 @@ public:
     explicit debug_notes(loop_core& loop) noexcept : loop_(loop) {}
 
     /// Forgets all.
-    void clear() noexcept {
+    [[gnu::cold]] void clear() noexcept {
         tasks_.sweep([](const debug_note&) { return false; });
         locks_.sweep([](const debug_note&) { return false; });
         next_look_ = 0;
     }
     /// Returns when the wait of a task has begun, by the clock of the loop; unknown_time if that is not known.
-    nanoseconds_count since(const frame& task) noexcept {
+    [[gnu::cold]] nanoseconds_count since(const frame& task) noexcept {
         if (hook_of(task) == nullptr) return unknown_time;
         const debug_note* const its = tasks_.find(task.id);
         if (its != nullptr && its->since != unknown_time) return its->since;
@@ -112,26 +113,27 @@ public:
         return whole != nullptr && whole != &task ? since(*whole) : unknown_time;
     }
     /// Returns " held by Task-3 since server.cpp:41" for a task that waits for a lock of which that is known, else nothing.
-    std::string holder(const frame& waiting) {
+    [[gnu::cold]] std::string holder(const frame& waiting) {
+        text found;
         const debug_note* const its = tasks_.find(waiting.id);
-        return its != nullptr && its->lock != nullptr && hook_of(waiting) != nullptr ? holder_of(its->lock)
-                                                                                     : std::string();
+        write_holder(its != nullptr && hook_of(waiting) != nullptr ? its->lock : nullptr, found);
+        return found.bytes;
     }
 
     /// Notes that a task has got a lock. @param line where.
-    void holds(const void* lock, const frame& task, const std::source_location& line) noexcept {
+    [[gnu::cold]] void holds(const void* lock, const frame& task, const std::source_location& line) noexcept {
         debug_note* const its = note_of(locks_, reinterpret_cast<std::uintptr_t>(lock));
         if (its == nullptr) return;
         its->holder = task.id;
         its->line = line;
     }
     /// Notes that nobody holds a lock.
-    void released(const void* lock) noexcept {
+    [[gnu::cold]] void released(const void* lock) noexcept {
         if (debug_note* const its = locks_.find(reinterpret_cast<std::uintptr_t>(lock))) its->holder = 0;
     }
     /// Notes that a task is about to wait for a lock, and reports a cycle that this closes. @param line where. @param alone
     /// whether a task that waits for itself is a cycle.
-    void waits(const void* lock, frame& task, const std::source_location& line, bool alone) noexcept {
+    [[gnu::cold]] void waits(const void* lock, frame& task, const std::source_location& line, bool alone) noexcept {
         debug_note* const its = note_of(tasks_, task.id);
         if (its == nullptr) return;
         its->lock = lock;
@@ -139,8 +141,8 @@ public:
         if (!task.is_asked() && closes_cycle(task.id, alone)) report_cycle(task.id);
     }
 
-    void begins(const ready_item&, nanoseconds_count now) noexcept override { began_ = now; }
-    void steps(const ready_item& item) noexcept override {
+    [[gnu::cold]] void begins(const ready_item&, nanoseconds_count now) noexcept override { began_ = now; }
+    [[gnu::cold]] void steps(const ready_item& item) noexcept override {
         const frame& task = static_cast<const frame&>(item);
         debug_note* const its = note_of(tasks_, task.id);
         last_ = task.id;
@@ -151,17 +153,17 @@ public:
         its->lock = nullptr;
         its->told = false;
         its->since = time(began_);
-        if (tell) report_wait(const_cast<frame&>(task), "waited", waited, "");
+        if (tell) report_wait(const_cast<frame&>(task), waited, nullptr);
     }
-    void ran(nanoseconds_count now) noexcept override {
+    [[gnu::cold]] void ran(nanoseconds_count now) noexcept override {
         if (debug_note* const its = tasks_.find(last_)) its->since = time(now);
         last_ = 0;
     }
 
-    nanoseconds_count next_look() const noexcept override {
+    [[gnu::cold]] nanoseconds_count next_look() const noexcept override {
         return loop_.slow_wait() <= 0 ? far_future : loop_.slow_wait() != limit_ ? 0 : next_look_;
     }
-    void look(nanoseconds_count real) noexcept override {
+    [[gnu::cold]] void look(nanoseconds_count real) noexcept override {
         const nanoseconds_count now = time(real);
         if (now < next_look() || loop_.closing()) return;
         constexpr nanoseconds_count shortest = 1'000'000;
@@ -178,7 +180,7 @@ public:
                 continue;
             }
             its->told = true;
-            report_wait(*each, "has waited", now - its->since, hook->waiting_for());
+            report_wait(*each, now - its->since, hook->waiting_for());
             next_look_ = now; // the report's handler may have changed the tasks: they are gone through again
             return look(real);
         }
@@ -187,6 +189,12 @@ public:
     }
 
 private:
+    struct name_text {
+        char bytes[128];
+    };
+    struct text {
+        char bytes[512];
+    };
     static constexpr std::size_t most_locks = 1 << 16; // a lock that is gone is noted until the task that held it ends
 
     nanoseconds_count time(nanoseconds_count real) const noexcept {
@@ -194,13 +202,13 @@ private:
     }
 
     /// Returns the note of a key, which is made if need be; null without memory.
-    debug_note* note_of(debug_note_table& table, std::uintptr_t key) noexcept {
+    [[gnu::cold]] debug_note* note_of(debug_note_table& table, std::uintptr_t key) noexcept {
         if (debug_note* const known = table.find(key)) return known;
         if (table.full() && !sweep(table)) return nullptr;
         return &table.add(key);
     }
     /// Drops the notes of tasks that are done, and of locks that such tasks held.
-    bool sweep(debug_note_table& table) noexcept {
+    [[gnu::cold]] bool sweep(debug_note_table& table) noexcept {
         // A list of the numbers that live, in a table, since a search through the tasks for each note took too long.
         debug_note_table living;
         for (const frame* each = loop_.tasks().front(); each != nullptr; each = loop_.tasks().after(*each)) {
@@ -215,32 +223,41 @@ private:
     }
 
     /// Returns the task with a number; null if it is done.
-    frame* task_of(std::uintptr_t id) const noexcept {
+    [[gnu::cold]] frame* task_of(std::uintptr_t id) const noexcept {
         frame* each = loop_.tasks().front();
         while (each != nullptr && each->id != id) each = loop_.tasks().after(*each);
         return each;
     }
-    std::string name_of(std::uintptr_t id) const {
-        frame* task = task_of(id);
+    /// Writes the name of the task for which `task` runs; that of none has ended.
+    [[gnu::cold, gnu::noinline]] static void write_name(frame* task, name_text& into) noexcept {
         const frame* const whole = task != nullptr ? identity_of(task) : nullptr;
-        return whole != nullptr ? task_name(*whole) : task != nullptr ? task_name(*task) : "a task that has ended";
+        if (whole == nullptr && task == nullptr) {
+            std::snprintf(into.bytes, sizeof into.bytes, "a task that has ended");
+            return;
+        }
+        const name_of_task name(whole != nullptr ? *whole : *task);
+        std::snprintf(into.bytes, sizeof into.bytes, "%.*s", name.length(), name.text.data());
     }
-    std::string holder_of(const void* lock) {
+    /// Writes " held by Task-3 since server.cpp:41", or nothing.
+    [[gnu::cold, gnu::noinline]] void write_holder(const void* lock, text& into) noexcept {
+        into.bytes[0] = '\0';
         const debug_note* const its = locks_.find(reinterpret_cast<std::uintptr_t>(lock));
-        if (its == nullptr || its->holder == 0) return {};
-        return formatted(" held by %s since %s:%u", name_of(its->holder).c_str(), its->line.file_name(),
-                         static_cast<unsigned>(its->line.line()));
+        if (its == nullptr || its->holder == 0) return;
+        name_text name;
+        write_name(task_of(its->holder), name);
+        std::snprintf(into.bytes, sizeof into.bytes, " held by %s since %s:%u", name.bytes, its->line.file_name(),
+                      static_cast<unsigned>(its->line.line()));
     }
 
     /// Returns the number of the task that holds the lock for which the task with the number `id` waits, or 0.
-    std::uint32_t next_in_chain(std::uintptr_t id) noexcept {
+    [[gnu::cold]] std::uint32_t next_in_chain(std::uintptr_t id) noexcept {
         const debug_note* const its = tasks_.find(id);
         const void* const lock = its != nullptr ? its->lock : nullptr;
         const debug_note* const held = lock != nullptr ? locks_.find(reinterpret_cast<std::uintptr_t>(lock)) : nullptr;
         return held != nullptr ? held->holder : 0;
     }
     /// Whether the task `id`, which is about to wait, waits for itself through the locks of other tasks that wait.
-    bool closes_cycle(std::uint32_t id, bool alone) noexcept {
+    [[gnu::cold]] bool closes_cycle(std::uint32_t id, bool alone) noexcept {
         std::uint32_t each = next_in_chain(id);
         if (each == id) return alone;
         for (std::size_t steps = 0; each != 0 && each != id; ++steps) {
@@ -254,31 +271,40 @@ private:
         }
         return true;
     }
-    [[gnu::cold]] void report_cycle(std::uint32_t first) noexcept try {
-        std::string text;
+    [[gnu::cold, gnu::noinline]] void report_cycle(std::uint32_t first) noexcept try {
+        std::string lines;
         std::size_t count = 0;
         std::uint32_t each = first;
         do {
             const debug_note& its = *tasks_.find(each);
-            text = formatted("%s\n  %s waits at %s:%u for a lock%s", text.c_str(), name_of(each).c_str(),
-                             its.line.file_name(), static_cast<unsigned>(its.line.line()), holder_of(its.lock).c_str());
+            name_text name;
+            text holder;
+            write_name(task_of(each), name);
+            write_holder(its.lock, holder);
+            lines = formatted("%s\n  %s waits at %s:%u for a lock%s", lines.c_str(), name.bytes, its.line.file_name(),
+                              static_cast<unsigned>(its.line.line()), holder.bytes);
             ++count;
             each = next_in_chain(each);
         } while (each != first);
-        const std::string head =
-            count == 1 ? formatted("a task waits for itself") : formatted("%zu tasks wait for each other", count);
+        text head;
+        std::snprintf(head.bytes, sizeof head.bytes,
+                      count == 1 ? "a task waits for itself" : "%zu tasks wait for each other", count);
         loop_.report(
-            formatted("lock cycle: %s%s\n  (unless another task releases one of them)", head.c_str(), text.c_str()), {},
+            formatted("lock cycle: %s%s\n  (unless another task releases one of them)", head.bytes, lines.c_str()), {},
             {});
     } catch (...) { // no memory for a report
     }
-    [[gnu::cold]] void report_wait(frame& task, const char* how, nanoseconds_count time, const char* what) noexcept
-        try {
+    /// @param what the wait in which it is, null if that is over.
+    [[gnu::cold, gnu::noinline]] void report_wait(frame& task, nanoseconds_count time, const char* what) noexcept try {
         const std::source_location where = task.innermost().where();
-        const frame* const whole = identity_of(&task);
-        const std::string held = *what != '\0' ? holder(task) : std::string();
-        loop_.report(formatted("%s %s %.3f seconds%s%s%s at %s:%u", task_name(whole != nullptr ? *whole : task).c_str(),
-                               how, static_cast<double>(time) * 1e-9, *what != '\0' ? " for " : "", what, held.c_str(),
+        name_text name;
+        text holder;
+        write_name(&task, name);
+        const debug_note* const its = tasks_.find(task.id);
+        write_holder(what != nullptr && its != nullptr ? its->lock : nullptr, holder);
+        loop_.report(formatted("%s %s %.3f seconds%s%s%s at %s:%u", name.bytes,
+                               what != nullptr ? "has waited" : "waited", static_cast<double>(time) * 1e-9,
+                               what != nullptr ? " for " : "", what != nullptr ? what : "", holder.bytes,
                                where.file_name(), static_cast<unsigned>(where.line())),
                      {}, task.created());
     } catch (...) { // no memory for a report
@@ -302,7 +328,7 @@ debug_notes<T>* notes_of(const scheduler* loop) noexcept {
 
 /// Begins to keep notes of a loop. @return null without memory.
 template<class T = void>
-loop_notes* make_notes(loop_core& loop) noexcept try {
+[[gnu::cold]] loop_notes* make_notes(loop_core& loop) noexcept try {
     auto& notes = loop.services().get<debug_notes<T>>(loop);
     notes.clear();
     return &notes;

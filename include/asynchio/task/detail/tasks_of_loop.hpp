@@ -96,7 +96,7 @@ inline void keep(shared_state& c) noexcept {
 }
 
 /// Called when the coroutine of the task is gone: tells all watchers.
-inline void end_task(frame& task, ready_item::function dispose) noexcept {
+[[gnu::noinline]] inline void end_task(frame& task, ready_item::function dispose) noexcept {
     task.run = dispose;
     if (task.error()) [[unlikely]]
         note_error(task);
