@@ -48,7 +48,8 @@ private:
 ///
 /// Behaviour: tasks get the mutex in the order of arrival. release() wakes the first, which owns the mutex when it
 /// runs, in the next iteration; no other task can take it in between, although locked() is false then. The mutex does
-/// not belong to a task: any task may release it, and a task that acquires it twice waits for ever.
+/// not belong to a task: any task may release it, and a task that acquires it twice waits for ever. Debug mode notes who
+/// has acquired it, and reports tasks that wait for mutexes of each other.
 /// Cancellation: a cancelled acquire() leaves the line; if the mutex had already been handed to it, the next waiter
 /// gets it.
 /// Threads: the thread of the loop. Between threads, use a std::mutex and do not hold it across a co_await.

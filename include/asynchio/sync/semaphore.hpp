@@ -49,7 +49,8 @@ private:
 /// A number of permits. A task that acquires one while there is none waits until one is released.
 ///
 /// Behaviour: a released permit belongs at once to the first task that waits, which runs in the next iteration; a
-/// newcomer cannot overtake it. More permits may be released than were acquired, which adds permits.
+/// newcomer cannot overtake it. More permits may be released than were acquired, which adds permits. Debug mode takes one
+/// that is made with one permit for a lock, as a mutex.
 /// Cancellation: a cancelled acquire() leaves the line; a permit that it was given already passes to the next task.
 /// Threads: the thread of the loop.
 /// Lifetime: the semaphore must outlive the tasks that wait and the guards.
