@@ -12,6 +12,7 @@
 #include <asynchio/combine/wait.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/sync/semaphore.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 
@@ -473,45 +474,83 @@ TEST_CASE("mutex: debug mode reports a task that waits for itself") {
                             "\n  (unless another task releases one of them)");
 }
 
-TEST_CASE("mutex: debug mode reports no cycle where there is none") {
-    const auto reports = reported([]() -> aio::task<> {
-        aio::mutex a;
-        aio::mutex b;
-        // One that releases what another waits for, and waits for what that holds.
-        co_await a.acquire();
-        auto first = [&]() -> aio::task<> {
-            co_await b.acquire();
-            co_await a.acquire();
-            a.release();
-            b.release();
-        };
-        auto second = [&]() -> aio::task<> { const auto guard = co_await a.scoped_acquire(); };
-        const auto one = aio::create_task(first());
-        const auto two = aio::create_task(second());
-        co_await aio::yield();
-        a.release();
+namespace {
+
+/// Holds `mine` while it waits for `other`, and then releases both.
+template<class Lock>
+aio::task<> holds_and_waits(Lock& mine, Lock& other) {
+    const auto one = co_await mine.scoped_acquire();
+    const auto two = co_await other.scoped_acquire();
+}
+template<class Lock>
+aio::task<> takes(Lock& lock) {
+    const auto guard = co_await lock.scoped_acquire();
+}
+
+/// The second in line waits for what this one has just released to the first in line, and holds what this one waits for.
+template<class Lock>
+aio::task<> releases_to_another() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    const auto first = aio::create_task(takes(a));
+    const auto second = aio::create_task(holds_and_waits(b, a));
+    co_await aio::sleep(1s);
+    a.release();
+    co_await b.acquire();
+    b.release();
+    co_await first;
+    co_await second;
+}
+/// The other one was cancelled, and has not run yet.
+template<class Lock>
+aio::task<> waits_for_a_cancelled_one() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    const auto other = aio::create_task(holds_and_waits(b, a));
+    co_await aio::sleep(1s);
+    other.cancel();
+    co_await b.acquire();
+    b.release();
+    a.release();
+}
+/// The other one waits for something else by now.
+template<class Lock>
+aio::task<> waits_for_a_sleeping_one() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    auto sleeps = [&]() -> aio::task<> {
+        co_await holds_and_waits(b, a);
         co_await b.acquire();
+        co_await aio::sleep(9s);
         b.release();
-        // One that was cancelled.
-        co_await a.acquire();
-        const auto three = aio::create_task(first());
-        co_await aio::yield();
-        three.cancel();
-        auto fourth = [&]() -> aio::task<> { const auto guard = co_await b.scoped_acquire(); };
-        const auto four = aio::create_task(fourth());
-        co_await aio::yield();
-        a.release();
-        b.release();
-        co_await one;
-        co_await two;
-        co_await four;
-        // In one order.
-        const auto five = aio::create_task(takes_two(a, b));
-        const auto six = aio::create_task(takes_two(a, b));
-        co_await five;
-        co_await six;
-    });
-    CHECK(reports.empty());
+    };
+    const auto other = aio::create_task(sleeps());
+    co_await aio::sleep(1s);
+    a.release();
+    co_await aio::sleep(1s);
+    co_await a.acquire();
+    co_await b.acquire();
+    a.release();
+    co_await other;
+}
+
+} // namespace
+
+TEMPLATE_TEST_CASE("mutex: debug mode reports no cycle where there is none", "", aio::mutex, aio::semaphore) {
+    CHECK(reported([] { return releases_to_another<TestType>(); }).empty());
+    CHECK(reported([] { return waits_for_a_cancelled_one<TestType>(); }).empty());
+    CHECK(reported([] { return waits_for_a_sleeping_one<TestType>(); }).empty());
+    CHECK(reported([]() -> aio::task<> {
+              TestType a;
+              TestType b;
+              const auto one = aio::create_task(holds_and_waits(a, b));
+              const auto two = aio::create_task(holds_and_waits(a, b)); // in one order
+              co_await one;
+              co_await two;
+          }).empty());
 }
 
 TEST_CASE("mutex: in debug mode a dump says who holds it, and a long wait does") {
