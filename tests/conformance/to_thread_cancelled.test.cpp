@@ -8,6 +8,7 @@
 #include "support/python.hpp"
 
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 
 namespace aio = asynchio;

@@ -375,3 +375,22 @@ TEST_CASE("call_graph: a chain of tasks that is longer than the stack is deep", 
         CHECK(last.cancelled());
     });
 }
+
+TEST_CASE("call_graph: in debug mode it has the time since which a task waits") {
+    for (const bool debug : {true, false}) {
+        auto main = [&]() -> aio::task<> {
+            co_await aio::sleep(1s);
+            const aio::time_point start = aio::clock::now();
+            const auto one = aio::create_task([]() -> aio::task<> { co_await aio::sleep(1h); });
+            co_await aio::sleep(2s);
+            const aio::call_graph graph = aio::capture_call_graph(one);
+            CHECK(graph.since.has_value() == debug);
+            if (debug) CHECK(*graph.since == start);
+            CHECK(graph.state == (debug ? "waiting for sleep, for 2.000 seconds" : "waiting for sleep"));
+            const auto self = aio::capture_call_graph();
+            CHECK_FALSE(self->since.has_value());
+            one.cancel();
+        };
+        virtual_run(main(), {.debug = debug, .virtual_time = true});
+    }
+}

@@ -263,3 +263,33 @@ TEST_CASE("dump_tasks: an awaiter of one's own is described by what it says") {
         co_await aio::yield();
     });
 }
+
+TEST_CASE("dump_tasks: in debug mode it says for how long a task has waited") {
+    auto main = []() -> aio::task<> {
+        const auto one = aio::create_task(outer(1), "slow");
+        co_await aio::sleep(90s);
+        CHECK(about("slow")[0] == "slow: waiting for sleep, for 90.000 seconds");
+        CHECK(about("Task-1")[0] == "Task-1: running");
+        one.cancel();
+        CHECK(about("slow")[0] == "slow: ready, cancelling 1");
+    };
+    virtual_run(main(), {.debug = true, .virtual_time = true});
+}
+
+TEST_CASE("dump_tasks: a task whose future nobody else has is told of") {
+    virtual_run([]() -> aio::task<> {
+        aio::future<> shared;
+        auto waits_for_own = [](aio::future<> f) -> aio::task<> { co_await std::move(f); };
+        const auto one = aio::create_task(waits_for_own(shared), "hopeful");
+        const auto two = aio::create_task(waits_for_own(aio::future<>()), "hopeless");
+        co_await aio::yield();
+        CHECK(about("hopeful")[0] == "hopeful: waiting for future");
+        CHECK(about("hopeless")[0] ==
+              "hopeless: waiting for future to which nobody else refers, so that nobody can complete it");
+        shared = aio::future<>();
+        CHECK(about("hopeful")[0] ==
+              "hopeful: waiting for future to which nobody else refers, so that nobody can complete it");
+        one.cancel();
+        two.cancel();
+    });
+}

@@ -4,6 +4,7 @@
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
@@ -12,10 +13,12 @@
 #include "support/virtual_run.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 
 namespace aio = asynchio;
 using asynchio_tests::contains;
@@ -175,4 +178,46 @@ TEST_CASE("metrics: refused without a loop, and on a closed one") {
     CHECK(loop.metrics().measured);
     loop.close();
     CHECK_THROWS_AS(loop.set_metrics(false), std::logic_error);
+}
+
+TEST_CASE("metrics: tasks that failed or were cancelled, and questions for descriptors, are counted") {
+    auto main = []() -> aio::task<> {
+        auto& loop = aio::get_running_loop();
+        auto fails = []() -> aio::task<> {
+            co_await aio::yield();
+            throw std::runtime_error("failed");
+        };
+        auto works = []() -> aio::task<> { co_await aio::yield(); };
+        const auto one = aio::create_task(fails());
+        const auto two = aio::create_task(works());
+        const auto three = aio::create_task(aio::sleep(1h));
+        const auto unstarted = aio::create_task(works());
+        unstarted.cancel();
+        co_await aio::yield();
+        three.cancel();
+        co_await aio::sleep(1ms);
+        CHECK(one.exception() != nullptr);
+        CHECK(two.done());
+        const aio::loop_metrics found = loop.metrics();
+        CHECK(found.tasks_failed == 1);
+        CHECK(found.tasks_cancelled == 2);
+        const auto outcome = co_await aio::nothrow(aio::gather(fails(), works()));
+        CHECK(!outcome);
+        CHECK(loop.metrics().tasks_failed == 2);
+        const auto values = parsed(aio::metrics_text(loop));
+        CHECK(values.at("asynchio_tasks_failed_total") == 2);
+        CHECK(values.at("asynchio_tasks_cancelled_total") == 2);
+        CHECK(values.at("asynchio_pool_threads") == 0);
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        const std::uint64_t before = loop.metrics().polls;
+        loop.add_reader(ends[0], [] {});
+        co_await aio::sleep(1ms);
+        CHECK(loop.metrics().polls > before);
+        CHECK(values.at("asynchio_polls_total") == static_cast<double>(before));
+        loop.remove_reader(ends[0]);
+        ::close(ends[0]);
+        ::close(ends[1]);
+    };
+    virtual_run(main(), {});
 }

@@ -10,6 +10,7 @@
 #include <asynchio/thread/to_thread.hpp>
 
 #include "support/message_of.hpp"
+#include "support/net.hpp"
 #include "support/virtual_run.hpp"
 
 #include <chrono>
@@ -124,7 +125,7 @@ TEST_CASE("serve: tasks, tree, metrics, and what it does not know", "[time]") {
         const std::string metrics = co_await answer_to(path, "metrics\n");
         CHECK(contains(metrics, "asynchio_tasks 3\n")); // with this one
         const std::string unknown = co_await answer_to(path, "help\n");
-        CHECK(unknown == "error: this answers tasks, tree, metrics, and profile SECONDS\n");
+        CHECK(unknown == "error: this answers tasks, tree, metrics, profile SECONDS, and trace SECONDS\n");
         const std::string endless = co_await answer_to(path, std::string(1000, 'x'));
         CHECK(endless.starts_with("error: "));
         const std::string never = co_await answer_to(path, "profile 0\n");
@@ -153,6 +154,34 @@ TEST_CASE("serve: a profile of the next second", "[time]") {
         co_await working;
         CHECK(contains(folded, "serve.test.cpp:"));
     });
+}
+
+TEST_CASE("serve: a trace of the next second, and one at a time", "[time]") {
+    const std::size_t before = asynchio_tests::open_descriptors();
+    run_served([](const std::string& path) -> aio::task<> {
+        const auto wrong = co_await answer_to(path, "trace\n");
+        CHECK(wrong.starts_with("error: this answers"));
+        const auto never = co_await answer_to(path, "trace 601\n");
+        CHECK(never == "error: trace takes a number of seconds, 1 to 600\n");
+        bool over = false;
+        const auto busy = [&over]() -> aio::task<> {
+            while (!over) co_await aio::sleep(1ms);
+        };
+        const auto working = aio::create_task(busy(), "a worker");
+        {
+            const aio::debug::trace own(path + ".json");
+            const auto refused = co_await answer_to(path, "trace 1\n");
+            CHECK(refused == "error: trace: this loop is traced already; destroy that trace first\n");
+        }
+        const auto text = co_await answer_to(path, "trace 1\n");
+        CHECK(text.starts_with("[\n{\"name\":\"process_name\""));
+        CHECK(text.find(']', text.size() - 4) != std::string::npos); // whole
+        CHECK(contains(text, "a worker"));
+        CHECK(contains(text, "serve.test.cpp:"));
+        over = true;
+        co_await working;
+    });
+    CHECK(asynchio_tests::closed_down_to(before)); // its file is gone
 }
 
 TEST_CASE("serve: a client that reads nothing does not hold up the loop, nor do those that say nothing", "[time]") {
@@ -247,6 +276,9 @@ TEST_CASE("serve: asynchio_ps.py asks, and says what is wrong in one line", "[ti
         CHECK(tasks.ends_with("exit 0"));
         const std::string metrics = co_await aio::to_thread(run_script, "metrics --socket " + path);
         CHECK(contains(metrics, "asynchio_tasks 1\n"));
+        const std::string trace = co_await aio::to_thread(run_script, "trace --seconds 1 --socket " + path);
+        CHECK(trace.starts_with("[\n{\"name\":\"process_name\""));
+        CHECK(trace.ends_with("exit 0"));
         const std::string without = co_await aio::to_thread(run_script, std::string("tree"));
         CHECK(contains(without, "asynchio_ps.py tree --socket PATH"));
         CHECK(without.ends_with("\nexit 1"));
@@ -254,6 +286,6 @@ TEST_CASE("serve: asynchio_ps.py asks, and says what is wrong in one line", "[ti
         CHECK(contains(nowhere, "there is no socket"));
         CHECK(nowhere.ends_with("\nexit 1"));
         const std::string wrong = co_await aio::to_thread(run_script, "ps --socket " + path);
-        CHECK(contains(wrong, "at a socket, ask for tasks, tree, metrics, profile\nexit 1"));
+        CHECK(contains(wrong, "at a socket, ask for tasks, tree, metrics, profile, trace\nexit 1"));
     });
 }

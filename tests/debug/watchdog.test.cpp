@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/debug/watchdog.hpp>
 
+// covers: debug/stall_report.hpp debug/watchdog_options.hpp debug/detail/watch.hpp
+#include <asynchio/debug/stall_report.hpp>
+#include <asynchio/debug/watchdog_options.hpp>
+
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/future.hpp>

@@ -26,6 +26,7 @@
 #include <functional>
 #include <limits>
 #include <list>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>

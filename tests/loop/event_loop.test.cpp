@@ -15,12 +15,16 @@
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include "support/captured_stderr.hpp"
+#include "support/child_process.hpp"
 #include "support/iterations.hpp"
 #include "support/message_of.hpp"
+#include "support/reports.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
 
 #include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <future>
 #include <limits>
@@ -28,6 +32,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -695,6 +700,65 @@ TEST_CASE("event_loop: debug mode reports a task that nobody awaits, with its li
         CHECK(contains(text, "was never awaited") == debug);
         CHECK(contains(text, "event_loop.test.cpp:") == debug);
     }
+}
+
+TEST_CASE("event_loop: a report handler gets what debug mode reports, and the exception handler does not",
+          "[DBG-2][DBG-6]") {
+    aio::event_loop loop({.debug = true});
+    loop.set_slow_callback_duration(aio::duration(0));
+    asynchio_tests::reports reports;
+    asynchio_tests::reports errors;
+    loop.set_report_handler([&](aio::event_loop& its, const aio::exception_context& context) {
+        CHECK(&its == &loop);
+        if (reports.empty()) CHECK_FALSE(aio::current_task());
+        reports.push_back({context.message, context.source, {}, context.created.line(), {}});
+    });
+    asynchio_tests::collect(errors, loop);
+    const captured_stderr printed;
+    loop.create_task(aio::named("busy"), []() -> aio::task<> { co_return; });
+    aio::testing::run_until_idle(loop);
+    REQUIRE(reports.size() == 1);
+    CHECK(contains(reports[0].message, "executing a step of busy from "));
+    CHECK(reports[0].line == 0);
+    loop.set_slow_callback_duration(1h);
+    loop.call_soon([] { const auto forgotten = []() -> aio::task<> { co_return; }(); });
+    const unsigned line = __LINE__ - 1;
+    aio::testing::run_until_idle(loop);
+    REQUIRE(reports.size() == 2);
+    CHECK(contains(reports[1].message, "was never awaited"));
+    CHECK(reports[1].line == line);
+    CHECK(errors.empty());
+    CHECK(printed.text().empty());
+    loop.set_report_handler(
+        [](aio::event_loop&, const aio::exception_context&) { throw std::runtime_error("broken"); });
+    loop.call_soon([] { const auto forgotten = []() -> aio::task<> { co_return; }(); });
+    aio::testing::run_until_idle(loop);
+    CHECK(contains(printed.text(), "broken"));
+    loop.set_report_handler(nullptr);
+    loop.set_debug(false);
+    CHECK(errors.empty());
+}
+
+TEST_CASE("event_loop: with ASYNCHIO_DEBUG=2 the first report is printed and aborts, and with 1 it does not") {
+    for (const bool aborts : {true, false})
+        for (const bool handled : {true, false}) {
+            const captured_stderr printed;
+            const int status = asynchio_tests::status_in_child([&] {
+                const rlimit no_core{0, 0};
+                ::setrlimit(RLIMIT_CORE, &no_core);
+                std::signal(SIGABRT, SIG_DFL);
+                ::setenv("ASYNCHIO_DEBUG", aborts ? "2" : "1", 1);
+                aio::event_loop loop;
+                int reports = 0;
+                if (handled)
+                    loop.set_report_handler([&](aio::event_loop&, const aio::exception_context&) { ++reports; });
+                loop.call_soon([] { const auto forgotten = []() -> aio::task<> { co_return; }(); });
+                aio::testing::run_until_idle(loop);
+                return 10 + reports;
+            });
+            CHECK(status == (aborts ? -1 : handled ? 11 : 10));
+            CHECK(contains(printed.text(), "was never awaited") == (aborts || !handled));
+        }
 }
 
 // For the modules above

@@ -9,12 +9,16 @@
 
 #include <asynchio/combine/race.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/wait.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/sync/semaphore.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include <algorithm>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -395,4 +399,223 @@ TEST_CASE("mutex: what is awaited, passed on or not needed any more is no forgot
         text = printed.text();
     }
     CHECK(text == "");
+}
+
+// Holders, in debug mode
+
+namespace {
+
+constexpr aio::run_options debug_mode{.debug = true, .virtual_time = true};
+
+/// What debug mode reports of `main(reports)`.
+template<class Main>
+std::vector<std::string> reported(Main main) {
+    std::vector<std::string> found;
+    auto whole = [&]() -> aio::task<> {
+        aio::get_running_loop().set_report_handler(
+            [&found](aio::event_loop&, const aio::exception_context& context) { found.push_back(context.message); });
+        co_await main();
+    };
+    virtual_run(whole(), debug_mode);
+    return found;
+}
+
+std::string in_line(unsigned line) { return std::string(__FILE__) + ":" + std::to_string(line); }
+
+unsigned line_of_first = 0;
+unsigned line_of_second = 0;
+aio::task<> takes_two(aio::mutex& first, aio::mutex& second) {
+    line_of_first = __LINE__ + 1;
+    const auto one = co_await first.scoped_acquire();
+    co_await aio::sleep(1s);
+    line_of_second = __LINE__ + 1;
+    const auto two = co_await second.scoped_acquire();
+}
+
+} // namespace
+
+TEST_CASE("mutex: debug mode reports a cycle of tasks that wait for each other once, with all its lines") {
+    const auto reports = reported([]() -> aio::task<> {
+        aio::mutex fork[3];
+        std::vector<aio::task_handle<>> all;
+        for (int i = 0; i < 3; ++i)
+            all.push_back(aio::create_task(takes_two(fork[i], fork[(i + 1) % 3]), "philosopher " + std::to_string(i)));
+        co_await aio::sleep(10s);
+        for (auto& each : all) each.cancel();
+        co_await aio::wait(all);
+    });
+    const std::string waits = " waits at " + in_line(line_of_second) + " for a lock held by philosopher ";
+    const std::string since = " since " + in_line(line_of_first);
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0] == "lock cycle: 3 tasks wait for each other\n  philosopher 2" + waits + "0" + since +
+                            "\n  philosopher 0" + waits + "1" + since + "\n  philosopher 1" + waits + "2" + since +
+                            "\n  (unless another task releases one of them)");
+}
+
+TEST_CASE("mutex: debug mode reports a task that waits for itself") {
+    unsigned line = 0;
+    unsigned again = 0;
+    const auto reports = reported([&]() -> aio::task<> {
+        aio::mutex m;
+        auto twice = [&]() -> aio::task<> {
+            CHECK(m.try_acquire());
+            line = __LINE__ - 1;
+            again = __LINE__ + 1;
+            co_await m.acquire();
+        };
+        const auto task = aio::create_task(twice(), "selfish");
+        co_await aio::sleep(1s);
+        m.release(); // which is allowed, and why it is a report and not an error
+        co_await task;
+    });
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0] == "lock cycle: a task waits for itself\n  selfish waits at " + in_line(again) +
+                            " for a lock held by selfish since " + in_line(line) +
+                            "\n  (unless another task releases one of them)");
+}
+
+namespace {
+
+/// Holds `mine` while it waits for `other`, and then releases both.
+template<class Lock>
+aio::task<> holds_and_waits(Lock& mine, Lock& other) {
+    const auto one = co_await mine.scoped_acquire();
+    const auto two = co_await other.scoped_acquire();
+}
+template<class Lock>
+aio::task<> takes(Lock& lock) {
+    const auto guard = co_await lock.scoped_acquire();
+}
+
+/// The second in line waits for what this one has just released to the first in line, and holds what this one waits for.
+template<class Lock>
+aio::task<> releases_to_another() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    const auto first = aio::create_task(takes(a));
+    const auto second = aio::create_task(holds_and_waits(b, a));
+    co_await aio::sleep(1s);
+    a.release();
+    co_await b.acquire();
+    b.release();
+    co_await first;
+    co_await second;
+}
+/// The other one was cancelled, and has not run yet.
+template<class Lock>
+aio::task<> waits_for_a_cancelled_one() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    const auto other = aio::create_task(holds_and_waits(b, a));
+    co_await aio::sleep(1s);
+    other.cancel();
+    co_await b.acquire();
+    b.release();
+    a.release();
+}
+/// The other one waits for something else by now.
+template<class Lock>
+aio::task<> waits_for_a_sleeping_one() {
+    Lock a;
+    Lock b;
+    co_await a.acquire();
+    auto sleeps = [&]() -> aio::task<> {
+        co_await holds_and_waits(b, a);
+        co_await b.acquire();
+        co_await aio::sleep(9s);
+        b.release();
+    };
+    const auto other = aio::create_task(sleeps());
+    co_await aio::sleep(1s);
+    a.release();
+    co_await aio::sleep(1s);
+    co_await a.acquire();
+    co_await b.acquire();
+    a.release();
+    co_await other;
+}
+
+} // namespace
+
+TEMPLATE_TEST_CASE("mutex: debug mode reports no cycle where there is none", "", aio::mutex, aio::semaphore) {
+    CHECK(reported([] { return releases_to_another<TestType>(); }).empty());
+    CHECK(reported([] { return waits_for_a_cancelled_one<TestType>(); }).empty());
+    CHECK(reported([] { return waits_for_a_sleeping_one<TestType>(); }).empty());
+    CHECK(reported([]() -> aio::task<> {
+              TestType a;
+              TestType b;
+              const auto one = aio::create_task(holds_and_waits(a, b));
+              const auto two = aio::create_task(holds_and_waits(a, b)); // in one order
+              co_await one;
+              co_await two;
+          }).empty());
+}
+
+TEST_CASE("mutex: in debug mode a dump says who holds it, and a long wait does") {
+    std::string dump;
+    std::string free;
+    unsigned line = 0;
+    auto main = [&]() -> aio::task<> {
+        aio::get_running_loop().set_slow_wait_duration(4s);
+        aio::mutex m;
+        auto holder = [&]() -> aio::task<> {
+            line = __LINE__ + 1;
+            const auto guard = co_await m.scoped_acquire();
+            for (int i = 0; i < 5; ++i) co_await aio::sleep(1s);
+        };
+        auto waiter = [&]() -> aio::task<> { co_await m.acquire(); };
+        co_await aio::sleep(1s);
+        const auto one = aio::create_task(holder(), "the holder");
+        const auto two = aio::create_task(waiter(), "the waiter");
+        co_await aio::sleep(2s);
+        std::ostringstream out;
+        aio::dump_tasks(out);
+        dump = out.str();
+        co_await one;
+        co_await two;
+        const auto three = aio::create_task(waiter(), "the last");
+        co_await aio::sleep(1s);
+        std::ostringstream then;
+        aio::dump_tasks(then);
+        free = then.str();
+        m.release();
+        co_await three;
+    };
+    const captured_stderr printed;
+    virtual_run(main(), debug_mode);
+    const std::string held = " held by the holder since " + in_line(line);
+    CHECK(contains(dump, "the waiter: waiting for mutex" + held + ", for 2.000 seconds\n"));
+    CHECK(contains(free, "the last: waiting for mutex held by a task that has ended since "));
+    CHECK(contains(printed.text(), "asynchio: the waiter has waited 4.000 seconds for mutex" + held));
+}
+
+TEST_CASE("mutex: debug mode does not change who gets it, and when") {
+    std::vector<trace> logs;
+    for (const bool debug : {false, true}) {
+        trace log;
+        auto main = [&]() -> aio::task<> {
+            aio::mutex m;
+            auto count = std::make_unique<iterations>();
+            co_await m.acquire();
+            CHECK(count->passed() == 0);
+            CHECK(!m.try_acquire());
+            m.release();
+            CHECK(m.try_acquire());
+            m.release();
+            count.reset(); // which lets no time pass
+            std::vector<aio::task_handle<>> all;
+            for (const char* each : {"a", "b", "c"}) all.push_back(aio::create_task(holds(m, each, log)));
+            co_await aio::yield();
+            all[1].cancel();
+            CHECK(m.locked());
+            co_await aio::wait(all);
+            CHECK(!m.locked());
+        };
+        virtual_run(main(), {.debug = debug, .virtual_time = true});
+        logs.push_back(log);
+    }
+    CHECK(logs[0] == logs[1]);
+    CHECK(logs[0] == trace{"a", "c"});
 }

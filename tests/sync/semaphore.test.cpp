@@ -15,6 +15,7 @@
 #include <asynchio/testing/run_until_idle.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -354,4 +355,88 @@ TEST_CASE("semaphore: what is awaited, passed on or not needed any more is no fo
         text = printed.text();
     }
     CHECK(text == "");
+}
+
+TEST_CASE("semaphore: debug mode takes one of one permit for a lock, and no other one") {
+    for (const int permits : {1, 0, 2}) {
+        std::vector<std::string> reports;
+        auto main = [&]() -> aio::task<> {
+            aio::get_running_loop().set_report_handler(
+                [&](aio::event_loop&, const aio::exception_context& context) { reports.push_back(context.message); });
+            aio::semaphore a(permits);
+            aio::semaphore b(permits);
+            while (!a.locked() && permits == 2) co_await a.acquire();
+            while (!b.locked() && permits == 2) co_await b.acquire();
+            if (permits != 1) {
+                a.release();
+                b.release();
+            }
+            auto takes_both = [](aio::semaphore& first, aio::semaphore& second) -> aio::task<> {
+                const auto one = co_await first.scoped_acquire();
+                co_await aio::sleep(1s);
+                const auto two = co_await second.scoped_acquire();
+            };
+            const auto one = aio::create_task(takes_both(a, b), "one");
+            const auto two = aio::create_task(takes_both(b, a), "two");
+            co_await aio::sleep(5s);
+            CHECK(!one.done());
+            one.cancel();
+            co_await two;
+            reports.push_back("end");
+            // Its own permit is given back by another task: that is no cycle.
+            co_await a.acquire();
+            auto gives = [&]() -> aio::task<> {
+                a.release();
+                co_return;
+            };
+            const auto three = aio::create_task(gives());
+            co_await a.acquire();
+            co_await three;
+        };
+        virtual_run(main(), {.debug = true, .virtual_time = true});
+        REQUIRE(reports.size() == (permits == 1 ? 2 : 1));
+        if (permits == 1) {
+            CHECK(contains(reports[0], "lock cycle: 2 tasks wait for each other\n  two waits at "));
+            CHECK(contains(reports[0], " for a lock held by one since "));
+        }
+        CHECK(reports.back() == "end");
+    }
+}
+
+TEST_CASE("semaphore: debug mode does not change who gets a permit, and when") {
+    std::vector<std::string> logs;
+    for (const bool debug : {false, true}) {
+        std::string log;
+        auto main = [&]() -> aio::task<> {
+            aio::semaphore s;
+            auto count = std::make_unique<iterations>();
+            co_await s.acquire();
+            CHECK(s.locked());
+            CHECK(!s.try_acquire());
+            s.release();
+            CHECK(!s.locked());
+            CHECK(s.try_acquire());
+            s.release();
+            CHECK(count->passed() == 0);
+            count.reset(); // which lets no time pass
+            std::vector<aio::task_handle<>> all;
+            auto takes = [&](char name) -> aio::task<> {
+                const auto permit = co_await s.scoped_acquire();
+                log += name;
+                co_await aio::sleep(1s);
+            };
+            for (const char each : {'a', 'b', 'c', 'd'}) all.push_back(aio::create_task(takes(each)));
+            co_await aio::yield();
+            all[1].cancel();
+            for (int i = 0; i < 5; ++i) co_await aio::sleep(1s);
+            s.release(); // a second permit
+            CHECK(s.try_acquire());
+            CHECK(s.try_acquire());
+            CHECK(s.locked());
+        };
+        virtual_run(main(), {.debug = debug, .virtual_time = true});
+        logs.push_back(log);
+    }
+    CHECK(logs[0] == logs[1]);
+    CHECK(logs[0] == "acd");
 }

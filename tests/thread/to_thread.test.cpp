@@ -3,6 +3,7 @@
 #include <asynchio/thread/to_thread.hpp>
 
 #include "support/catch.hpp"
+#include "support/message_of.hpp"
 #include "support/probes.hpp"
 #include "support/threads.hpp"
 #include "support/virtual_run.hpp"
@@ -13,12 +14,15 @@
 #include <asynchio/combine/timeout.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
+#include <asynchio/debug/metrics.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
+#include <asynchio/task/yield.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/run_until_idle.hpp>
+#include <asynchio/thread/run_in_executor.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -805,4 +809,52 @@ TEST_CASE("to_thread: a callable or argument that cannot be moved in leaves noth
         CHECK(sum == 2);
     });
     CHECK(fragile::alive == 0);
+}
+
+TEST_CASE("to_thread: debug mode reports a call that has waited long for a thread, and metrics count the wait") {
+    for (const bool executor : {false, true}) {
+        std::vector<std::string> reports;
+        std::atomic<bool> may_end = false;
+        const auto wait = [&] {
+            while (!may_end) std::this_thread::yield();
+        };
+        // Has two calls for one thread, so that the second one waits until the first one may end.
+        auto two_calls = [&](aio::thread_pool& pool, aio::duration limit) -> aio::task<> {
+            may_end = false;
+            const auto first = aio::run_in_executor(pool, wait);
+            auto second = aio::run_in_executor(pool, [] {});
+            auto third = [&]() -> aio::task<> { co_await aio::to_thread(pool, [] {}); };
+            const auto in_thread = aio::create_task(third());
+            if (!executor) {
+                second.cancel();
+            } else {
+                in_thread.cancel();
+            }
+            for (int i = 0; i < 3; ++i) co_await aio::yield();
+            aio::get_running_loop().set_slow_callback_duration(limit);
+            may_end = true;
+            co_await aio::nothrow(first);
+            while (!second.done() || !in_thread.done()) co_await aio::yield();
+        };
+        auto main = [&]() -> aio::task<> {
+            auto& loop = aio::get_running_loop();
+            loop.set_report_handler([&](aio::event_loop&, const aio::exception_context& context) {
+                if (contains(context.message, "has waited")) reports.push_back(context.message);
+            });
+            aio::thread_pool pool(1);
+            co_await two_calls(pool, 1h);
+            CHECK(reports.empty());
+            co_await two_calls(pool, 1ns);
+            CHECK(reports.size() == 1);
+            CHECK(loop.metrics().pool_threads == 0); // they are those of the loop
+            co_await aio::to_thread([] {});
+            CHECK(loop.metrics().pool_threads == 1);
+            CHECK(loop.metrics().pool_queued == 0);
+            CHECK(loop.metrics().pool_longest_wait == 0s);
+        };
+        virtual_run(main(), {.debug = true});
+        REQUIRE(reports.size() == 1);
+        CHECK(reports[0].starts_with("a call has waited 0."));
+        CHECK(reports[0].ends_with(" seconds for a thread of a pool that has at most 1"));
+    }
 }

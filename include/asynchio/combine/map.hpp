@@ -16,7 +16,6 @@
 #include <asynchio/task/co_invoke.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>

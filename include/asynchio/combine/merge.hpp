@@ -11,7 +11,6 @@
 #include <asynchio/task/async_generator.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>

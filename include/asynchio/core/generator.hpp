@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <exception>
 #include <iterator>
-#include <memory>
 #include <new>
 #include <stdexcept>
 #include <type_traits>
@@ -127,7 +126,7 @@ class generator<T>::promise_type {
     public:
         explicit holder(U&& given) : value_(std::forward<U>(given)) {}
         static bool await_ready() noexcept { return false; }
-        void await_suspend(handle body) noexcept { body.promise().root_->item_ = std::addressof(value_); }
+        void await_suspend(handle body) noexcept { body.promise().root_->item_ = __builtin_addressof(value_); }
         static void await_resume() noexcept {}
 
     private:
@@ -175,7 +174,7 @@ public:
     auto yield_value(U&& value) {
         detail::check_yielded<T, U>();
         if constexpr (detail::yields_in_place<T, U>()) {
-            root_->item_ = std::addressof(value);
+            root_->item_ = __builtin_addressof(value);
             return std::suspend_always();
         } else {
             return holder<U>(std::forward<U>(value));

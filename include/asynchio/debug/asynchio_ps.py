@@ -9,7 +9,7 @@
     asynchio_ps.py dump PID                  the text that the program's own dump_tasks() prints
     asynchio_ps.py ps --core FILE EXECUTABLE the same for a core file; also pstree and dump
 
-    asynchio_ps.py tasks --socket PATH       ask a program that serves a socket; also tree, metrics, profile --seconds 5
+    asynchio_ps.py tasks --socket PATH       ask a program that serves a socket; also tree, metrics, and profile or trace --seconds 5
 
     (gdb)  source asynchio_ps.py                   then: asynchio ps, asynchio pstree, asynchio dump
     (lldb) command script import asynchio_ps.py    then the same
@@ -38,7 +38,7 @@ TABLE_VERSION = 1
 MAGIC = b"asynchio_tasks\n\0"
 SECTION = b"asynchio_ps"
 PAGE = 4096
-QUESTIONS = ["tasks", "tree", "metrics", "profile"]  # which a program answers at its socket
+QUESTIONS = ["tasks", "tree", "metrics", "profile", "trace"]  # which a program answers at its socket
 
 # The fields of asynchio::detail::inspection_table, in order: those of four bytes, and those of eight.
 HEAD = "version size pointer_size promise_in_coroutine"
@@ -1394,8 +1394,8 @@ def parser(outside):
     if outside:
         made.add_argument("pid", nargs="?", metavar="PID", help="the number of the process")
         made.add_argument("--core", nargs=2, metavar=("FILE", "EXECUTABLE"), help="read a core file instead")
-        made.add_argument("--socket", metavar="PATH", help="tasks, tree, metrics, profile: where the program serves")
-        made.add_argument("--seconds", type=positive, default=5.0, help="waits, profile: for how long (5)")
+        made.add_argument("--socket", metavar="PATH", help="tasks, tree, metrics, profile, trace: where the program serves")
+        made.add_argument("--seconds", type=positive, default=5.0, help="waits, profile, trace: for how long (5)")
         made.add_argument("--interval", type=positive, help="waits, top: seconds between readings (0.02, 1)")
         made.add_argument("--count", type=int, help="top: how many times; without it until Ctrl-C")
         made.add_argument("--statistics", action="store_true", help="print on stderr how often it read, and how long")
@@ -1420,7 +1420,7 @@ def ask(options, out):
     if options.pid is not None or options.core is not None:
         raise Failure("give either --socket PATH or a process")
     question = options.command
-    if question == "profile":
+    if question in ("profile", "trace"):
         question += f" {max(1, round(options.seconds))}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as program:
         try:

@@ -48,8 +48,11 @@ struct basic_call_graph {
     /// The name of the task, or "a future".
     std::string name;
     /// What it does: "running", "ready", "not started", "waiting for sleep", "waiting for task Task-3", "pending" for a
-    /// future, and "done", "failed" or "cancelled".
+    /// future, and "done", "failed" or "cancelled". In debug mode also who holds a lock, and how long the task has waited:
+    /// "waiting for mutex held by Task-3 since server.cpp:41, for 2.013 seconds".
     std::string state;
+    /// When the task began to wait, in debug mode, by asynchio::clock; nothing otherwise.
+    std::optional<time_point> since;
     /// The coroutines in which the task stands, the innermost first; that of a running task has gone on behind its line.
     /// It is empty when the task is done, and for a future.
     std::vector<Frame> frames;
@@ -149,6 +152,9 @@ template<class Frame>
 void describe(shared_state& what, std::size_t limit, basic_call_graph<Frame>& into) {
     into.name = what.has(flag_future) ? "a future" : asynchio::detail::task_name(static_cast<const frame&>(what));
     into.state = state_of(what);
+    if (auto* const notes = notes_of(what); notes != nullptr && !what.has(flag_future) && !what.done())
+        if (const auto since = notes->since(static_cast<const frame&>(what)); since != asynchio::detail::unknown_time)
+            into.since = time_point(duration(since));
     if (into.repeated || what.has(flag_future) || what.done()) return;
     each_frame(static_cast<frame&>(what), [&](const std::source_location& where) {
         if (into.frames.size() < limit)

@@ -37,6 +37,10 @@ struct loop_metrics {
     std::uint64_t iterations = 0;
     /// How many tasks were made, with the parts of gather and race that run in place.
     std::uint64_t tasks_created = 0;
+    /// How many tasks were cancelled, and have ended so.
+    std::uint64_t tasks_cancelled = 0;
+    /// How many tasks have ended with another exception.
+    std::uint64_t tasks_failed = 0;
     /// How many tasks are not done.
     std::size_t tasks = 0;
     /// How many steps and calls are queued.
@@ -45,6 +49,14 @@ struct loop_metrics {
     std::size_t timers = 0;
     /// How many descriptors are watched.
     std::size_t descriptors = 0;
+    /// How many times the system was asked for ready descriptors.
+    std::uint64_t polls = 0;
+    /// How many threads the pools of the loop have: the default pool, and that which resolves names.
+    std::size_t pool_threads = 0;
+    /// How many calls wait for one of those threads.
+    std::size_t pool_queued = 0;
+    /// How long a call has waited for one of those threads at most.
+    duration pool_longest_wait{0};
 
     /// Whether the members below were measured.
     bool measured = false;
@@ -152,6 +164,14 @@ inline loop_metrics event_loop::metrics() {
     all.ready = queued();
     all.timers = pending_timers();
     all.descriptors = watched_descriptors();
+    all.polls = outside_.descriptors.polls;
+    all.tasks_cancelled = tasks_cancelled;
+    all.tasks_failed = tasks_failed;
+    detail::pool_counts pools;
+    services().count(pools);
+    all.pool_threads = pools.threads;
+    all.pool_queued = pools.queued;
+    all.pool_longest_wait = duration(pools.longest_wait);
     return all;
 }
 
@@ -195,10 +215,16 @@ inline std::string metrics_text(event_loop& loop, std::string_view name = {}) {
     const auto seconds = [](duration d) { return std::chrono::duration<double>(d).count(); };
     add("iterations_total", "counter", "Iterations of the loop.", static_cast<double>(all.iterations));
     add("tasks_created_total", "counter", "Tasks made.", static_cast<double>(all.tasks_created));
+    add("tasks_cancelled_total", "counter", "Tasks that were cancelled.", static_cast<double>(all.tasks_cancelled));
+    add("tasks_failed_total", "counter", "Tasks that have failed.", static_cast<double>(all.tasks_failed));
     add("tasks", "gauge", "Tasks that are not done.", static_cast<double>(all.tasks));
     add("ready", "gauge", "Steps and calls that are queued.", static_cast<double>(all.ready));
     add("timers", "gauge", "Timers that are set.", static_cast<double>(all.timers));
     add("descriptors", "gauge", "Descriptors that are watched.", static_cast<double>(all.descriptors));
+    add("polls_total", "counter", "Questions to the system for ready descriptors.", static_cast<double>(all.polls));
+    add("pool_threads", "gauge", "Threads of the loop's pools.", static_cast<double>(all.pool_threads));
+    add("pool_queued", "gauge", "Calls that wait for a thread of them.", static_cast<double>(all.pool_queued));
+    add("pool_longest_wait_seconds", "gauge", "The longest wait for such a thread.", seconds(all.pool_longest_wait));
     if (!all.measured) return text;
     add("steps_total", "counter", "Steps of tasks, and calls.", static_cast<double>(all.steps));
     add("busy_seconds_total", "counter", "Time in steps and calls.", seconds(all.busy));

@@ -9,6 +9,7 @@
 #include <asynchio/debug/dump_tasks.hpp>
 #include <asynchio/debug/metrics.hpp>
 #include <asynchio/debug/profiler.hpp>
+#include <asynchio/debug/trace.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/current_task.hpp>
 
@@ -18,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -27,6 +29,7 @@
 #include <system_error>
 #include <utility>
 
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -83,6 +86,7 @@ public:
 private:
     static constexpr std::size_t most_clients = 4;
     static constexpr std::size_t longest_question = 100;
+    static constexpr std::uint64_t largest_trace = std::uint64_t(1) << 26; // bytes
 
     asynchio::detail::selector& core() noexcept { return asynchio::detail::core_of(loop_).outside(); }
 
@@ -101,6 +105,8 @@ private:
             if (socket_ < 0) return;
             if (later_) later_->cancel();
             profiler_.reset();
+            trace_.reset();
+            if (file_ >= 0) ::close(asynchio::detail::exchange(file_, -1));
             all_.loop_.remove_reader(socket_);
             all_.loop_.remove_writer(socket_);
             --all_.core().silent_descriptors;
@@ -111,13 +117,31 @@ private:
             all_.loop_.remove_reader(socket_);
             all_.loop_.add_writer(socket_, [this] { write(); });
         }
-        void answer_later(std::chrono::seconds time) {
+        void answer_by_profile(std::chrono::seconds time) {
             profiler_.emplace().start();
             later_ = all_.loop_.call_later(time, [this] {
                 profiler_->stop();
                 std::ostringstream folded;
                 profiler_->write_folded(folded);
                 answer(folded.str());
+            });
+        }
+        /// The trace goes to a file that has no name, and that a trace opens by the link to its descriptor.
+        void answer_by_trace(std::chrono::seconds time) {
+            file_ = ::memfd_create("asynchio-trace", MFD_CLOEXEC);
+            if (file_ < 0) asynchio::detail::system_refuses(errno, "trace: memfd_create");
+            trace_.emplace("/proc/self/fd/" + std::to_string(file_), largest_trace);
+            later_ = all_.loop_.call_later(time, [this] {
+                trace_.reset();
+                std::string text;
+                char part[4096];
+                for (off_t at = 0;;) {
+                    const auto count = ::pread(file_, part, sizeof part, at);
+                    if (count <= 0) break;
+                    text.append(part, static_cast<std::size_t>(count));
+                    at += count;
+                }
+                answer(std::move(text));
             });
         }
 
@@ -149,6 +173,8 @@ private:
         std::string answer_;
         std::size_t written_ = 0;
         std::optional<profiler> profiler_;
+        std::optional<trace> trace_;
+        int file_ = -1; // of the trace
         std::optional<timer_handle> later_;
     };
 
@@ -205,17 +231,28 @@ private:
             print_tree(text);
         } else if (question == "metrics") {
             text << metrics_text(loop_);
-        } else if (question.starts_with("profile ")) {
-            const std::string_view number = question.substr(8);
-            unsigned seconds = 0;
-            const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seconds);
-            if (error == std::errc() && end == number.data() + number.size() && seconds >= 1 && seconds <= 600)
-                return who.answer_later(std::chrono::seconds(seconds));
-            text << "error: profile takes a number of seconds, 1 to 600\n";
+        } else if (question.starts_with("profile ") || question.starts_with("trace ")) {
+            const std::size_t space = question.find(' ');
+            if (const auto seconds = seconds_of(question.substr(space + 1))) {
+                try {
+                    return question.front() == 'p' ? who.answer_by_profile(*seconds) : who.answer_by_trace(*seconds);
+                } catch (const std::exception& e) {
+                    text << "error: " << e.what() << '\n';
+                }
+            } else {
+                text << "error: " << question.substr(0, space) << " takes a number of seconds, 1 to 600\n";
+            }
         } else {
-            text << "error: this answers tasks, tree, metrics, and profile SECONDS\n";
+            text << "error: this answers tasks, tree, metrics, profile SECONDS, and trace SECONDS\n";
         }
         who.answer(text.str());
+    }
+
+    static std::optional<std::chrono::seconds> seconds_of(std::string_view number) noexcept {
+        unsigned seconds = 0;
+        const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seconds);
+        if (error != std::errc() || end != number.data() + number.size() || seconds < 1 || seconds > 600) return {};
+        return std::chrono::seconds(seconds);
     }
 
     /// Prints the call graph of each task that waits for no other one.
@@ -240,7 +277,8 @@ private:
 
 /// Makes a Unix socket at which the running loop answers questions: a client sends a line, and gets the answer up to the
 /// end of the connection. `tasks` is answered by what dump_tasks() prints, `tree` by the call graph of each task that waits
-/// for no other one, `metrics` by metrics_text(), and `profile 5` by the folded stacks of the next five seconds.
+/// for no other one, `metrics` by metrics_text(), `profile 5` by the folded stacks of the next five seconds, and `trace 5`
+/// by the trace of them, of at most 64 MB.
 ///
 /// Behaviour: only the user of the program, and root, may connect (mode 0600, and the peer is asked for); at most four at
 /// a time. The socket goes away with the loop. A socket that a program has left behind when it was killed is replaced.

@@ -10,10 +10,12 @@
 #include <asynchio/debug/profiler.hpp>
 #include <asynchio/debug/resources.hpp>
 #include <asynchio/debug/serve.hpp>
+#include <asynchio/debug/stall_report.hpp>
 #include <asynchio/debug/step_profiler.hpp>
 #include <asynchio/debug/timeit.hpp>
 #include <asynchio/debug/trace.hpp>
 #include <asynchio/debug/watchdog.hpp>
+#include <asynchio/debug/watchdog_options.hpp>
 
 #pragma GCC visibility push(default)
 

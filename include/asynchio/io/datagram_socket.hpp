@@ -18,7 +18,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <fcntl.h>
-#include <memory>
 #include <netinet/in.h>
 #include <source_location>
 #include <stdexcept>

@@ -4,8 +4,10 @@
 // Resolving the name of a host without blocking the loop: getaddrinfo(3) in threads of its own.
 
 #include <asynchio/core/detail/access.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/system_calls.hpp>
+#include <asynchio/task/detail/user_line.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/thread/to_thread.hpp>
 
@@ -13,6 +15,8 @@
 #include <cerrno>
 #include <exception>
 #include <netdb.h>
+#include <new>
+#include <source_location>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -144,11 +148,39 @@ public:
     }
 };
 
+/// Reports, at its end, a look-up that took long.
+template<class = void>
+class slow_look_up {
+public:
+    slow_look_up(loop_core& loop, const name_query& query)
+        : loop_(loop), what_(host_and_port(query.host, query.service)), began_(steady_now()) {}
+    slow_look_up(const slow_look_up&) = delete;
+    slow_look_up& operator=(const slow_look_up&) = delete;
+    ~slow_look_up() {
+        const nanoseconds_count took = steady_now() - began_;
+        if (took < loop_.slow_step() || loop_.closing()) return;
+        try {
+            loop_.report(formatted("to resolve %s took %.3f seconds", what_.c_str(), static_cast<double>(took) * 1e-9),
+                         {}, line_);
+        } catch (const std::bad_alloc&) { // no memory for a report
+        }
+    }
+
+private:
+    loop_core& loop_;
+    std::string what_;
+    std::source_location line_ = user_line();
+    nanoseconds_count began_;
+};
+
 template<class = void>
 task<std::vector<address>> resolve(name_query query) {
     std::vector<address> known = look_up_numbers(query);
     if (!known.empty()) co_return std::move(known);
-    co_return co_await name_service::ask(running_core(), std::move(query));
+    loop_core& loop = running_core();
+    if (!loop.debug()) co_return co_await name_service::ask(loop, std::move(query));
+    const slow_look_up<> report(loop, query);
+    co_return co_await name_service::ask(loop, std::move(query));
 }
 
 } // namespace detail

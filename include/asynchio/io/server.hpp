@@ -60,9 +60,7 @@ public:
         return *this;
     }
     ~server() {
-        if (!state_) return;
-        state_->close();
-        state_->cancel_handlers();
+        if (state_) state_->drop();
     }
 
     /// Returns the port that it listens on, which is the same at all addresses; 0 once it is closed and for Unix-domain

@@ -21,7 +21,6 @@
 #include <cstdint>
 #include <fcntl.h>
 #include <iterator>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -71,7 +70,9 @@ public:
     explicit stream(Owner carrier);
     stream(stream&&) noexcept = default;
     stream& operator=(stream&&) noexcept = default;
-    ~stream() = default;
+    ~stream() {
+        if (channel_ != nullptr) channel_->note_dropped();
+    }
 
     /// Whether this is not empty: neither default-constructed nor moved from.
     explicit operator bool() const noexcept { return channel_ != nullptr; }

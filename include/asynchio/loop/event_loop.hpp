@@ -18,7 +18,9 @@
 #include <asynchio/loop/run_options.hpp>
 
 #include <cstddef>
+#include <cstdlib>
 #include <optional>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -181,12 +183,26 @@ public:
     /// Prints `context` to stderr: message, source, creation line, and the text of the exception.
     void default_exception_handler(const exception_context& context) { detail::print_exception_context(context); }
 
-    /// Sets debug mode: long steps and tasks that were never awaited are reported; calls from a wrong thread throw.
+    /// Sets debug mode: what looks like a mistake of the program is reported, such as a long step, a task that was never
+    /// awaited, tasks that wait for locks of each other, and a server that is dropped while it is open. Calls from a wrong
+    /// thread throw. Dumps and call graphs say for how long a task has waited, and who holds the lock for which it waits.
     void set_debug(bool on) noexcept { debug_ = on; }
     /// Whether the loop is in debug mode.
     bool debug() const noexcept { return debug_; }
-    /// Sets the duration from which on debug mode reports steps and calls; it is 100 ms at first.
+    /// Sets `handler(event_loop&, const exception_context&)`, which gets what debug mode reports, on the thread of the
+    /// loop; nullptr restores the default, which prints to stderr. If the environment has ASYNCHIO_DEBUG=2, the first
+    /// report is printed, too, and the process aborts.
+    template<class Handler>
+    void set_report_handler(Handler&& handler) {
+        report_handler_.set(std::forward<Handler>(handler));
+    }
+    /// Sets the duration from which on debug mode reports steps and calls, look-ups of names, and how long a call has
+    /// waited for a thread of a pool; it is 100 ms at first.
     void set_slow_callback_duration(duration limit) noexcept { slow_ = limit.count(); }
+
+    /// Sets the duration from which on debug mode reports a task that still waits, once for each wait; a report comes up to
+    /// a sixteenth of it late. At first it is 0, which stands for no limit: it is common that a task waits for long.
+    void set_slow_wait_duration(duration limit) noexcept { slow_wait_ = limit.count(); }
 
     /// Returns what the loop has counted.
     loop_metrics metrics(); // debug/metrics.hpp
@@ -268,12 +284,14 @@ private:
     }
 
     inline void callback_failed() noexcept override;
+    inline void report(std::string message, std::string source, const std::source_location& created) noexcept override;
     inline void report_deadlock() noexcept override;
     inline std::string describe_deadlock();
 
     inline void report_nested() noexcept;
 
     detail::exception_handler handler_;
+    detail::exception_handler report_handler_;
     bool nested_reported_ = false;
 };
 
@@ -315,6 +333,15 @@ inline bool event_loop::run_ready(std::size_t max_iterations) {
     call_exception_handler({.message = "run_ready was called in a callback or task of a loop, and ran nothing: a main "
                                        "loop that is nested there waits for that callback to return"});
 } catch (...) { // no memory for a report
+}
+
+[[gnu::cold]] inline void event_loop::report(std::string message, std::string source,
+                                             const std::source_location& created) noexcept {
+    const exception_context what{.message = std::move(message), .source = std::move(source), .created = created};
+    report_handler_.call(*this, what);
+    if (!detail::aborts_at_report()) return;
+    if (!report_handler_.is_default()) detail::print_exception_context(what);
+    std::abort();
 }
 
 [[gnu::cold]] inline std::string event_loop::describe_deadlock() {

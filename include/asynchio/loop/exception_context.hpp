@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The argument of a loop's exception handler.
+// The argument of a loop's exception handler and of its report handler.
 
 #include <exception>
 #include <source_location>
@@ -18,11 +18,12 @@ namespace detail {
 class shared_state;
 }
 
-/// A report of an error that no caller can catch: asyncio's context dictionary, with members for its keys.
+/// A report of an error that no caller can catch, or of what debug mode has found: asyncio's context dictionary, with
+/// members for its keys.
 ///
 /// Threads: a plain value. Lifetime: `object` is valid while the handler runs; a handle from task() lives longer.
 /// Example: `loop.set_exception_handler([](auto&, const aio::exception_context& c) { log(c.message); });`
-/// See also: event_loop::set_exception_handler.
+/// See also: event_loop::set_exception_handler, event_loop::set_report_handler.
 struct exception_context {
     /// A description of what happened, for instance "Task exception was never retrieved".
     std::string message = {};

@@ -21,7 +21,7 @@ namespace asynchio {
 /// Example: `run(main(), {.virtual_time = true});`
 struct run_options {
     /// Whether debug mode is on, see event_loop::set_debug. Without a value, it is on if the environment has
-    /// ASYNCHIO_DEBUG=1.
+    /// ASYNCHIO_DEBUG=1, or 2, with which the first report aborts.
     std::optional<bool> debug = std::nullopt;
     /// Whether time is virtual: the clock stands still while anything runs and jumps to the next deadline when nothing
     /// is ready. A program that sleeps an hour ends at once, with the same trace every time. It waits for worker
@@ -46,6 +46,12 @@ namespace detail {
 inline bool debug_from_environment() noexcept {
     const char* value = std::getenv("ASYNCHIO_DEBUG");
     return value != nullptr && *value != '\0' && !(value[0] == '0' && value[1] == '\0');
+}
+
+/// Whether the process aborts at the first report of debug mode.
+[[gnu::cold]] inline bool aborts_at_report() noexcept {
+    const char* value = std::getenv("ASYNCHIO_DEBUG");
+    return value != nullptr && value[0] == '2' && value[1] == '\0';
 }
 
 } // namespace detail

@@ -48,7 +48,8 @@ private:
 ///
 /// Behaviour: tasks get the mutex in the order of arrival. release() wakes the first, which owns the mutex when it
 /// runs, in the next iteration; no other task can take it in between, although locked() is false then. The mutex does
-/// not belong to a task: any task may release it, and a task that acquires it twice waits for ever.
+/// not belong to a task: any task may release it, and a task that acquires it twice waits for ever. Debug mode notes who
+/// has acquired it, and reports tasks that wait for mutexes of each other.
 /// Cancellation: a cancelled acquire() leaves the line; if the mutex had already been handed to it, the next waiter
 /// gets it.
 /// Threads: the thread of the loop. Between threads, use a std::mutex and do not hold it across a co_await.
@@ -68,9 +69,10 @@ public:
     /// Whether the mutex is locked. It is not while it is on its way from one task to the next.
     bool locked() const noexcept { return locked_; }
 
-    /// Acquires the mutex if it is free and no task waits for it. @return whether it did.
-    [[nodiscard]] bool try_acquire() noexcept {
-        if (!free()) return false;
+    /// Acquires the mutex if it is free and no task waits for it. @param where the line that reports name. @return
+    /// whether it did.
+    [[nodiscard]] bool try_acquire(std::source_location where = std::source_location::current()) noexcept {
+        if (!free() && !free_and_noted(where)) return false;
         locked_ = true;
         return true;
     }
@@ -103,8 +105,14 @@ private:
         throw std::logic_error("release: the mutex is not locked");
     }
     bool free() const noexcept { return !locked_ && !line_.contended(); }
+    /// Whether it is free after all, which free() does not see while debug mode notes who acquires it; this notes it.
+    bool free_and_noted(const std::source_location& where) noexcept {
+        if (!line_.noted() || locked_ || line_.occupied()) return false;
+        line_.note_acquired(where);
+        return true;
+    }
 
-    detail::wait_queue line_;
+    detail::wait_queue line_{true};
     bool locked_ = false;
 };
 
@@ -127,15 +135,22 @@ public:
         return false;
     }
     template<class Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting,
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
+        if (mutex_->line_.noted()) [[unlikely]] {
+            if (mutex_->free_and_noted(where)) return false;
+            mutex_->line_.note_wait(where, true);
+        }
         waiter_.enter(awaiting, where, mutex_->line_, "mutex");
+        return true;
     }
     void await_resume() {
         if (waiter_.entered()) {
             waiter_->leave([this] {
                 if (!mutex_->locked_) mutex_->line_.wake_front();
             });
+            if (mutex_->line_.noted()) [[unlikely]]
+                waiter_->note_acquired();
         } else {
             waiter_.give_on();
         }

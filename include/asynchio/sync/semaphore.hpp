@@ -49,7 +49,8 @@ private:
 /// A number of permits. A task that acquires one while there is none waits until one is released.
 ///
 /// Behaviour: a released permit belongs at once to the first task that waits, which runs in the next iteration; a
-/// newcomer cannot overtake it. More permits may be released than were acquired, which adds permits.
+/// newcomer cannot overtake it. More permits may be released than were acquired, which adds permits. Debug mode takes one
+/// that is made with one permit for a lock, as a mutex.
 /// Cancellation: a cancelled acquire() leaves the line; a permit that it was given already passes to the next task.
 /// Threads: the thread of the loop.
 /// Lifetime: the semaphore must outlive the tasks that wait and the guards.
@@ -69,13 +70,11 @@ public:
     explicit semaphore(std::ptrdiff_t permits = 1) : semaphore(permits, std::numeric_limits<std::ptrdiff_t>::max()) {}
 
     /// Whether acquire() would wait.
-    bool locked() const noexcept { return permits_ == 0 || line_.contended(); }
+    bool locked() const noexcept { return permits_ == 0 || line_.occupied(); }
 
-    /// Takes a permit if there is one and no task waits. @return whether it did.
-    [[nodiscard]] bool try_acquire() noexcept {
-        if (locked()) return false;
-        --permits_;
-        return true;
+    /// Takes a permit if there is one and no task waits. @param where the line that reports name. @return whether it did.
+    [[nodiscard]] bool try_acquire(std::source_location where = std::source_location::current()) noexcept {
+        return take() || take_noted(where);
     }
 
     /// Waits for its turn and takes a permit.
@@ -97,7 +96,7 @@ public:
     void async_exit(const std::exception_ptr&) { release(); }
 
 protected:
-    semaphore(std::ptrdiff_t permits, std::ptrdiff_t bound) : permits_(permits), bound_(bound) {
+    semaphore(std::ptrdiff_t permits, std::ptrdiff_t bound) : line_(permits == 1), permits_(permits), bound_(bound) {
         if (permits < 0) throw std::invalid_argument("semaphore: the number of permits must not be negative");
     }
 
@@ -107,12 +106,29 @@ private:
     [[noreturn, gnu::noinline]] static void refuse_to_release() {
         throw std::invalid_argument("release: the semaphore has all its permits: it was released too often");
     }
+    bool take() noexcept {
+        if (permits_ == 0 || line_.contended()) return false;
+        --permits_;
+        return true;
+    }
+    /// Takes a permit that take() does not, since debug mode notes who does.
+    bool take_noted(const std::source_location& where) noexcept {
+        if (!line_.noted() || locked()) return false;
+        if (permits_ > 1) line_.note_no_more(); // it is no lock
+        if (line_.noted()) line_.note_acquired(where);
+        --permits_;
+        return true;
+    }
     void give_back() noexcept {
         ++permits_;
         hand_out();
     }
     void hand_out() noexcept {
-        while (permits_ > 0 && line_.wake_one()) --permits_;
+        while (permits_ > 0 && line_.wake_one()) {
+            --permits_;
+            if (line_.noted()) [[unlikely]]
+                line_.note_released();
+        }
     }
 
     detail::wait_queue line_;
@@ -150,14 +166,19 @@ public:
     }
 
     bool await_ready() noexcept {
-        if (semaphore_->try_acquire()) return true;
+        if (semaphore_->take()) return true;
         waiter_.give_on();
         return false;
     }
     template<class Promise>
-    void await_suspend(std::coroutine_handle<Promise> awaiting,
+    bool await_suspend(std::coroutine_handle<Promise> awaiting,
                        std::source_location where = std::source_location::current()) {
+        if (semaphore_->line_.noted()) [[unlikely]] {
+            if (semaphore_->take_noted(where)) return false;
+            if (semaphore_->line_.noted()) semaphore_->line_.note_wait(where, false);
+        }
         waiter_.enter(awaiting, where, semaphore_->line_, "semaphore");
+        return true;
     }
     void await_resume() {
         if (!waiter_.entered()) return waiter_.give_on();
@@ -165,6 +186,8 @@ public:
             if (waiter_->woken()) ++semaphore_->permits_;
             semaphore_->hand_out();
         });
+        if (semaphore_->line_.noted()) [[unlikely]]
+            waiter_->note_acquired();
         semaphore_->hand_out(); // to tasks that came while this one was first, although there was a permit
     }
 

@@ -12,7 +12,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <new>
 #include <optional>
 #include <source_location>
@@ -172,7 +171,7 @@ public:
 
 private:
     void offer(std::remove_reference_t<T>& value) noexcept {
-        state().item = const_cast<void*>(static_cast<const void*>(std::addressof(value)));
+        state().item = const_cast<void*>(static_cast<const void*>(__builtin_addressof(value)));
     }
 
     alignas(detail::generator_state) std::byte bytes_[sizeof(detail::generator_state)];

@@ -10,7 +10,6 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task.hpp>
 
-#include <memory>
 #include <type_traits>
 #include <utility>
 

@@ -5,7 +5,6 @@
 
 #include <asynchio/loop/context.hpp>
 
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>

@@ -11,7 +11,6 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <sys/uio.h>

@@ -13,9 +13,9 @@
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/task_handle.hpp>
+#include <asynchio/thread/detail/native_condition.hpp>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -124,8 +124,7 @@ public:
     bool wait_until(nanoseconds_count deadline) const {
         const auto is_done = [this] { return done_; };
         std::unique_lock lock(mutex_);
-        if (deadline != far_future)
-            return changed_.wait_until(lock, std::chrono::steady_clock::time_point(duration(deadline)), is_done);
+        if (deadline != far_future) return changed_.wait_until(lock, deadline, is_done);
         changed_.wait(lock, is_done);
         return true;
     }
@@ -176,7 +175,7 @@ private:
     }
 
     mutable std::mutex mutex_;
-    mutable std::condition_variable changed_;
+    mutable native_condition changed_;
     outcome<T> result_;
     bool done_ = false;
     std::size_t futures_ = 0;

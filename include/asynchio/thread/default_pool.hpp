@@ -5,11 +5,13 @@
 
 #include <asynchio/core/detail/access.hpp>
 #include <asynchio/core/detail/counted_ptr.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/thread/thread_pool.hpp>
 
 #include <cstdio>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -18,6 +20,18 @@
 namespace asynchio {
 
 namespace detail {
+
+/// Reports, in debug mode, that a call has waited long for a thread of a pool.
+template<class = void>
+void report_queue(loop_core& loop, pool_core& pool, nanoseconds_count wait) noexcept {
+    if (!loop.debug() || loop.closing() || wait < loop.slow_step() || !pool.notes_report(wait)) return;
+    try {
+        loop.report(formatted("a call has waited %.3f seconds for a thread of a pool that has at most %zu",
+                              static_cast<double>(wait) * 1e-9, pool.most()),
+                    {}, {});
+    } catch (const std::bad_alloc&) { // no memory for a report
+    }
+}
 
 /// Threads that end with their loop.
 class loop_pool : public service {
@@ -47,6 +61,12 @@ public:
     }
 
     const counted_ptr<pool_core>& core() const noexcept { return core_; }
+
+    void count(pool_counts& into) noexcept override {
+        into.threads += core_->threads();
+        into.queued += core_->queued();
+        if (const nanoseconds_count wait = core_->longest_wait(); wait > into.longest_wait) into.longest_wait = wait;
+    }
 
 protected:
     bool given_up_ = false;

@@ -18,7 +18,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>

@@ -107,6 +107,8 @@ private:
 
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<executor_job&>(item);
+        if (self.queued != 0) [[unlikely]]
+            report_queue(core_of(*self.box_.get()), *self.core_, self.queued);
         self.leave_loop();
         shared_state& result = *self.future_;
         result.unwatch(self);

@@ -121,6 +121,8 @@ private:
     static void arrived(ready_item& item) noexcept {
         auto& self = static_cast<to_thread_awaiter&>(item);
         self.state_ = state::over;
+        if (self.queued != 0) [[unlikely]]
+            report_queue(core_of(*self.box_.get()), *self.core_, self.queued);
         core_of(*self.box_.get()).post_arrived();
         if (self.parked()) self.wake();
     }

@@ -15,7 +15,6 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
-#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>

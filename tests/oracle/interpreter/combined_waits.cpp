@@ -3,6 +3,8 @@
 #include "shown.hpp"
 #include "statements.hpp"
 
+#include <memory>
+
 namespace oracle {
 
 namespace {

@@ -2,6 +2,8 @@
 // Asynchronous generators: kept, closed, and left to the loop.
 #include "statements.hpp"
 
+#include <memory>
+
 namespace oracle {
 
 namespace {

@@ -2,6 +2,7 @@
 // The statements about tasks, futures and calls of the loop that do not await.
 #include "statements.hpp"
 
+#include <memory>
 #include <type_traits>
 
 namespace oracle {

@@ -5,6 +5,7 @@
 #include "statements.hpp"
 
 #include <future>
+#include <memory>
 #include <thread>
 
 namespace oracle {

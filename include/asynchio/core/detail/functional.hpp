@@ -4,7 +4,6 @@
 // The parts of <functional> that are needed: invoke, which is defined here, and std::less and std::reference_wrapper,
 // which both standard libraries also have in <memory>. tests/compile_cost/README.md has the reasons.
 
-#include <memory>
 #include <tuple>
 #include <utility>
 

@@ -5,7 +5,7 @@
 
 #include <asynchio/core/detail/owner.hpp>
 
-#include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -34,8 +34,8 @@ public:
     in_place_value(in_place_value&&) noexcept = default;
     in_place_value& operator=(in_place_value&& other) noexcept { // `T` may have no assignment
         if (this != &other) {
-            std::destroy_at(&value_);
-            std::construct_at(&value_, std::move(other.value_));
+            value_.~T();
+            ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
         }
         return *this;
     }

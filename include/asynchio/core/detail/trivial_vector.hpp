@@ -34,6 +34,18 @@ protected:
         capacity_ = capacity;
     }
 
+    [[gnu::cold]] void exchange_with(trivial_storage& other) noexcept {
+        void* const items = items_;
+        const std::size_t size = size_;
+        const std::size_t capacity = capacity_;
+        items_ = other.items_;
+        size_ = other.size_;
+        capacity_ = other.capacity_;
+        other.items_ = items;
+        other.size_ = size;
+        other.capacity_ = capacity;
+    }
+
     void* items_ = nullptr;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
@@ -81,6 +93,7 @@ public:
     /// Drops all but the first `count`.
     void shrink(std::size_t count) noexcept { size_ = count; }
     void clear() noexcept { size_ = 0; }
+    void swap(trivial_vector& other) noexcept { exchange_with(other); }
 
 private:
     struct slot {

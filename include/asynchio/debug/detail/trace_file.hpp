@@ -68,15 +68,18 @@ struct trace_batch {
 class trace_file {
 public:
     static constexpr std::size_t most_waiting = 64; // batches
+    static constexpr std::size_t most_spare = 4;
 
     /// @throws std::system_error if the file cannot be made, or no thread is left.
     trace_file(const std::string& path, std::uint64_t most_bytes) : path_(path), most_bytes_(most_bytes) {
         file_ = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
         if (file_ < 0) asynchio::detail::system_refuses(errno, "trace: open %s", path.c_str());
-        text_ = "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"asynchio\"}},\n"
-                "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"loop\"}}";
-        put();
         try {
+            text_ =
+                "[\n{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"asynchio\"}},\n"
+                "{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":1,\"args\":{\"name\":\"loop\"}}";
+            put();
+            spare_.reserve(most_spare);
             thread_ = asynchio::detail::native_thread(&run_thread, this);
         } catch (...) {
             ::close(file_);
@@ -146,7 +149,8 @@ private:
                 fail("there is no memory for it");
             }
             lock.lock();
-            for (trace_batch& each : taken) spare_.push_back(std::move(each));
+            for (trace_batch& each : taken)
+                if (spare_.size() != spare_.capacity()) spare_.push_back(std::move(each));
         }
     }
 
@@ -294,7 +298,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<trace_batch> waiting_;
-    std::vector<trace_batch> spare_;
+    std::vector<trace_batch> spare_; // with room for some, so that to keep one takes no memory
     bool ending_ = false;
     bool full_ = false; // nothing is written any more
     std::uint64_t dropped_ = 0;

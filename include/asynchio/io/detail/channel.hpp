@@ -4,6 +4,7 @@
 // The channel of a stream, whatever carries its bytes: the calls, what was read ahead, and how it ended.
 
 #include <asynchio/core/detail/exchange.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/owner.hpp>
 #include <asynchio/io/address.hpp>
 #include <asynchio/io/byte_channel.hpp>
@@ -11,13 +12,16 @@
 #include <asynchio/io/detail/descriptor.hpp>
 #include <asynchio/io/detail/readiness.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/loop_core.hpp>
+#include <asynchio/task/detail/user_line.hpp>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <source_location>
 #include <stdexcept>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <utility>
 
@@ -47,6 +51,14 @@ public:
 
     channel() noexcept : list_link{nullptr, nullptr} {}
     ~channel() override { release(); }
+
+    /// Called when the stream object is gone: in debug mode, an open one from which not all was read is reported.
+    void note_dropped() const noexcept {
+        auto* const loop = static_cast<loop_core*>(this_thread.running);
+        if (loop != nullptr && loop->debug() && !closed_ && !hung_up_ && !failed(direction::read) &&
+            reports_dropped(*loop)) [[unlikely]]
+            report_dropped(*loop);
+    }
 
     // Derived classes carry the bytes. None of these functions blocks.
 
@@ -220,6 +232,17 @@ private:
         return false;
     }
 
+    [[gnu::noinline, gnu::cold]] void report_dropped(loop_core& loop) const noexcept try {
+        int left = 0; // what the system has received, which makes it reset the connection
+        if (const int fd = descriptor(); fd < 0 || ::ioctl(fd, FIONREAD, &left) != 0) left = 0;
+        const std::size_t unread = buffer_.size() + static_cast<std::size_t>(left);
+        if (unread == 0) return;
+        loop.report(formatted("the stream to %s was dropped while %zu bytes that have come were unread", name().c_str(),
+                              unread),
+                    {}, made_at_);
+    } catch (...) { // no memory for a report
+    }
+
     void release() noexcept {
         if (channel_owner* owner = detail::exchange(owner_, nullptr)) owner->released(*this);
     }
@@ -230,6 +253,7 @@ private:
     channel_owner* owner_ = nullptr;
     failure read_error_;
     failure write_error_;
+    std::source_location made_at_ = user_line(); // in debug mode
     bool eof_ = false;
     bool sent_eof_ = false;
     bool closed_ = false;

@@ -17,7 +17,6 @@
 #include <cerrno>
 #include <coroutine>
 #include <exception>
-#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <source_location>

@@ -4,6 +4,7 @@
 // The state of a child process, from its start until it is reaped.
 
 #include <asynchio/core/detail/access.hpp>
+#include <asynchio/core/detail/failures.hpp>
 #include <asynchio/core/detail/late_value.hpp>
 #include <asynchio/io/detail/spawn.hpp>
 #include <asynchio/io/stream.hpp>
@@ -12,11 +13,13 @@
 #include <asynchio/loop/detail/ready_queue.hpp>
 #include <asynchio/loop/detail/services.hpp>
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/detail/user_line.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <sys/wait.h>
 #include <system_error>
@@ -210,10 +213,15 @@ private:
         if (holders_ == 0) delete this;
     }
     void kill_unneeded() noexcept {
-        if (returncode_)
-            delete this;
-        else
-            signal(SIGKILL); // the child is reaped when it has ended
+        if (returncode_) return delete this;
+        if (children_ != nullptr && reports_dropped(children_->loop())) [[unlikely]]
+            report_dropped();
+        signal(SIGKILL); // the child is reaped when it has ended
+    }
+    [[gnu::noinline, gnu::cold]] void report_dropped() const noexcept try {
+        children_->loop().report(
+            formatted("process %d was dropped while it ran, and is killed", static_cast<int>(pid_)), {}, made_at_);
+    } catch (...) { // no memory for a report
     }
     /// Kills the child and waits for its end, which does not take long.
     void end_now() noexcept {
@@ -231,6 +239,7 @@ private:
     }
 
     child_processes* children_;
+    std::source_location made_at_ = user_line(); // in debug mode
     pid_t pid_;
     std::optional<int> returncode_;
     late_value<stream> in_;

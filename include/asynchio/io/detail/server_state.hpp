@@ -20,13 +20,13 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/detail/child_tasks.hpp>
+#include <asynchio/task/detail/user_line.hpp>
 #include <asynchio/task/detail/wait_queue.hpp>
 
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <source_location>
@@ -88,6 +88,14 @@ public:
         stop_watching();
         listeners_.clear();
         changed();
+    }
+    /// Called when the server object is gone: ends the server, and reports in debug mode that it was open.
+    void drop() noexcept {
+        if (!closed_ && reports_dropped(loop())) [[unlikely]]
+            loop().report("a server was dropped while it was open, so that nobody waits for its handlers", {},
+                          made_at_);
+        close();
+        cancel_handlers();
     }
     void close_clients() noexcept {
         while (channel* each = connections_.front()) each->hang_up();
@@ -285,6 +293,7 @@ private:
     reaper reaper_{*this};
     open_servers* servers_ = nullptr; // null once the loop has ended
     late_value<deadline<server_state, &server_state::retry>> retry_;
+    std::source_location made_at_ = user_line(); // in debug mode
     int backlog_;
     bool no_delay_;
     unsigned holders_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The handler of errors that no caller can catch.
+// The handler of errors that no caller can catch, and the one of debug mode's reports.
 
 #include <asynchio/core/detail/counted_ptr.hpp>
 #include <asynchio/core/kept.hpp>
@@ -9,7 +9,6 @@
 #include <asynchio/loop/exception_context.hpp>
 
 #include <cstdio>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -68,6 +67,8 @@ public:
         }
     }
 
+    /// Whether the program has set none.
+    bool is_default() const noexcept { return !held_; }
     /// Calls the handler. If it throws, that is reported, and then `context`.
     [[gnu::cold]] void call(event_loop& loop, const exception_context& context) const noexcept {
         if (!held_) return print_exception_context(context);

@@ -10,6 +10,7 @@
 #include <asynchio/loop/callback.hpp>
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
+#include <asynchio/loop/detail/loop_notes.hpp>
 #include <asynchio/loop/detail/loops_of_process.hpp>
 #include <asynchio/loop/detail/running_mark.hpp>
 #include <asynchio/loop/detail/scheduler.hpp>
@@ -17,12 +18,15 @@
 #include <asynchio/loop/detail/services.hpp>
 #include <asynchio/loop/detail/shuffled_order.hpp>
 #include <asynchio/loop/detail/step_observer.hpp>
+#include <asynchio/loop/exception_context.hpp>
 #include <asynchio/loop/run_options.hpp>
 
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
+#include <source_location>
 #include <stdexcept>
+#include <string>
+#include <utility>
 
 #pragma GCC visibility push(default)
 
@@ -48,8 +52,15 @@ public:
     std::uint32_t next_task_id() noexcept { return ++task_id_; }
     bool is_running() const noexcept { return running_; }
     bool debug() const noexcept { return debug_; }
+    /// Returns what debug mode has noted; null without it, and until the first iteration with a task.
+    loop_notes* notes() const noexcept { return notes_; }
+    /// Returns how long a step, or another thing that should be short, may last before debug mode reports it.
+    nanoseconds_count slow_step() const noexcept { return slow_; }
+    /// Returns how long a wait may last before debug mode reports it; 0 stands for no limit.
+    nanoseconds_count slow_wait() const noexcept { return slow_wait_; }
 
     nanoseconds_count now() const noexcept override { return outside_.now(); }
+    bool in_virtual_time() const noexcept { return outside_.in_virtual_time(); }
     /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(timer& t, nanoseconds_count deadline, bool due = false) { outside_.add_timer(t, deadline, due); }
     /// Schedules a timer that has expired: a call in the next iteration, which can be taken back like a timer.
@@ -123,6 +134,9 @@ public:
     }
     [[noreturn]] void misuse(const char* what) override { throw std::logic_error(what); }
     inline void never_awaited(const std::source_location& function) noexcept override;
+    /// Reports what debug mode has found to the report handler. @param message what happened. @param source the name of
+    /// the object concerned, or empty. @param created the line that made it, or none.
+    virtual void report(std::string message, std::string source, const std::source_location& created) noexcept = 0;
 
     /// Makes this loop the running one of the thread while it lives.
     class running_scope {
@@ -163,6 +177,8 @@ protected:
     bool hosted_ = false; // whether a host calls run_ready, or waits for the descriptor
     selector outside_;
     nanoseconds_count slow_ = 100'000'000;
+    nanoseconds_count slow_wait_ = 0;
+    loop_notes* notes_ = nullptr;
     std::atomic<std::uint64_t> iterations_ = 0; // written by the loop's thread only
     const thread_state* thread_ = nullptr;      // of the thread that ran it last
 
@@ -171,11 +187,14 @@ private:
     void run(ready_item& item) noexcept;
     void run_watched() noexcept;
     nanoseconds_count run_watched(ready_item& item, nanoseconds_count begin) noexcept;
+    void report_slow_step(const char* step, nanoseconds_count took) noexcept;
     void drop_ready() noexcept;
     template<class Tell>
     void tell_observers(Tell tell) noexcept;
     void sleep() noexcept;
     void sleep_watched() noexcept;
+    void keep_notes(nanoseconds_count now) noexcept;
+    bool sleep_until_look(nanoseconds_count now) noexcept;
     void sleep_until_post() noexcept;
 
     intrusive_list<shared_state> kept_;
@@ -250,9 +269,31 @@ inline void loop_core::sleep() noexcept {
 
 [[gnu::cold, gnu::noinline]] inline void loop_core::sleep_watched() noexcept {
     const nanoseconds_count since = steady_now();
-    sleep();
+    if (!sleep_until_look(since)) sleep();
     const nanoseconds_count now = steady_now();
     tell_observers([&](step_observer& each) { each.slept(since, now); });
+}
+
+/// Sleeps until something is ready, but no longer than debug mode's notes allow. @return false if nothing limits that
+/// sleep, which has not begun then.
+[[gnu::cold]] inline bool loop_core::sleep_until_look(nanoseconds_count now) noexcept {
+    if (notes_ == nullptr || !debug_ || outside_.in_virtual_time()) return false;
+    if (outside_.only_posts_can_come() && outside_.no_post_can_come()) return false; // it is deadlocked
+    notes_->look(now);
+    const nanoseconds_count end = notes_->next_look();
+    if (end == far_future || outside_.wakes_before(end)) return false;
+    if (!has_ready()) outside_.sleep_at_most(end > now ? end - now : 0); // a report's handler may have given it work
+    outside_.take(ready_);                                               // no timer is due
+    return true;
+}
+
+/// Begins or ends to keep the notes of debug mode, and has them looked at.
+[[gnu::cold]] inline void loop_core::keep_notes(nanoseconds_count now) noexcept {
+    if (debug_ && notes_ == nullptr && hooks_ != nullptr && (notes_ = hooks_->make_notes(*this)) != nullptr)
+        add_observer(*notes_);
+    if (notes_ == nullptr) return;
+    if (debug_) return notes_->look(now);
+    remove_observer(*detail::exchange(notes_, nullptr)); // the object stays, as all services do
 }
 
 /// Sleeps until another thread posts. If none can, the tasks are deadlocked: in virtual time the loop stops; in real
@@ -294,6 +335,7 @@ void loop_core::tell_observers(Tell tell) noexcept {
 /// since a reading of the clock may take as long as a step.
 [[gnu::cold, gnu::noinline]] inline void loop_core::run_watched() noexcept {
     nanoseconds_count now = steady_now();
+    keep_notes(now);
     while (ready_item* item = batch_.pop()) now = run_watched(*item, now);
 }
 
@@ -314,16 +356,24 @@ inline nanoseconds_count loop_core::run_watched(ready_item& item, nanoseconds_co
     item.what == ready_item::kind::step ? step_in_call(item) : run(item);
     const nanoseconds_count end = steady_now();
     tell_observers([&](step_observer& each) { each.ran(end); });
-    if (const nanoseconds_count took = end - begin; debug_ && took >= slow_)
-        std::fprintf(stderr, "asynchio: executing %s took %.3f seconds\n", what.text[0] != '\0' ? what.text : "a call",
-                     static_cast<double>(took) * 1e-9);
+    if (const nanoseconds_count took = end - begin; debug_ && took >= slow_) report_slow_step(what.text, took);
     return end;
 }
 
-[[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept {
+/// Reports a step that took long. @param step its description; an empty one is that of a call without a step.
+[[gnu::cold, gnu::noinline]] inline void loop_core::report_slow_step(const char* step, nanoseconds_count took) noexcept
+    try {
+    this_thread.current = nullptr; // the task may be gone
+    report(
+        formatted("executing %s took %.3f seconds", *step != '\0' ? step : "a call", static_cast<double>(took) * 1e-9),
+        {}, {});
+} catch (...) { // no memory for a report
+}
+
+[[gnu::cold]] inline void loop_core::never_awaited(const std::source_location& function) noexcept try {
     if (!debug_ || closing_) return;
-    std::fprintf(stderr, "asynchio: task '%s' was never awaited\n  created at: %s:%u\n", function.function_name(),
-                 function.file_name(), static_cast<unsigned>(function.line()));
+    report(formatted("task '%s' was never awaited", function.function_name()), {}, function);
+} catch (...) { // no memory for a report
 }
 
 /// Drops what is ready. Calls see closing() and drop their callables without calling them; steps are forgotten.
@@ -340,6 +390,7 @@ inline nanoseconds_count loop_core::run_watched(ready_item& item, nanoseconds_co
     outside_.timers.expire(far_future, ready_);
     drop_ready();
     if (hooks_ != nullptr) hooks_->destroy(*this);
+    if (notes_ != nullptr) remove_observer(*detail::exchange(notes_, nullptr));
     services_.destroy();
     drop_ready();
     outside_.timers.clear();

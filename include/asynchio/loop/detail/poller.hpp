@@ -12,7 +12,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <memory>
 #include <poll.h>
 #include <sys/stat.h>
 #include <time.h>

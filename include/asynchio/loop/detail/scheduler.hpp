@@ -21,6 +21,7 @@ namespace asynchio::detail {
 
 class scheduler;
 class loop_core;
+class loop_notes;
 class context_word;
 class shared_state;
 struct frame;
@@ -85,6 +86,7 @@ struct task_hooks {
     void (*end)(frame& task, ready_item::function dispose) noexcept; // ends a task
     ready_item::function end_unstarted;                              // completes a task cancelled before its first step
     void (*release)(shared_state& c) noexcept;                       // drops one count of a task or future
+    loop_notes* (*make_notes)(loop_core& loop) noexcept; // begins to note what debug mode needs; null without memory
 };
 
 /// The part of a loop that runs steps and calls in order. event_loop is built on it; tasks know only this much of their
@@ -127,6 +129,9 @@ public:
     void set_task_hooks(const task_hooks& hooks) noexcept { hooks_ = &hooks; }
     /// Returns the functions for tasks; there must be a task or future.
     const task_hooks& hooks() const noexcept { return *hooks_; }
+    /// How many tasks have ended with an exception, and how many were cancelled.
+    std::uint64_t tasks_failed = 0;
+    std::uint64_t tasks_cancelled = 0;
     /// The tasks that are not done, in order of creation.
     intrusive_list<frame>& tasks() noexcept { return tasks_; }
 

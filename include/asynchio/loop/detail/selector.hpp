@@ -39,6 +39,11 @@ public:
     bool no_post_can_come() const noexcept { return mailbox->pointers() <= 1 + mailbox->silent && !has_posts(); }
     bool in_virtual_time() const noexcept { return virtual_; }
 
+    /// Whether a timer ends a sleep that begins now before `time`, in real time.
+    bool wakes_before(nanoseconds_count time) const noexcept {
+        return !timers.empty() && timers.next_deadline() <= time;
+    }
+
     /// Adds a timer. @param due whether it has expired: it is noticed in the next iteration then, without the clock.
     void add_timer(timer& t, nanoseconds_count deadline, bool due) {
         timers.add(t, deadline);
@@ -102,6 +107,12 @@ public:
     /// Sleeps until notified, for at most `real` nanoseconds, whatever the timers say.
     void sleep_at_most(nanoseconds_count real) noexcept {
         if (mailbox->fall_asleep()) wait(real);
+    }
+
+    /// Takes what came while it slept: signals and posts.
+    [[gnu::cold]] void take(ready_queue& ready) noexcept {
+        take_signals();
+        if (has_posts()) mailbox->take(ready);
     }
 
     /// Refuses posts and forgets descriptors and signals; calls that were posted before go to `ready`.

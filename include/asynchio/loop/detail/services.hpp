@@ -5,11 +5,19 @@
 // which closes them without knowing what they are.
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
+
+/// What the pools of threads of a loop count.
+struct pool_counts {
+    std::size_t threads = 0;
+    std::size_t queued = 0;
+    std::int64_t longest_wait = 0; // of a job for its thread, in nanoseconds
+};
 
 /// An object that lives as long as its loop. The destructor may block, close() must not.
 class service {
@@ -26,6 +34,8 @@ public:
     /// Whether its shutdown runs code of the program, which may need the other services: such a service is closed
     /// first, while everything else still exists, and gets the time that it takes.
     virtual bool runs_code() const noexcept { return false; }
+    /// Adds what it counts, if it has threads.
+    virtual void count(pool_counts& into) noexcept { (void)into; }
     /// Called if the shutdown did not end in time: from now on the destructor must not wait for it.
     [[gnu::cold]] virtual void give_up() noexcept {}
 
@@ -58,6 +68,10 @@ public:
         for (service* each = youngest_; each != nullptr; each = each->older_)
             if (each->key_ == &tag<S>) return static_cast<S*>(each);
         return nullptr;
+    }
+
+    void count(pool_counts& into) const noexcept {
+        for (service* each = youngest_; each != nullptr; each = each->older_) each->count(into);
     }
 
     /// Closes the services that run code of the program, or the others; the youngest first.

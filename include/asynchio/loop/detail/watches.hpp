@@ -315,8 +315,11 @@ public:
     }
     /// Puts the calls of ready descriptors into the ready queue.
     void wait(nanoseconds_count timeout) noexcept {
+        ++polls;
         if (notice_fork()) poller_->wait(timeout);
     }
+    /// How many times the system was asked for ready descriptors.
+    std::uint64_t polls = 0;
 
     [[gnu::cold]] void clear() noexcept {
         watches_.clear();

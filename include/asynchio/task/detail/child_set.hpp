@@ -15,7 +15,6 @@
 #include <asynchio/task/take.hpp>
 #include <asynchio/task/task_handle.hpp>
 
-#include <memory>
 #include <source_location>
 #include <stdexcept>
 #include <type_traits>
@@ -302,7 +301,7 @@ auto make_child(X&& x) {
         return make_child(std::forward<X>(x).release());
     } else if constexpr (std::is_invocable_v<X>) {
         if constexpr (std::is_lvalue_reference_v<X>) {
-            auto started = as_task(callable_reference<std::remove_reference_t<X>>{std::addressof(x)});
+            auto started = as_task(callable_reference<std::remove_reference_t<X>>{__builtin_addressof(x)});
             return owned_child<typename decltype(started)::value_type, false>(std::move(started));
         } else {
             auto started = as_task(std::forward<X>(x));

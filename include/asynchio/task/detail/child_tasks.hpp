@@ -12,7 +12,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <source_location>
 #include <utility>
 

@@ -6,8 +6,10 @@
 
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/event_loop.hpp>
+#include <asynchio/task/detail/debug_notes.hpp>
 #include <asynchio/task/detail/done_callback.hpp>
 #include <asynchio/task/detail/inspection_table.hpp> // so that every program with tasks has it
+#include <asynchio/task/detail/task_name.hpp>
 #include <asynchio/task/suspension.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -16,36 +18,11 @@
 #include <source_location>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #pragma GCC visibility push(default)
 
 namespace asynchio::detail {
-
-/// The name of a task, "Task-7" or the one that it was given, while the task has that.
-struct name_of_task {
-    explicit name_of_task(const frame& task) noexcept {
-        if (task.extra != nullptr) text = task.extra->name.view();
-        if (!text.empty()) return;
-        std::snprintf(numbered, sizeof numbered, "Task-%u", static_cast<unsigned>(task.id));
-        text = numbered;
-    }
-    name_of_task(const name_of_task&) = delete;
-    name_of_task& operator=(const name_of_task&) = delete;
-
-    int length() const noexcept { return static_cast<int>(text.size()); }
-
-    std::string_view text;
-    char numbered[20];
-};
-
-inline std::string task_name(const frame& task) { return std::string(name_of_task(task).text); }
-
-[[gnu::cold]] inline void set_task_name(frame& task, std::string_view name) {
-    if (task.extra == nullptr) task.extra = new task_extra;
-    task.extra->name = shared_text(name);
-}
 
 /// Returns the origin of an error, for reports.
 [[gnu::cold]] inline std::string source_of_error(const shared_state& source) {
@@ -111,10 +88,18 @@ inline void keep(shared_state& c) noexcept {
     c.note_kept(true);
 }
 
+/// Notes whether a task has failed or was cancelled.
+[[gnu::noinline, gnu::cold]] inline void note_error(frame& task) noexcept {
+    const bool cancelled = is_cancellation(task.error());
+    if (cancelled) task.set_cancelled();
+    if (!task.has(flag_branch)) ++(cancelled ? task.loop->tasks_cancelled : task.loop->tasks_failed);
+}
+
 /// Called when the coroutine of the task is gone: tells all watchers.
-inline void end_task(frame& task, ready_item::function dispose) noexcept {
+[[gnu::noinline]] inline void end_task(frame& task, ready_item::function dispose) noexcept {
     task.run = dispose;
-    if (task.error() && is_cancellation(task.error())) task.set_cancelled();
+    if (task.error()) [[unlikely]]
+        note_error(task);
     std::uint32_t counts_that_end_with_loop = 1;
     if (child_owner* owner = task.get_owner()) {
         task.lose_owner(task.where());
@@ -239,7 +224,7 @@ inline context_word* context_of_task(ready_item&) noexcept {
 }
 
 inline constexpr task_hooks hooks_of_tasks{&destroy_tasks, &context_of_task, &describe_step, &describe_after,
-                                           &end_any_task,  &end_unstarted,   &release};
+                                           &end_any_task,  &end_unstarted,   &release,       &make_notes<>};
 
 inline future_base::future_base(loop_core& owner) noexcept {
     begin(owner, 1);

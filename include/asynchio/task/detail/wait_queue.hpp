@@ -6,12 +6,12 @@
 #include <asynchio/core/detail/failures.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/loop_call.hpp>
+#include <asynchio/task/detail/debug_notes.hpp>
 #include <asynchio/task/detail/tasks_of_loop.hpp>
 #include <asynchio/task/suspension.hpp>
 
 #include <coroutine>
 #include <cstddef>
-#include <cstdio>
 #include <new>
 #include <source_location>
 #include <stdexcept>
@@ -38,12 +38,37 @@ public:
     class retrying_waiter;
 
     wait_queue() noexcept = default;
+    /// Makes a line. @param of_lock whether debug mode notes who holds what tasks wait for in it.
+    explicit constexpr wait_queue(bool of_lock) noexcept : standing_(of_lock ? noted_flag : 0) {}
     wait_queue(const wait_queue&) = delete;
     wait_queue& operator=(const wait_queue&) = delete;
     ~wait_queue();
 
-    /// Whether a task is in line that was not cancelled; one that was woken and has not run yet counts.
+    /// Whether a task is in line that was not cancelled; one that was woken and has not run yet counts. It is true for
+    /// the line of a lock that is noted(), so that the path on which nobody waits need not ask for that.
     bool contended() const noexcept { return standing_ != 0; }
+    /// Whether a task is in line as contended() says, also in the line of a lock.
+    bool occupied() const noexcept { return (standing_ & ~noted_flag) != 0; }
+    /// Whether it is the line of a lock whose holder is noted, or will be from the next acquisition on, in debug mode.
+    bool noted() const noexcept { return (standing_ & noted_flag) != 0; }
+    /// Ends that: the lock has several holders, or the loop is not in debug mode.
+    void note_no_more() noexcept { standing_ &= ~noted_flag; }
+    /// Notes that the running task has acquired a lock that is noted(), at `where`.
+    [[gnu::noinline, gnu::cold]] void note_acquired(const std::source_location& where) noexcept {
+        debug_notes<>* const notes = notes_of(this_thread.running);
+        if (notes == nullptr) return note_no_more();
+        if (this_thread.current != nullptr) notes->holds(this, current_root(), where);
+    }
+    /// Notes that the running task is going to wait for a lock that is noted(). @param where the line. @param owned whether
+    /// the task that acquires it is the one that releases it, so that one that waits for itself is a mistake.
+    [[gnu::noinline, gnu::cold]] void note_wait(const std::source_location& where, bool owned) noexcept {
+        debug_notes<>* const notes = notes_of(this_thread.running);
+        if (notes != nullptr && this_thread.current != nullptr) notes->waits(this, current_root(), where, owned);
+    }
+    /// Notes that nobody holds a lock that is noted().
+    [[gnu::noinline, gnu::cold]] void note_released() noexcept {
+        if (debug_notes<>* const notes = notes_of(this_thread.running)) notes->released(this);
+    }
 
     /// Wakes the first task that was neither woken nor cancelled. @return false if there is none.
     bool wake_one() noexcept { return next_ != nullptr && wake_next(); }
@@ -68,6 +93,8 @@ private:
     void enter(waiter& w, const frame& root);
     void enter_again(waiter& w) noexcept;
     void leave(waiter& w) noexcept;
+
+    static constexpr std::size_t noted_flag = ~(~std::size_t(0) >> 1); // in standing_
 
     intrusive_list<waiter> line_;
     waiter* next_ = nullptr; // all before it were woken or cancelled; null if all were
@@ -96,6 +123,11 @@ public:
     bool in_line() const noexcept { return next != nullptr; }
     /// Whether the queue has woken it.
     bool woken() const noexcept { return granted_; }
+    /// Notes that its task has acquired a lock that is noted().
+    [[gnu::noinline, gnu::cold]] void note_acquired() noexcept {
+        frame& its = *task();
+        if (debug_notes<>* const notes = notes_of(its.loop)) notes->holds(queue_, its, its.innermost().where());
+    }
 
     /// Leaves the line; comes first in await_resume of a task that entered.
     /// @throws cancelled_error if the task is cancelled, after a call of `pass_on()`; std::logic_error if the queue was
@@ -156,14 +188,16 @@ private:
 };
 
 /// Reports, in debug mode, the task that has dropped an awaiter without awaiting it.
-[[gnu::noinline]] inline void report_unawaited(const char* what) noexcept try {
-    const auto* loop = static_cast<const loop_core*>(this_thread.running);
+[[gnu::noinline, gnu::cold]] inline void report_unawaited(const char* what) noexcept try {
+    auto* loop = static_cast<loop_core*>(this_thread.running);
     const frame* task = current_task_frame();
     if (task == nullptr || !loop->debug() || loop->closing()) return;
-    std::fprintf(stderr,
-                 "asynchio: %s was never awaited, so that it waited for nothing\n  in task '%s', from %s:%u on\n", what,
-                 task_name(*task).c_str(), task->where().file_name(), static_cast<unsigned>(task->where().line()));
-} catch (...) { // no memory for a name
+    const name_of_task name(*task);
+    loop->report(formatted("%s was never awaited, so that it waited for nothing", what),
+                 formatted("task '%.*s', from %s:%u on", name.length(), name.text.data(), task->where().file_name(),
+                           static_cast<unsigned>(task->where().line())),
+                 {});
+} catch (...) { // no memory for a report
 }
 
 /// A waiter that an awaiter makes when its task must wait: the path without waiting touches none of it.
@@ -268,6 +302,8 @@ inline wait_queue::waiter* wait_queue::next_to_wake() noexcept {
 }
 
 [[gnu::noinline]] inline void wait_queue::wake_first() noexcept {
+    if (noted()) [[unlikely]]
+        note_released();
     if (line_.front() == next_to_wake()) wake_next();
 }
 

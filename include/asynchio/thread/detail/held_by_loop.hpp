@@ -8,7 +8,6 @@
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/future.hpp>
 
-#include <memory>
 #include <utility>
 
 #pragma GCC visibility push(default)

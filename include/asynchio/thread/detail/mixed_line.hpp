@@ -8,9 +8,8 @@
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/suspension.hpp>
+#include <asynchio/thread/detail/native_condition.hpp>
 
-#include <chrono>
-#include <condition_variable>
 #include <mutex>
 
 #pragma GCC visibility push(default)
@@ -92,12 +91,11 @@ public:
         if (deadline == far_future)
             woken_.wait(lock, dismissed);
         else
-            woken_.wait_until(lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline)),
-                              dismissed);
+            woken_.wait_until(lock, deadline, dismissed);
     }
 
 private:
-    std::condition_variable woken_;
+    native_condition woken_;
 };
 
 /// The place of a task, and the base of the awaiters. An awaiter binds, enters the line, and parks.

@@ -11,13 +11,12 @@
 #include <asynchio/loop/detail/fork_count.hpp>
 #include <asynchio/loop/detail/intrusive_list.hpp>
 #include <asynchio/loop/detail/native_thread.hpp>
+#include <asynchio/thread/detail/native_condition.hpp>
 #include <asynchio/thread/detail/worker_count.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -39,6 +38,8 @@ public:
     virtual void run() noexcept = 0;
 
     process_mark given_in; // the process in which the job was submitted
+    /// The time at which it was queued behind others, and from its begin on how long it has waited; 0 if it need not wait.
+    nanoseconds_count queued = 0;
 
 protected:
     virtual ~pool_job() = default;
@@ -82,6 +83,7 @@ public:
             if (closing_) throw std::logic_error("thread_pool: cannot take new work after shutdown");
             if (max_queued_ != unbounded && is_full()) throw queue_full();
             if (idle_ <= queued_.load(std::memory_order_relaxed) && running_ < most_ + lent_) add_thread(self);
+            job.queued = idle_ > queued_.load(std::memory_order_relaxed) ? 0 : steady_now();
             jobs_.push_back(job);
             queued_.fetch_add(1, std::memory_order_release);
             wake = sleeping_ > 0;
@@ -154,6 +156,30 @@ public:
         return threads_.size(); // their places are used again
     }
 
+    /// Returns how many threads there are.
+    std::size_t threads() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        return running_;
+    }
+    /// Returns how many jobs wait for a thread.
+    std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+    /// Returns for how long a job has waited for a thread at most, also one that still waits.
+    nanoseconds_count longest_wait() noexcept {
+        notice_fork();
+        const std::unique_lock lock(mutex_);
+        const pool_job* const first = jobs_.front();
+        const nanoseconds_count now = first != nullptr && first->queued != 0 ? steady_now() - first->queued : 0;
+        return now > longest_wait_ ? now : longest_wait_;
+    }
+    /// Whether a wait of a job is worth a report: it is twice as long as the one reported last, if there was one.
+    bool notes_report(nanoseconds_count wait) noexcept {
+        const std::unique_lock lock(mutex_);
+        if (wait < 2 * reported_wait_) return false;
+        reported_wait_ = wait;
+        return true;
+    }
+
     /// Whether a thread is in a job.
     bool busy() noexcept {
         notice_fork();
@@ -190,8 +216,8 @@ private:
         process_.renew();
         workers_alive.fetch_sub(static_cast<int>(running_), std::memory_order_relaxed);
         new (&mutex_) std::mutex;
-        new (&work_) std::condition_variable;
-        new (&job_ended_) std::condition_variable;
+        new (&work_) native_condition;
+        new (&job_ended_) native_condition;
         new (&jobs_) intrusive_list<pool_job>;
         new (&watchers_) intrusive_list<pool_watcher>;
         new (&threads_) trivial_vector<native_thread>;
@@ -234,6 +260,8 @@ private:
             if (pool_job* job = may_work() ? jobs_.pop_front() : nullptr) {
                 queued_.fetch_sub(1, std::memory_order_relaxed);
                 --idle_;
+                if (job->queued != 0) [[unlikely]]
+                    note_wait(*job);
                 lock.unlock();
                 job->run();
                 lock.lock();
@@ -258,6 +286,11 @@ private:
         while (pool_watcher* each = told.pop_front()) each->ended();
     }
 
+    void note_wait(pool_job& job) noexcept {
+        job.queued = steady_now() - job.queued;
+        if (job.queued > longest_wait_) longest_wait_ = job.queued;
+    }
+
     /// Looks for work without sleeping. @return whether there may be some.
     bool spin(std::unique_lock<std::mutex>& lock) noexcept {
         lock.unlock();
@@ -272,8 +305,8 @@ private:
 
     process_mark process_;
     std::mutex mutex_;
-    std::condition_variable work_;
-    std::condition_variable job_ended_;
+    native_condition work_;
+    native_condition job_ended_;
     intrusive_list<pool_job> jobs_;
     std::atomic<std::size_t> queued_ = 0; // changed under the mutex
     std::size_t idle_ = 0;                // threads that run no job
@@ -284,6 +317,8 @@ private:
     const std::size_t max_queued_; // jobs that wait for a thread
     const nanoseconds_count spin_;
     bool closing_ = false;
+    nanoseconds_count longest_wait_ = 0;  // of a job for its thread
+    nanoseconds_count reported_wait_ = 0; // the last one that debug mode has reported
     intrusive_list<pool_watcher> watchers_;
     trivial_vector<native_thread> threads_;
 };
