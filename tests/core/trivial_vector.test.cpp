@@ -88,3 +88,16 @@ TEST_CASE("trivial_vector: an item of its own may be added again") {
     while (numbers.size() < 70) numbers.push_back(numbers.front());
     CHECK(numbers.back() == 7);
 }
+
+TEST_CASE("trivial_vector: swap exchanges the items, and what is reserved") {
+    trivial_vector<int> some;
+    for (int i = 0; i < 9; ++i) some.push_back(i);
+    trivial_vector<int> none;
+    const int* const where = some.data();
+    none.swap(some);
+    CHECK(some.empty());
+    CHECK(none.size() == 9);
+    CHECK(none.data() == where);
+    some.push_back(1);
+    CHECK(items(some) == std::vector<int>{1});
+}
