@@ -22,7 +22,9 @@ public:
     native_condition() noexcept {
         pthread_condattr_t steady;
         pthread_condattr_init(&steady);
+#if !defined(__APPLE__) // where a limit is given as a duration instead
         pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+#endif
         pthread_cond_init(&condition_, &steady);
         pthread_condattr_destroy(&steady);
     }
@@ -44,17 +46,32 @@ public:
     /// Waits until `holds()`, at most up to `deadline`, a time of steady_now(). @return whether it holds.
     template<class Holds>
     bool wait_until(std::unique_lock<std::mutex>& lock, nanoseconds_count deadline, Holds holds) {
-        constexpr nanoseconds_count second = 1'000'000'000;
-        const nanoseconds_count end = deadline > 0 ? deadline : 0; // a negative one has passed
-        timespec at{};
-        at.tv_sec = static_cast<decltype(at.tv_sec)>(end / second);
-        at.tv_nsec = static_cast<decltype(at.tv_nsec)>(end % second);
         while (!holds())
-            if (pthread_cond_timedwait(&condition_, lock.mutex()->native_handle(), &at) == ETIMEDOUT) return holds();
+            if (is_over(lock, deadline)) return holds();
         return true;
     }
 
 private:
+    /// Waits for a call of notify, at most up to `deadline`. @return whether the time was up.
+    bool is_over(std::unique_lock<std::mutex>& lock, nanoseconds_count deadline) noexcept {
+#if defined(__APPLE__)
+        const timespec most = parts_of(deadline - steady_now());
+        return pthread_cond_timedwait_relative_np(&condition_, lock.mutex()->native_handle(), &most) == ETIMEDOUT;
+#else
+        const timespec end = parts_of(deadline);
+        return pthread_cond_timedwait(&condition_, lock.mutex()->native_handle(), &end) == ETIMEDOUT;
+#endif
+    }
+    /// A negative time has passed.
+    static timespec parts_of(nanoseconds_count time) noexcept {
+        constexpr nanoseconds_count second = 1'000'000'000;
+        timespec parts{};
+        if (time < 0) return parts;
+        parts.tv_sec = static_cast<decltype(parts.tv_sec)>(time / second);
+        parts.tv_nsec = static_cast<decltype(parts.tv_nsec)>(time % second);
+        return parts;
+    }
+
     pthread_cond_t condition_;
 };
 
