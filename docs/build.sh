@@ -23,11 +23,16 @@ done
     echo 'All names of the library. include/asynchio/README.md tells how the headers are laid out. */'
     echo '/** @namespace asynchio::testing'
     echo 'What tests of asynchronous code need: cancellation, faults and lost memory at every point. */'
+    echo '/** @namespace asynchio::asio'
+    echo 'Operations of Asio, awaited by tasks: asynchio/adapters/asio.hpp. */'
+    echo '/** @namespace asynchio::openssl'
+    echo 'TLS by OpenSSL: asynchio/adapters/openssl.hpp. */'
 } >build/docs/pages.dox
 mkdir build/docs/examples
-for example in examples/*.cpp; do # the page of each name links those that use it; Doxygen knows no short name
+mkdir build/docs/examples/adapters
+for example in examples/*.cpp examples/adapters/*.cpp; do # the page of each name links those that use it; Doxygen knows no short name
     sed '/^namespace aio = asynchio;$/d; s/\baio::/asynchio::/g' "$example" >"build/docs/$example"
-    printf '/** @example %s\n%s\n*/\n' "${example##*/}" "$(sed -n '3,/^$/ s/^\/\/ \{0,1\}//p' "$example" | sed '/^\$/,$d')"
+    printf '/** @example %s\n%s\n*/\n' "${example##*/}" "$(sed -n '3,/^$/ s/^\/\/ \{0,1\}//p' "$example" | sed '/^\$/,$d; s/^ *\.$/\\./')"
 done >build/docs/examples.dox
 doxygen docs/Doxyfile
 echo "build/docs/html/index.html"

@@ -383,7 +383,7 @@ class counts:
             for line, what in fragments(h.text):
                 self.fragments += 1
                 self.report(h, line, what)
-            if h.is_public and h.module != "adapters":
+            if h.is_public:
                 self.look_at(h)
         for folder in ("tests", "examples", "benchmarks"):
             for path in sorted((self.tree.root / folder).rglob("*.?pp")):

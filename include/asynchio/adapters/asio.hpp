@@ -183,6 +183,7 @@ task<T> perform(Initiation start, std::tuple<Args...> arguments) {
 
 } // namespace asynchio::asio
 
+/// @cond
 /// Makes tasks of operations that get use_awaitable.
 template<class... Results>
 class asio::async_result<asynchio::asio::use_awaitable_t, void(Results...)> {
@@ -197,5 +198,6 @@ public:
         return asynchio::asio::detail::perform<result>(std::move(start), std::tuple<Args...>(std::move(arguments)...));
     }
 };
+/// @endcond
 
 #pragma GCC visibility pop
