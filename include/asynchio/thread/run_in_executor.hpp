@@ -20,7 +20,6 @@
 
 #include <atomic>
 #include <exception>
-#include <memory>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
