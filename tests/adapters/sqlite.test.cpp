@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <fcntl.h>
 #include <limits>
 #include <optional>
 #include <stdexcept>
@@ -311,4 +312,26 @@ TEST_CASE("sqlite: a connection that is destroyed interrupts its calls") {
         }
         CHECK(ended);
     }());
+}
+
+TEST_CASE("sqlite: ten thousand calls leave no descriptors behind") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        const auto descriptors = [] {
+            std::size_t open = 0;
+            for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) != -1 ? 1u : 0u;
+            return open;
+        };
+        connection db = co_await with_table(path);
+        co_await count(db);
+        const std::size_t before = descriptors();
+        for (int i = 0; i < 10'000; ++i) co_await count(db);
+        for (int i = 0; i < 100; ++i) {
+            connection other = co_await connection::open(path);
+            co_await count(other);
+            co_await other.aclose();
+        }
+        CHECK(descriptors() == before);
+        co_await db.aclose();
+    }(file.path));
 }
