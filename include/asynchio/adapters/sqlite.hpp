@@ -82,6 +82,7 @@ task<std::shared_ptr<session>> open_session(std::string path, options how) {
 }
 template<class = void>
 task<> close_session(session_ptr s) {
+    if (!s) co_return; // the connection was moved from
     if (!s->closing.exchange(true)) {
         auto job = [s](std::stop_token) { s->close(); };
         co_await to_thread(s->threads, take(job));
