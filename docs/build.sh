@@ -27,6 +27,8 @@ done
     echo 'Operations of Asio, awaited by tasks: asynchio/adapters/asio.hpp. */'
     echo '/** @namespace asynchio::openssl'
     echo 'TLS by OpenSSL: asynchio/adapters/openssl.hpp. */'
+    echo '/** @namespace asynchio::sqlite'
+    echo 'Databases of SQLite: asynchio/adapters/sqlite.hpp. */'
 } >build/docs/pages.dox
 mkdir build/docs/examples
 mkdir build/docs/examples/adapters
