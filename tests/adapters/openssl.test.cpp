@@ -428,6 +428,26 @@ TEST_CASE("openssl: a reader that never comes holds a closed connection for the 
     }());
 }
 
+TEST_CASE("openssl: the end of a run does not wait for a reader that never comes", "[adapters]") {
+    reports seen;
+    auto [near, far] = aio::testing::stream_pair(10);
+    aio::stream kept;
+    const auto body = [&]() -> aio::task<> {
+        collect(seen);
+        ends both = co_await shake(std::move(near), std::move(far), client(), localhost(), to("localhost"));
+        kept = std::move(both.client);
+        const auto writes = [](aio::stream s) -> aio::task<> { co_await s.write("more than ten bytes"); };
+        aio::create_task(writes(std::move(both.server)));
+        co_await aio::sleep(1s);
+    };
+    const aio::time_point end = virtual_run([](auto run) -> aio::task<aio::time_point> {
+        co_await run();
+        co_return aio::get_running_loop().time();
+    }(body));
+    CHECK(end.time_since_epoch() < 2s);
+    CHECK(seen.empty());
+}
+
 TEST_CASE("openssl: a request for new keys is answered by the reader", "[adapters]") {
     virtual_run([]() -> aio::task<> {
         ends both = co_await in_memory();

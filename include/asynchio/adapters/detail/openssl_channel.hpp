@@ -15,6 +15,7 @@
 #include <asynchio/loop/clock.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/current_task.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>
 
@@ -217,10 +218,12 @@ private:
     /// Has a task send what is left, and then close the stream below. @return whether it will.
     bool go_on_sending() noexcept try {
         if (asynchio::detail::this_thread.running == nullptr) return false;
+        const asynchio::detail::frame* const closing = asynchio::detail::current_task_frame();
+        if (closing != nullptr && closing->has_mark(asynchio::detail::mark_leftover)) return false; // the run ends
         std::string rest(out_, sent_);
         create_task(named("end of TLS"), send_rest(release_below(), std::move(rest), shutdown_timeout_));
         return true;
-    } catch (...) { // no memory: it ends now
+    } catch (...) { // no memory
         return false;
     }
     static task<> send_rest(stream below, std::string rest, duration limit) {
