@@ -387,6 +387,54 @@ TEST_CASE("libpq: rows of a stream come one by one, and a stream may be stopped 
     });
 }
 
+TEST_CASE("libpq: COPY takes data in and gives data out, and may be stopped", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        co_await db.execute("create temp table t(a int, b text)");
+        const auto lines = [](int from, int to, bool fails) -> aio::async_generator<std::string> {
+            for (int i = from; i < to; ++i) co_yield std::to_string(i) + "\t" + std::string(1000, 'x') + "\n";
+            if (fails) throw std::domain_error("no more");
+        };
+        const pg::result taken = co_await db.copy_in("copy t from stdin", lines(0, 20'000, false));
+        CHECK(taken.affected() == 20'000);
+        const auto failed = co_await aio::nothrow(db.copy_in("copy t from stdin", lines(0, 10, true)));
+        CHECK_THROWS_AS(failed.rethrow(), std::domain_error);
+        const auto nonsense = [](std::string text) -> aio::async_generator<std::string> { co_yield std::move(text); };
+        const pg::error wrong = co_await error_of(db.copy_in("copy t from stdin", nonsense("no number\tx\n")));
+        CHECK(wrong.sqlstate() == "22P02");
+        const pg::error missing = co_await error_of(db.copy_in("copy nothing from stdin", nonsense("")));
+        CHECK(missing.sqlstate() == "42P01");
+        const pg::error other = co_await error_of(db.copy_in("select 1", nonsense("")));
+        CHECK(other.message().find("kind") != std::string::npos);
+        const pg::result count = co_await db.query("select count(*) from t");
+        CHECK(count[0].get<int>(0) == 20'000);
+        auto out = db.copy_out("copy (select a from t order by a) to stdout");
+        int next = 0;
+        while (auto line = co_await out.next()) CHECK(*line == std::to_string(next++) + "\n");
+        CHECK(next == 20'000);
+        auto early = db.copy_out("copy (select generate_series(1, 100000000)) to stdout");
+        const auto first = co_await early.next();
+        CHECK(first == "1\n");
+        co_await early.aclose();
+        auto bad = db.copy_out("copy (select 1 / (3 - generate_series(1, 5))) to stdout");
+        const auto all = [](auto& from) -> aio::task<> {
+            while (co_await from.next()) {}
+        };
+        const pg::error divided = co_await error_of(all(bad));
+        CHECK(divided.sqlstate() == "22012");
+        const auto never = []() -> aio::async_generator<std::string> {
+            co_yield std::string("1\tx\n");
+            co_await aio::sleep(1h);
+        };
+        auto stuck = aio::create_task(db.copy_in("copy t from stdin", never()));
+        co_await until_active("copy t from stdin");
+        stuck.cancel();
+        co_await aio::nothrow(stuck);
+        CHECK(stuck.cancelled());
+        co_await require_usable(db);
+    });
+}
+
 TEST_CASE("libpq: notifications of a channel come until the stream is closed", "[net]") {
     with_server([]() -> aio::task<> {
         pg::connection db = co_await pg::connection::open(server().address());
@@ -413,13 +461,8 @@ TEST_CASE("libpq: notifications of a channel come until the stream is closed", "
         const auto first = co_await again.next();
         CHECK(first->payload == "first");
         co_await other.execute("select pg_terminate_backend(" + std::to_string(PQbackendPID(db.native_handle())) + ")");
-        bool lost = false;
-        try {
-            co_await again.next();
-        } catch (const pg::connection_error&) {
-            lost = true;
-        }
-        CHECK(lost);
+        const auto lost = co_await aio::nothrow(again.next());
+        CHECK_THROWS_AS(lost.rethrow(), pg::connection_error);
         CHECK(!db.is_open());
     });
 }

@@ -113,6 +113,21 @@ public:
         return rows(state_.get(), std::move(sql), detail::parameters_of(parameters...));
     }
 
+    /// Runs a COPY ... TO STDOUT, and yields its data as they come, a row at a time. Other commands wait until the stream
+    /// is closed or ends.
+    /// @param sql the command.
+    /// @throws error, connection_error by next(). Cancellation: stops the command.
+    async_generator<std::string> copy_out(std::string sql) { return chunks(state_.get(), std::move(sql)); }
+    /// Runs a COPY ... FROM STDIN with data that are sent as they come. Other commands wait.
+    ///
+    /// @param sql the command. @param data texts of any size; their borders do not matter. An exception of theirs ends
+    /// the command, which then does nothing.
+    /// @return the result, whose affected() is the number of rows. @throws error, connection_error; what `data` throws.
+    /// Cancellation: stops the command.
+    task<result> copy_in(std::string sql, async_generator<std::string> data) {
+        return take_in(state_.get(), std::move(sql), std::move(data));
+    }
+
     /// Listens to a channel. The connection belongs to the stream until that is closed; other commands wait.
     ///
     /// @param channel the name, exactly as it is.
@@ -161,6 +176,10 @@ private:
     }
     template<class = void>
     static async_generator<row> rows(detail::session* s, std::string sql, detail::parameters given);
+    template<class = void>
+    static async_generator<std::string> chunks(detail::session* s, std::string sql);
+    template<class = void>
+    static task<result> take_in(detail::session* s, std::string sql, async_generator<std::string> data);
     template<class = void>
     static async_generator<notification> notifications(detail::session* s, mutex_guard held, std::string name);
 
@@ -246,55 +265,94 @@ private:
 
 template<class>
 async_generator<row> connection::rows(detail::session* s, std::string sql, detail::parameters given) {
-    co_await s->exclusive.acquire();
-    const mutex_guard alone(s->exclusive);
-    co_await s->wire.acquire();
-    const mutex_guard held(s->wire);
+    const detail::whole_use use = co_await detail::take_whole(*s);
     detail::send(*s, sql, std::string(), given);
     PQsetSingleRowMode(s->raw());
+    detail::shared_result next;
     std::exception_ptr stopped;
-    bool refused = false; // whether the server has ended the command
     try {
         for (;;) {
-            const fd_events wanted = s->pending();
-            if (wanted != fd_events::none) {
-                co_await wait_ready(s->descriptor(), wanted);
-                s->receive();
-                continue;
-            }
-            detail::shared_result next = detail::share(PQgetResult(s->raw()));
-            if (next != nullptr && PQresultStatus(next.get()) == PGRES_SINGLE_TUPLE) {
+            next = co_await detail::next_result(*s);
+            if (next == nullptr) break;
+            const ExecStatusType status = PQresultStatus(next.get());
+            if (status == PGRES_SINGLE_TUPLE)
                 co_yield row(std::move(next), 0);
-                continue;
+            else if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+                break;
+        }
+        if (next == nullptr && s->open()) {
+            s->under_way = false;
+            co_return;
+        }
+    } catch (...) {
+        stopped = std::current_exception();
+        next.reset();
+    }
+    co_await detail::end_early(*s, std::move(next), std::move(stopped));
+}
+
+template<class>
+async_generator<std::string> connection::chunks(detail::session* s, std::string sql) {
+    const detail::whole_use use = co_await detail::take_whole(*s);
+    s->begin();
+    s->require_sent(PQsendQuery(s->raw(), sql.c_str()));
+    detail::shared_result first;
+    std::exception_ptr stopped;
+    bool over = false;
+    try {
+        first = co_await detail::next_result(*s);
+        if (first != nullptr && PQresultStatus(first.get()) == PGRES_COPY_OUT) {
+            first.reset();
+            while (!over && s->open()) {
+                char* data = nullptr;
+                const int got = PQgetCopyData(s->raw(), &data, 1);
+                const std::unique_ptr<char, void (*)(char*)> owned(data, [](char* p) { PQfreemem(p); });
+                over = got < 0;
+                if (got > 0) {
+                    co_yield std::string(data, static_cast<std::size_t>(got));
+                } else if (got == 0) {
+                    co_await wait_readable(s->descriptor());
+                    s->receive();
+                }
             }
-            if (next != nullptr && PQresultStatus(next.get()) == PGRES_TUPLES_OK) continue;
-            if (next == nullptr && s->open()) {
-                s->under_way = false;
-                co_return;
-            }
-            if (next != nullptr && PQresultStatus(next.get()) == PGRES_FATAL_ERROR) {
-                refused = true;
-                if (s->open())
-                    stopped = std::make_exception_ptr(detail::error_of<error>(next.get()));
-                else
-                    stopped = std::make_exception_ptr(detail::error_of<connection_error>(next.get()));
-            }
-            break;
         }
     } catch (...) {
         stopped = std::current_exception();
     }
-    // The rest of the answer is read, and what it says does not matter beside the reason.
-    if (s->raw() != nullptr) {
-        const auto how = refused ? detail::urgency::whole : detail::urgency::stoppable;
-        try {
-            co_await detail::collect(*s, how, stopped);
-        } catch (...) {
-            if (!stopped) stopped = std::current_exception();
+    if (over)
+        co_await detail::collect(*s, detail::urgency::stoppable);
+    else
+        co_await detail::end_early(*s, std::move(first), std::move(stopped));
+}
+
+template<class>
+task<result> connection::take_in(detail::session* s, std::string sql, async_generator<std::string> data) {
+    const detail::whole_use use = co_await detail::take_whole(*s);
+    s->begin();
+    s->require_sent(PQsendQuery(s->raw(), sql.c_str()));
+    detail::shared_result first;
+    std::exception_ptr stopped;
+    bool copying = false;
+    try {
+        first = co_await detail::next_result(*s);
+        copying = first != nullptr && PQresultStatus(first.get()) == PGRES_COPY_IN;
+        while (copying) {
+            const std::optional<std::string> chunk = co_await data.next();
+            if (!chunk) break;
+            if (PQputCopyData(s->raw(), chunk->data(), static_cast<int>(chunk->size())) < 0)
+                break; // collect() tells why
+            for (fd_events wanted = s->pending(); wanted != fd_events::none; wanted = s->pending()) {
+                co_await wait_ready(s->descriptor(), wanted);
+                s->receive();
+            }
         }
+    } catch (...) {
+        stopped = std::current_exception();
     }
-    if (stopped) std::rethrow_exception(stopped);
-    throw connection_error("the connection is lost");
+    if (!copying) co_await detail::end_early(*s, std::move(first), std::move(stopped));
+    if (s->open()) PQputCopyEnd(s->raw(), stopped ? "the sender has given up" : nullptr);
+    if (stopped) co_await detail::end_early(*s, nullptr, std::move(stopped));
+    co_return co_await detail::collect(*s, detail::urgency::stoppable);
 }
 
 template<class>

@@ -179,9 +179,43 @@ task<result> collect(session& s, urgency how, std::exception_ptr request = nullp
         throw connection_error("the connection is lost");
     }
     if (request) std::rethrow_exception(request);
-    if (copies) throw error("a COPY from STDIN or to STDOUT is none of query() and execute()");
+    if (copies) throw error("a COPY from STDIN or to STDOUT needs copy_in() or copy_out()");
     if (failed) throw error_of<error>(failed.get());
     co_return result(std::move(last));
+}
+
+/// Waits for the next result of the command under way; a null pointer is its end. The caller goes on with end_early() if
+/// this throws.
+template<class = void>
+task<shared_result> next_result(session& s) {
+    for (;;) {
+        const fd_events wanted = s.pending();
+        if (wanted == fd_events::none) break;
+        co_await wait_ready(s.descriptor(), wanted);
+        s.receive();
+    }
+    co_return s.raw() != nullptr ? share(PQgetResult(s.raw())) : nullptr;
+}
+
+/// Reads the rest of an answer, and throws the reason why nobody wants it.
+/// @param unwanted the result that was not expected. @param reason an exception, if there is one.
+template<class = void>
+task<> end_early(session& s, shared_result unwanted, std::exception_ptr reason) {
+    auto how = urgency::stoppable;
+    if (unwanted && PQresultStatus(unwanted.get()) == PGRES_FATAL_ERROR) {
+        how = urgency::whole;
+        reason = s.open() ? std::make_exception_ptr(error_of<error>(unwanted.get()))
+                          : std::make_exception_ptr(error_of<connection_error>(unwanted.get()));
+    } else if (unwanted) {
+        reason = std::make_exception_ptr(error("the command is not of the kind that the call is for"));
+    }
+    try {
+        if (s.raw() != nullptr) co_await detail::collect(s, how, reason);
+    } catch (...) {
+        if (!reason) reason = std::current_exception();
+    }
+    if (reason) std::rethrow_exception(reason);
+    throw connection_error("the connection is lost");
 }
 
 /// Acquires a mutex, whatever requests to cancel come. @return the first of them.
@@ -196,6 +230,21 @@ task<std::exception_ptr> acquire_surely(mutex& wanted) {
             if (!request) request = std::current_exception();
         }
     }
+}
+
+/// Both mutexes of a session, held.
+struct whole_use {
+    whole_use() = default;
+
+    mutex_guard alone;
+    mutex_guard wire;
+};
+template<class = void>
+task<whole_use> take_whole(session& s) {
+    whole_use taken;
+    taken.alone = co_await s.exclusive.scoped_acquire();
+    taken.wire = co_await s.wire.scoped_acquire();
+    co_return std::move(taken);
 }
 
 /// Runs commands without parameters, which may be several in one text.
