@@ -63,7 +63,8 @@ public:
     template<class Stays>
     [[gnu::cold]] bool sweep(Stays stays) noexcept try {
         std::size_t staying = 0;
-        for (const debug_note& each : places_) staying += each.key != 0 && stays(each) ? 1 : 0;
+        for (const debug_note& each : places_)
+            if (each.key != 0 && stays(each)) ++staying;
         std::size_t places = 16;
         while (places < 4 * staying + 4) places *= 2;
         debug_note_table kept;
