@@ -50,9 +50,12 @@ struct connection_options {
 struct notification {
     notification() = default;
 
-    std::string channel; ///< the channel's name
-    std::string payload; ///< the text that was sent with it
-    int process = 0;     ///< the process of the server that has sent it
+    /// The channel's name.
+    std::string channel;
+    /// The text that was sent with it.
+    std::string payload;
+    /// The process of the server that has sent it.
+    int process = 0;
 };
 
 /// A connection to a server of PostgreSQL. The loop's thread never waits for it.
@@ -392,8 +395,10 @@ async_generator<notification> connection::notifications(detail::session* s, mute
 struct pool_options : connection_options {
     pool_options() = default;
 
-    std::size_t min_size = 0;  ///< how many connections pool::open() opens
-    std::size_t max_size = 10; ///< the maximum number of connections, at least 1
+    /// How many connections pool::open() opens.
+    std::size_t min_size = 0;
+    /// The maximum number of connections, at least 1.
+    std::size_t max_size = 10;
     /// How long acquire() waits for its turn at most.
     std::optional<duration> wait_timeout = std::nullopt;
     /// A connection that was idle for longer is asked whether it works before it is given out.
