@@ -455,7 +455,8 @@ public:
     pool& operator=(const pool&) = delete;
     ~pool() = default;
 
-    /// Opens the first min_size connections, which acquire() would do one by one. @throws connection_error if one cannot be opened.
+    /// Opens the first min_size connections, which acquire() would do one by one.
+    /// @throws connection_error if one cannot be opened.
     template<class = void>
     task<> open() {
         std::vector<lease> opened;
