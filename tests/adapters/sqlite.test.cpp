@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asynchio/adapters/sqlite.hpp>
 // covers: adapters/detail/sqlite_session.hpp
+// covers: adapters/detail/sqlite_values.hpp
 
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
@@ -9,7 +10,9 @@
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/core/errors.hpp>
+#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/yield.hpp>
 
@@ -38,6 +41,9 @@ constexpr const char* endless =
 constexpr const char* thousand_rows =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n";
 
+constexpr const char* endless_insert =
+    "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
+
 /// A path of a database that the test removes.
 struct database_file {
     database_file() : path("/tmp/asynchio-sqlite-" + std::to_string(::getpid()) + ".db") { remove(); }
@@ -50,6 +56,22 @@ struct database_file {
     std::string path;
 };
 
+/// Awaits what has no result.
+template<class A>
+aio::task<int> nothing(A awaited) {
+    co_await std::move(awaited);
+    co_return 0;
+}
+
+template<class A>
+aio::task<bool> takes_too_long(A awaited) {
+    try {
+        static_cast<void>(co_await aio::wait_for(std::move(awaited), 20ms));
+    } catch (const aio::timeout_error&) {
+        co_return true;
+    }
+    co_return false;
+}
 template<class A>
 aio::task<int> code_of(A awaited) {
     try {
@@ -67,6 +89,23 @@ aio::task<std::string> text_of(A awaited) {
         co_return e.what();
     }
     co_return "";
+}
+
+aio::sqlite::options hasty_and_row_by_row() {
+    aio::sqlite::options how;
+    how.busy_timeout = 0ms;
+    how.read_ahead = 1;
+    return how;
+}
+
+/// Whether this process has a file open.
+bool is_open_here(const std::string& path) {
+    for (int fd = 0; fd < 1024; ++fd) {
+        char name[4096];
+        const ssize_t size = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), name, sizeof name);
+        if (size > 0 && path == std::string(name, static_cast<std::size_t>(size))) return true;
+    }
+    return false;
 }
 
 aio::task<int> count(connection& db) {
@@ -154,12 +193,7 @@ TEST_CASE("sqlite: errors have the extended code and the statement") {
 TEST_CASE("sqlite: a cancelled call is interrupted, and the connection serves on") {
     aio::run([]() -> aio::task<> {
         connection db = co_await with_table();
-        bool late = false;
-        try {
-            co_await aio::wait_for(db.query(endless), 20ms);
-        } catch (const aio::timeout_error&) {
-            late = true;
-        }
+        const bool late = co_await takes_too_long(db.query(endless));
         CHECK(late);
         const int rows = co_await count(db);
         CHECK(rows == 0);
@@ -204,13 +238,8 @@ TEST_CASE("sqlite: a transaction is committed, rolled back by an exception, and 
             co_await db.execute("INSERT INTO t VALUES (3)");
             co_await db.query(endless);
         };
-        thrown = false;
-        try {
-            co_await aio::wait_for(aio::with(db.transaction(), aio::take(slow)), 20ms);
-        } catch (const aio::timeout_error&) {
-            thrown = true;
-        }
-        CHECK(thrown);
+        const bool late = co_await takes_too_long(nothing(aio::with(db.transaction(), aio::take(slow))));
+        CHECK(late);
         rows = co_await count(db);
         CHECK(rows == 1);
         co_await db.aclose();
@@ -334,4 +363,192 @@ TEST_CASE("sqlite: ten thousand calls leave no descriptors behind") {
         CHECK(descriptors() == before);
         co_await db.aclose();
     }(file.path));
+}
+
+TEST_CASE("sqlite: comments and semicolons around a statement are no other statement") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await connection::open(":memory:");
+        for (const char* sql : {"SELECT 1; -- one", "SELECT 1 -- one", "SELECT 1; /* a; b */ ; -- c\n /* d",
+                                "; /* a */ -- b\n SELECT 1;", "SELECT 1;\t\n\f\r", "SELECT /* ; */ 1"}) {
+            INFO(sql);
+            const auto rows = co_await db.query(sql);
+            REQUIRE(rows.size() == 1);
+            CHECK(rows[0].get<int>(0) == 1);
+            auto all = db.stream(sql);
+            const auto first = co_await all.next();
+            CHECK(first.has_value());
+            const auto second = co_await all.next();
+            CHECK_FALSE(second.has_value());
+        }
+        for (const char* sql : {"SELECT 1; -- one\nSELECT 2", "SELECT 1; /* a */ x", "SELECT 1; -", "SELECT 1; /"}) {
+            INFO(sql);
+            const std::string text = co_await text_of(db.query(sql));
+            CHECK(contains(text, "this call runs one"));
+        }
+        for (const char* sql : {"", ";", "-- one", "/* one */"}) {
+            const std::string text = co_await text_of(db.query(sql));
+            CHECK(contains(text, "there is no statement in"));
+        }
+        co_await db.aclose();
+    }());
+}
+
+TEST_CASE("sqlite: a zero byte in a statement, a script or a path is an error") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table();
+        const std::string sql("DELETE FROM t\0 WHERE a = 1", 26);
+        const std::string text = co_await text_of(db.query(sql));
+        CHECK(text == "sqlite: the statement has a zero byte at position 13: DELETE FROM t");
+        const std::string script = co_await text_of(nothing(db.execute_script(sql)));
+        CHECK(script == "sqlite: the script has a zero byte at position 13: DELETE FROM t");
+        auto rows = db.stream(sql);
+        const std::string stream = co_await text_of(rows.next());
+        CHECK(contains(stream, "zero byte at position 13"));
+        const std::string path = co_await text_of(connection::open(std::string("a\0b", 3)));
+        CHECK(path == "sqlite: the path has a zero byte at position 1: a");
+        co_await db.aclose();
+    }());
+}
+
+TEST_CASE("sqlite: a transaction leaves one alone that a statement has begun") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table();
+        co_await db.execute("BEGIN");
+        co_await db.execute("INSERT INTO t VALUES (1)");
+        auto insert = [&]() -> aio::task<> { co_await db.execute("INSERT INTO t VALUES (2)"); };
+        const std::string refused = co_await text_of(nothing(aio::with(db.transaction(), insert)));
+        CHECK(contains(refused, "a statement has begun one in :memory: already"));
+        co_await db.execute("COMMIT");
+        co_await aio::with(db.transaction(), insert);
+        const int rows = co_await count(db);
+        CHECK(rows == 2);
+        co_await db.aclose();
+    }());
+}
+
+TEST_CASE("sqlite: a transaction that SQLite has rolled back takes no more calls and does not end well") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table();
+        std::string after;
+        auto body = [&]() -> aio::task<> {
+            co_await db.execute("INSERT INTO t VALUES (1)");
+            for (int i = 2; after.empty() && i < 1000; ++i) { // it may be withdrawn before it has begun
+                const bool late = co_await takes_too_long(db.execute(endless_insert));
+                CHECK(late);
+                after = co_await text_of(db.execute("INSERT INTO t VALUES (?)", i));
+            }
+        };
+        const int code = co_await code_of(nothing(aio::with(db.transaction(), body)));
+        CHECK(contains(after, "the transaction has ended before its block"));
+        CHECK(code == SQLITE_ABORT_ROLLBACK);
+        const int rows = co_await count(db);
+        CHECK(rows == 0);
+        co_await db.aclose();
+    }());
+}
+
+TEST_CASE("sqlite: a cancelled aclose closes the file all the same") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        connection db = co_await with_table(path);
+        auto rows = db.stream(thousand_rows);
+        co_await rows.next();
+        CHECK(is_open_here(path));
+        auto running = aio::create_task(code_of(db.query(endless)));
+        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        auto closing = aio::create_task(db.aclose());
+        co_await aio::yield();
+        closing.cancel();
+        co_await aio::nothrow(closing);
+        CHECK(closing.cancelled());
+        co_await db.aclose();
+        CHECK_FALSE(is_open_here(path)); // not even by the stream
+        const std::string text = co_await text_of(rows.next());
+        CHECK((text.empty() || contains(text, "is closed")));
+        co_await aio::nothrow(running);
+    }(file.path));
+}
+
+TEST_CASE("sqlite: a transaction whose loop is closed is rolled back, and frees its turn") {
+    std::optional<connection> db;
+    const auto opening = [&]() -> aio::task<> { db = co_await with_table(); };
+    aio::run(opening());
+    {
+        aio::event_loop loop;
+        bool inside = false;
+        auto body = [&]() -> aio::task<> {
+            co_await db->execute("INSERT INTO t VALUES (1)");
+            inside = true;
+            loop.stop();
+            for (;;) co_await aio::yield();
+        };
+        auto main = [&]() -> aio::task<> { co_await aio::with(db->transaction(), body); };
+        const auto task = loop.create_task(main());
+        const auto waits = loop.create_task(count(*db));
+        loop.run_forever();
+        CHECK(inside);
+        loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {}); // of tasks that did not end
+        loop.close();
+    }
+    const auto goes_on = [&]() -> aio::task<> {
+        const int rows = co_await aio::wait_for(count(*db), 60s);
+        CHECK(rows == 0);
+        auto insert = [&]() -> aio::task<> { co_await db->execute("INSERT INTO t VALUES (2)"); };
+        co_await aio::wait_for(aio::with(db->transaction(), insert), 60s);
+        const int then = co_await count(*db);
+        CHECK(then == 1);
+        co_await db->aclose();
+    };
+    aio::run(goes_on());
+}
+
+TEST_CASE("sqlite: a stream that is left keeps no lock, and does not block the loop") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        const aio::sqlite::options hasty = hasty_and_row_by_row();
+        connection db = co_await with_table(path, hasty);
+        connection other = co_await with_table(path, hasty);
+        for (int i = 0; i < 3; ++i) co_await db.execute("INSERT INTO t VALUES (?)", i);
+        auto rows = db.stream("SELECT a FROM t");
+        co_await rows.next();
+        const int held = co_await code_of(other.execute("INSERT INTO t VALUES (10)"));
+        CHECK((held & 0xff) == SQLITE_BUSY);
+        auto running = aio::create_task(db.query(endless));
+        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        co_await rows.aclose(); // the statement ends in the connection's thread, behind the call
+        running.cancel();
+        co_await aio::nothrow(running);
+        co_await db.query("SELECT 1");
+        const int free = co_await code_of(other.execute("INSERT INTO t VALUES (10)"));
+        CHECK(free == 0);
+        co_await aio::gather(db.aclose(), other.aclose());
+    }(file.path));
+}
+
+TEST_CASE("sqlite: a stream of another task waits while a transaction is under way") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table(":memory:", hasty_and_row_by_row());
+        auto rows = db.stream(thousand_rows);
+        co_await rows.next();
+        const auto reads = [](aio::async_generator<aio::sqlite::row>& from) -> aio::task<int> {
+            const auto row = co_await from.next();
+            co_return row->get<int>(0);
+        };
+        aio::task_handle<int> reading;
+        auto body = [&]() -> aio::task<int> {
+            reading = aio::create_task(reads(rows));
+            co_await aio::yield();
+            co_await db.execute("INSERT INTO t VALUES (1)");
+            CHECK_FALSE(reading.done());
+            co_return 7;
+        };
+        const int seven = co_await aio::with(db.transaction(), body);
+        CHECK(seven == 7);
+        const int two = co_await reading;
+        CHECK(two == 2);
+        const int rest = co_await count(db);
+        CHECK(rest == 1);
+        co_await rows.aclose();
+        co_await db.aclose();
+    }());
 }

@@ -5,6 +5,7 @@
 // needs SQLite 3.35 or later.
 
 #include <asynchio/adapters/detail/sqlite_session.hpp>
+#include <asynchio/adapters/detail/sqlite_values.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/current_task.hpp>
@@ -63,10 +64,10 @@ task<> call_script(session_ptr s, std::string sql) {
 }
 template<class = void>
 async_generator<row> stream_rows(session_ptr s, std::string sql, std::vector<value> params) {
-    co_await wait_for_turn<>(s);
     cursor rows(s);
     bool more = true;
     while (more) {
+        co_await wait_for_turn<>(s);
         auto job = [&](std::stop_token stop) { return rows.read(sql, params, stop); };
         std::vector<row> batch = co_await to_thread(s->threads, take(job));
         more = !rows.at_end();
@@ -76,17 +77,15 @@ async_generator<row> stream_rows(session_ptr s, std::string sql, std::vector<val
 template<class = void>
 task<std::shared_ptr<session>> open_session(std::string path, options how) {
     auto s = std::make_shared<session>(std::move(path), how);
-    auto job = [s](std::stop_token) { s->open(); };
+    auto job = [s] { s->open(); };
     co_await to_thread(s->threads, take(job));
     co_return s;
 }
 template<class = void>
 task<> close_session(session_ptr s) {
     if (!s) co_return; // the connection was moved from
-    if (!s->closing.exchange(true)) {
-        auto job = [s](std::stop_token) { s->close(); };
-        co_await to_thread(s->threads, take(job));
-    }
+    s->begin_closing();
+    s->give_close();
     co_await s->threads.aclose();
 }
 
@@ -96,7 +95,7 @@ template<class = void>
 task<std::exception_ptr> roll_back(session_ptr s) {
     std::exception_ptr request;
     for (bool over = false; !over;) {
-        auto job = [s](std::stop_token) { s->roll_back(); };
+        auto job = [s] { s->roll_back(); };
         try {
             co_await to_thread(s->threads, take(job));
             over = true;
@@ -116,7 +115,8 @@ task<std::exception_ptr> roll_back(session_ptr s) {
 ///
 /// Behaviour: what the task of the transaction calls on the connection is part of it; calls of other tasks wait until
 /// it has ended, so the body must not wait for another task that uses the connection. If the commit fails, the
-/// transaction is rolled back, and the error is thrown.
+/// transaction is rolled back, and the error is thrown. SQLite itself rolls back after some errors, and when a statement
+/// that writes is interrupted: what the body calls after that fails, and so does the end.
 /// Cancellation: the end of the transaction is always waited for.
 /// Threads: the thread of the loop.
 /// Example: `co_await aio::with(db.transaction(), [&]() -> aio::task<> { co_await db.execute("DELETE FROM t"); });`
@@ -124,69 +124,62 @@ task<std::exception_ptr> roll_back(session_ptr s) {
 class transaction {
 public:
     /// Begins the transaction as soon as no other one is under way.
-    /// @throws std::logic_error when the calling task is inside of a transaction already; error of SQLite.
+    /// @throws std::logic_error when the calling task is inside of a transaction already, or when a statement has begun
+    /// one, which stays as it is; error of SQLite.
     /// Cancellation: nothing has begun then.
     template<class = void>
     task<> async_enter() {
-        return enter<>(session_);
+        const detail::session_ptr s = session_;
+        s->require_open();
+        if (s->owner != nullptr && s->owner == asynchio::detail::current_task_frame())
+            throw std::logic_error("sqlite: transaction: the task is inside of a transaction of " + s->path);
+        co_await s->turn.acquire();
+        detail::held_turn turn(s);
+        std::exception_ptr failure;
+        try {
+            s->require_open();
+            auto job = [s](std::stop_token stop) { s->begin(stop); };
+            co_await to_thread(s->threads, take(job));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (failure) {
+            co_await detail::roll_back<>(s);
+            turn.release();
+            std::rethrow_exception(failure);
+        }
+        turn_ = std::move(turn);
     }
     /// Commits, or rolls back if there is an exception. @param failure the exception of the body, or null.
-    /// @throws error when the commit fails.
+    /// @throws error when the commit fails, or when the transaction has ended before.
     /// Cancellation: rolls back what is not committed yet, waits for that, and throws cancelled_error.
     template<class = void>
     task<> async_exit(std::exception_ptr failure) {
-        return leave<>(session_, std::move(failure));
+        const detail::session_ptr s = session_;
+        detail::held_turn turn = std::move(turn_);
+        if (!failure) {
+            try {
+                s->require_open();
+                auto job = [s](std::stop_token stop) { s->commit(stop); };
+                co_await to_thread(s->threads, take(job));
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        }
+        if (failure) {
+            const std::exception_ptr request = co_await detail::roll_back<>(s);
+            if (request) failure = request;
+        }
+        turn.release();
+        if (failure) std::rethrow_exception(failure);
     }
 
 private:
     friend class connection;
     explicit transaction(detail::session_ptr s) noexcept : session_(std::move(s)) {}
 
-    template<class = void>
-    static task<> enter(detail::session_ptr s) {
-        s->require_open();
-        if (s->owner != nullptr && s->owner == asynchio::detail::current_task_frame())
-            throw std::logic_error("sqlite: transaction: the task is inside of a transaction of " + s->path);
-        co_await s->turn.acquire();
-        s->owner = asynchio::detail::current_task_frame();
-        std::exception_ptr failure;
-        try {
-            co_await detail::call<>(s, "BEGIN", {});
-        } catch (...) {
-            failure = std::current_exception();
-        }
-        if (!failure) co_return;
-        co_await end<>(s);
-        std::rethrow_exception(failure);
-    }
-    template<class = void>
-    static task<> leave(detail::session_ptr s, std::exception_ptr body) {
-        std::exception_ptr failure;
-        if (!body) {
-            try {
-                co_await detail::call<>(s, "COMMIT", {});
-            } catch (...) {
-                failure = std::current_exception();
-            }
-        }
-        if (body || failure) {
-            std::exception_ptr request = co_await end<>(s);
-            if (request) failure = request;
-        } else {
-            s->owner = nullptr;
-            s->turn.release();
-        }
-        if (failure) std::rethrow_exception(failure);
-    }
-    template<class = void>
-    static task<std::exception_ptr> end(detail::session_ptr s) {
-        std::exception_ptr request = co_await detail::roll_back<>(s);
-        s->owner = nullptr;
-        s->turn.release();
-        co_return request;
-    }
-
     detail::session_ptr session_;
+    detail::held_turn turn_;
 };
 
 /// A connection to an SQLite database, with a thread of its own.
@@ -256,8 +249,9 @@ public:
     /// Returns a transaction, which begins when with() enters it.
     sqlite::transaction transaction() const { return sqlite::transaction(open_session()); }
 
-    /// Interrupts the calls under way, and closes the file in the connection's thread. Repeated calls do nothing.
-    /// Cancellation: stops the waiting; the connection is closed all the same.
+    /// Interrupts the calls under way, also those of streams, and closes the file in the connection's thread. Repeated
+    /// calls wait for the same end.
+    /// Cancellation: stops the waiting; the connection's thread closes the file all the same.
     template<class = void>
     task<> aclose() {
         return detail::close_session<>(session_);
