@@ -552,3 +552,19 @@ TEST_CASE("sqlite: a stream of another task waits while a transaction is under w
         co_await db.aclose();
     }());
 }
+
+TEST_CASE("sqlite: a transaction begins as it is told") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        connection db = co_await with_table(path, hasty_and_row_by_row());
+        connection other = co_await with_table(path, hasty_and_row_by_row());
+        auto body = [&]() -> aio::task<int> { return code_of(other.execute("INSERT INTO t VALUES (1)")); };
+        const int free = co_await aio::with(db.transaction(), body);
+        CHECK(free == 0);
+        const int locked = co_await aio::with(db.transaction("BEGIN IMMEDIATE"), body);
+        CHECK((locked & 0xff) == SQLITE_BUSY);
+        const std::string none = co_await text_of(aio::with(db.transaction("SELECT 1"), body));
+        CHECK(none == "sqlite: transaction: this does not begin one: SELECT 1");
+        co_await aio::gather(other.aclose(), db.aclose());
+    }(file.path));
+}

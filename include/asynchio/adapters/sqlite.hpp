@@ -125,7 +125,7 @@ class transaction {
 public:
     /// Begins the transaction as soon as no other one is under way.
     /// @throws std::logic_error when the calling task is inside of a transaction already, or when a statement has begun
-    /// one, which stays as it is; error of SQLite.
+    /// one, which stays as it is; std::invalid_argument when the statement given begins none; error of SQLite.
     /// Cancellation: nothing has begun then.
     template<class = void>
     task<> async_enter() {
@@ -138,7 +138,7 @@ public:
         std::exception_ptr failure;
         try {
             s->require_open();
-            auto job = [s](std::stop_token stop) { s->begin(stop); };
+            auto job = [s, this](std::stop_token stop) { s->begin(begin_, stop); };
             co_await to_thread(s->threads, take(job));
         } catch (...) {
             failure = std::current_exception();
@@ -176,9 +176,10 @@ public:
 
 private:
     friend class connection;
-    explicit transaction(detail::session_ptr s) noexcept : session_(std::move(s)) {}
+    transaction(detail::session_ptr s, std::string begin) noexcept : session_(std::move(s)), begin_(std::move(begin)) {}
 
     detail::session_ptr session_;
+    std::string begin_;
     detail::held_turn turn_;
 };
 
@@ -246,8 +247,12 @@ public:
     async_generator<row> stream(std::string sql, const Params&... params) const {
         return detail::stream_rows<>(open_session(), std::move(sql), detail::values_of(params...));
     }
-    /// Returns a transaction, which begins when with() enters it.
-    sqlite::transaction transaction() const { return sqlite::transaction(open_session()); }
+    /// Returns a transaction, which begins when with() enters it. @param begin the statement that begins it. A
+    /// transaction that reads first and writes then begins with BEGIN IMMEDIATE, if other connections write as well:
+    /// otherwise the first write fails with SQLITE_BUSY when another one was quicker.
+    sqlite::transaction transaction(std::string begin = "BEGIN") const {
+        return sqlite::transaction(open_session(), std::move(begin));
+    }
 
     /// Interrupts the calls under way, also those of streams, and closes the file in the connection's thread. Repeated
     /// calls wait for the same end.

@@ -146,14 +146,16 @@ public:
         if (sqlite3_exec(db_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(sql);
     }
 
-    void begin(const std::stop_token& stop) {
+    void begin(const std::string& sql, const std::stop_token& stop) {
         {
             const running now(*this, stop);
             if (sqlite3_get_autocommit(db_.get()) == 0)
                 throw std::logic_error("sqlite: transaction: a statement has begun one in " + path +
                                        " already; COMMIT or ROLLBACK must come first");
         }
-        run("BEGIN", {}, stop);
+        run(sql, {}, stop);
+        if (sqlite3_get_autocommit(db_.get()) != 0)
+            throw std::invalid_argument("sqlite: transaction: this does not begin one: " + sql);
         begun_ = true;
     }
     void commit(const std::stop_token& stop) {
