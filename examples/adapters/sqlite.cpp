@@ -11,7 +11,7 @@
 //   1 Ada
 //   2 Grace
 //
-// Read next: ../with_resource.cpp
+// Read next: sqlite_notes.cpp
 
 #include <asynchio/adapters/sqlite.hpp>
 #include <asynchio/combine.hpp>
