@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
+#include "support/operator_new.hpp"
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/wait_for.hpp>
@@ -15,13 +16,21 @@
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/yield.hpp>
+#include <asynchio/testing/for_each_allocation_failure.hpp>
+#include <asynchio/testing/for_each_cancellation.hpp>
+
+#include <malloc.h>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <fcntl.h>
+#include <fstream>
 #include <limits>
+#include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,6 +52,10 @@ constexpr const char* thousand_rows =
 
 constexpr const char* endless_insert =
     "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
+
+/// It reads a table that has a row, which keeps other connections from writing meanwhile.
+constexpr const char* endless_reading = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                                        "SELECT count(*) FROM t CROSS JOIN n";
 
 /// A path of a database that the test removes.
 struct database_file {
@@ -98,6 +111,11 @@ aio::sqlite::options hasty_and_row_by_row() {
     return how;
 }
 
+/// Lets other tasks run for some iterations of the loop.
+aio::task<> let_others_run() {
+    for (int i = 0; i < 10; ++i) co_await aio::yield();
+}
+
 /// Whether this process has a file open.
 bool is_open_here(const std::string& path) {
     for (int fd = 0; fd < 1024; ++fd) {
@@ -116,6 +134,55 @@ aio::task<connection> with_table(std::string path = ":memory:", aio::sqlite::opt
     connection db = co_await connection::open(std::move(path), how);
     co_await db.execute_script("CREATE TABLE IF NOT EXISTS t(a UNIQUE)");
     co_return db;
+}
+
+/// Closes a connection, whose table should have some number of rows.
+aio::task<> close_with(int expected, connection& db) {
+    const int rows = co_await count(db);
+    CHECK(rows == expected);
+    co_await db.aclose();
+}
+
+/// Waits until another connection reads the file of `db`.
+aio::task<> wait_for_reader(connection& db) {
+    for (;;) {
+        const int code = co_await code_of(db.execute("BEGIN EXCLUSIVE"));
+        if ((code & 0xff) == SQLITE_BUSY) co_return;
+        CHECK(code == 0);
+        co_await db.execute("ROLLBACK");
+    }
+}
+
+aio::task<> use(connection& db) {
+    auto body = [&]() -> aio::task<std::unique_ptr<int>> {
+        co_await db.execute("INSERT INTO t VALUES (?)", "a text that is longer than a short string");
+        co_await db.execute("INSERT INTO t VALUES (?)", aio::sqlite::blob(100));
+        co_return std::make_unique<int>(2);
+    };
+    const auto two = co_await aio::with(db.transaction(), body);
+    CHECK(*two == 2);
+    auto rows = db.stream("SELECT a FROM t");
+    auto first = co_await rows.next();
+    CHECK(first.has_value());
+    co_await rows.aclose();
+    const auto all = co_await db.query("SELECT a AS x, length(a) AS y FROM t");
+    CHECK(all.size() == 2);
+}
+
+/// Uses a connection, which must serve on whatever happens meanwhile.
+aio::task<> use_and_go_on() {
+    connection db = co_await with_table(":memory:", hasty_and_row_by_row());
+    std::exception_ptr failure;
+    try {
+        co_await use(db);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    auto counts = [&]() -> aio::task<int> { return count(db); };
+    const int rows = co_await aio::with(db.transaction(), counts);
+    CHECK((rows == 2 || (rows == 0 && failure)));
+    co_await db.aclose();
+    if (failure) std::rethrow_exception(failure);
 }
 
 } // namespace
@@ -200,10 +267,10 @@ TEST_CASE("sqlite: a cancelled call is interrupted, and the connection serves on
 
         auto running = aio::create_task(db.query(endless));
         auto queued = aio::create_task(db.execute("INSERT INTO t VALUES (1)"));
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        co_await let_others_run();
         queued.cancel();
         running.cancel();
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        co_await let_others_run();
         const int after = co_await count(db);
         CHECK(after == 0);
         CHECK(running.cancelled());
@@ -240,9 +307,7 @@ TEST_CASE("sqlite: a transaction is committed, rolled back by an exception, and 
         };
         const bool late = co_await takes_too_long(nothing(aio::with(db.transaction(), aio::take(slow))));
         CHECK(late);
-        rows = co_await count(db);
-        CHECK(rows == 1);
-        co_await db.aclose();
+        co_await close_with(1, db);
     }());
 }
 
@@ -252,7 +317,7 @@ TEST_CASE("sqlite: calls of other tasks stay out of a transaction") {
         auto failing = [&]() -> aio::task<> {
             co_await db.execute("INSERT INTO t VALUES (1)");
             auto outside = aio::create_task(db.execute("INSERT INTO t VALUES (2)"));
-            for (int i = 0; i < 10; ++i) co_await aio::yield();
+            co_await let_others_run();
             CHECK_FALSE(outside.done());
             throw std::runtime_error("no");
         };
@@ -289,9 +354,7 @@ TEST_CASE("sqlite: a stream may be left early, and the connection serves on") {
         REQUIRE(first);
         CHECK(first->get<int>(0) == 1);
         co_await some.aclose();
-        const int rows = co_await count(db);
-        CHECK(rows == 0);
-        co_await db.aclose();
+        co_await close_with(0, db);
     }());
 }
 
@@ -330,7 +393,7 @@ TEST_CASE("sqlite: a connection that is destroyed interrupts its calls") {
     aio::run([]() -> aio::task<> {
         std::optional<connection> db = co_await with_table();
         auto running = aio::create_task(code_of(db->query(endless)));
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        co_await let_others_run();
         db.reset();
         bool ended = true;
         try {
@@ -343,7 +406,7 @@ TEST_CASE("sqlite: a connection that is destroyed interrupts its calls") {
     }());
 }
 
-TEST_CASE("sqlite: ten thousand calls leave no descriptors behind") {
+TEST_CASE("sqlite: ten thousand calls leave no memory and no descriptors behind") {
     const database_file file;
     aio::run([](std::string path) -> aio::task<> {
         const auto descriptors = [] {
@@ -352,14 +415,26 @@ TEST_CASE("sqlite: ten thousand calls leave no descriptors behind") {
             return open;
         };
         connection db = co_await with_table(path);
-        co_await count(db);
+        const auto rounds = [&](int number) -> aio::task<> {
+            for (int i = 0; i < number; ++i) {
+                co_await count(db);
+                if (i % 100 != 0) continue;
+                co_await code_of(db.query("SELECT wrong"));
+                auto body = [&]() -> aio::task<> { co_await db.execute("DELETE FROM t"); };
+                co_await aio::with(db.transaction(), body);
+                auto rows = db.stream(thousand_rows);
+                co_await rows.next();
+                co_await rows.aclose();
+                connection other = co_await connection::open(path);
+                co_await count(other);
+                co_await other.aclose();
+            }
+        };
+        co_await rounds(1000);
         const std::size_t before = descriptors();
-        for (int i = 0; i < 10'000; ++i) co_await count(db);
-        for (int i = 0; i < 100; ++i) {
-            connection other = co_await connection::open(path);
-            co_await count(other);
-            co_await other.aclose();
-        }
+        const auto memory = ::mallinfo2().uordblks;
+        co_await rounds(10'000);
+        CHECK(::mallinfo2().uordblks < memory + 50'000);
         CHECK(descriptors() == before);
         co_await db.aclose();
     }(file.path));
@@ -420,9 +495,7 @@ TEST_CASE("sqlite: a transaction leaves one alone that a statement has begun") {
         CHECK(contains(refused, "a statement has begun one in :memory: already"));
         co_await db.execute("COMMIT");
         co_await aio::with(db.transaction(), insert);
-        const int rows = co_await count(db);
-        CHECK(rows == 2);
-        co_await db.aclose();
+        co_await close_with(2, db);
     }());
 }
 
@@ -441,9 +514,7 @@ TEST_CASE("sqlite: a transaction that SQLite has rolled back takes no more calls
         const int code = co_await code_of(nothing(aio::with(db.transaction(), body)));
         CHECK(contains(after, "the transaction has ended before its block"));
         CHECK(code == SQLITE_ABORT_ROLLBACK);
-        const int rows = co_await count(db);
-        CHECK(rows == 0);
-        co_await db.aclose();
+        co_await close_with(0, db);
     }());
 }
 
@@ -455,7 +526,6 @@ TEST_CASE("sqlite: a cancelled aclose closes the file all the same") {
         co_await rows.next();
         CHECK(is_open_here(path));
         auto running = aio::create_task(code_of(db.query(endless)));
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
         auto closing = aio::create_task(db.aclose());
         co_await aio::yield();
         closing.cancel();
@@ -514,7 +584,7 @@ TEST_CASE("sqlite: a stream that is left keeps no lock, and does not block the l
         const int held = co_await code_of(other.execute("INSERT INTO t VALUES (10)"));
         CHECK((held & 0xff) == SQLITE_BUSY);
         auto running = aio::create_task(db.query(endless));
-        for (int i = 0; i < 10; ++i) co_await aio::yield();
+        co_await let_others_run();
         co_await rows.aclose(); // the statement ends in the connection's thread, behind the call
         running.cancel();
         co_await aio::nothrow(running);
@@ -567,4 +637,186 @@ TEST_CASE("sqlite: a transaction begins as it is told") {
         CHECK(none == "sqlite: transaction: this does not begin one: SELECT 1");
         co_await aio::gather(other.aclose(), db.aclose());
     }(file.path));
+}
+
+TEST_CASE("sqlite: an error of the file names its path") {
+    const database_file file;
+    std::ofstream(file.path) << "no database at all, " << std::string(1000, 'x');
+    aio::run([](std::string path) -> aio::task<> {
+        connection db = co_await connection::open(path);
+        const std::string text = co_await text_of(db.query("SELECT * FROM t"));
+        CHECK(text == "sqlite: file is not a database: " + path + " in: SELECT * FROM t");
+        const int code = co_await code_of(db.query("SELECT * FROM t"));
+        CHECK(code == SQLITE_NOTADB);
+        co_await db.aclose();
+    }(file.path));
+}
+
+TEST_CASE("sqlite: the body of a transaction may return what can only be moved") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table();
+        auto body = [&]() -> aio::task<std::unique_ptr<int>> {
+            const auto done = co_await db.execute("INSERT INTO t VALUES (1)");
+            co_return std::make_unique<int>(static_cast<int>(done.rows));
+        };
+        const std::unique_ptr<int> one = co_await aio::with(db.transaction(), aio::take(body));
+        REQUIRE(one);
+        CHECK(*one == 1);
+        co_await close_with(1, db);
+    }());
+}
+
+TEST_CASE("sqlite: who is cancelled while it waits for its turn leaves the line") {
+    aio::run([]() -> aio::task<> {
+        connection db = co_await with_table();
+        aio::task_handle<int> call;
+        aio::task_handle<void> transaction;
+        auto insert = [&]() -> aio::task<> { co_await db.execute("INSERT INTO t VALUES (1)"); };
+        auto body = [&]() -> aio::task<> {
+            call = aio::create_task(nothing(db.execute("INSERT INTO t VALUES (2)")));
+            transaction = aio::create_task(aio::with(db.transaction(), insert));
+            co_await db.execute("INSERT INTO t VALUES (3)");
+            CHECK_FALSE(call.done());
+            CHECK_FALSE(transaction.done());
+            call.cancel();
+            transaction.cancel();
+            co_await let_others_run();
+            CHECK(call.cancelled());
+            CHECK(transaction.cancelled());
+        };
+        co_await aio::with(db.transaction(), body);
+        co_await aio::with(db.transaction(), insert);
+        co_await close_with(2, db);
+    }());
+}
+
+TEST_CASE("sqlite: a cancelled stream is interrupted, and the connection serves on") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        connection other = co_await with_table(path, hasty_and_row_by_row());
+        connection db = co_await with_table(path);
+        co_await db.execute("INSERT INTO t VALUES (1)");
+        auto rows = db.stream(endless_reading);
+        const auto reads = [](aio::async_generator<aio::sqlite::row>& from) -> aio::task<> { co_await from.next(); };
+        auto reading = aio::create_task(reads(rows));
+        co_await wait_for_reader(other);
+        reading.cancel();
+        co_await aio::nothrow(reading);
+        CHECK(reading.cancelled());
+        co_await rows.aclose();
+        co_await close_with(1, db);
+        co_await other.aclose();
+    }(file.path));
+}
+
+TEST_CASE("sqlite: a cancelled BEGIN begins nothing, and a cancelled COMMIT is rolled back") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        aio::sqlite::options patient;
+        patient.busy_timeout = 1h;
+        connection db = co_await with_table(path, patient);
+        connection other = co_await with_table(path, patient);
+        bool entered = false;
+        auto insert = [&]() -> aio::task<> {
+            co_await db.execute("INSERT INTO t VALUES (1)");
+            entered = true;
+        };
+        co_await other.execute("BEGIN IMMEDIATE");
+        auto begins = aio::create_task(aio::with(db.transaction("BEGIN IMMEDIATE"), insert));
+        co_await let_others_run();
+        begins.cancel();
+        co_await aio::nothrow(begins);
+        CHECK(begins.cancelled());
+        CHECK_FALSE(entered);
+        co_await other.execute("COMMIT");
+
+        co_await other.execute("BEGIN");
+        const int none = co_await count(other); // which holds a lock that the commit waits for
+        CHECK(none == 0);
+        auto commits = aio::create_task(aio::with(db.transaction(), insert));
+        while (!entered) co_await aio::yield();
+        co_await let_others_run();
+        CHECK_FALSE(commits.done());
+        commits.cancel();
+        co_await let_others_run();
+        commits.cancel(); // the rollback is waited for all the same
+        co_await aio::nothrow(commits);
+        CHECK(commits.cancelled());
+        co_await other.execute("COMMIT");
+        co_await aio::with(db.transaction(), insert);
+        const int rows = co_await count(other);
+        CHECK(rows == 1);
+        co_await aio::gather(other.aclose(), db.aclose());
+    }(file.path));
+}
+
+TEST_CASE("sqlite: aclose ends the calls under way, and refuses those to come") {
+    const database_file file;
+    aio::run([](std::string path) -> aio::task<> {
+        connection db = co_await with_table(path);
+        std::vector<aio::task_handle<std::string>> calls;
+        for (int i = 0; i < 5; ++i) calls.push_back(aio::create_task(text_of(db.query(endless))));
+        auto body = [&]() -> aio::task<> { co_await db.execute("INSERT INTO t VALUES (1)"); };
+        auto transaction = aio::create_task(text_of(nothing(aio::with(db.transaction(), body))));
+        co_await let_others_run();
+        co_await db.aclose();
+        CHECK_FALSE(is_open_here(path));
+        for (const auto& each : calls) {
+            const std::string text = co_await each;
+            CHECK((contains(text, "interrupted in: ") || contains(text, " is closed")));
+        }
+        const std::string text = co_await transaction;
+        CHECK(contains(text, " is closed"));
+    }(file.path));
+}
+
+TEST_CASE("sqlite: a call whose loop is closed is interrupted") {
+    const database_file file;
+    std::optional<connection> db;
+    std::optional<connection> other;
+    const auto opening = [&]() -> aio::task<> {
+        db = co_await with_table(file.path);
+        other = co_await with_table(file.path, hasty_and_row_by_row());
+        co_await db->execute("INSERT INTO t VALUES (1)");
+    };
+    aio::run(opening());
+    {
+        aio::event_loop loop;
+        const auto running = loop.create_task(db->query(endless_reading));
+        const auto stops = [&]() -> aio::task<> {
+            co_await wait_for_reader(*other);
+            loop.stop();
+        };
+        const auto stopping = loop.create_task(stops());
+        loop.run_forever();
+        loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {}); // of the call
+        loop.close();
+    }
+    const auto goes_on = [&]() -> aio::task<> {
+        const int rows = co_await aio::wait_for(count(*db), 60s);
+        CHECK(rows == 1);
+        co_await aio::gather(other->aclose(), db->aclose());
+    };
+    aio::run(goes_on());
+}
+
+TEST_CASE("sqlite: a cancellation at every step") {
+    const auto met = aio::testing::for_each_cancellation(&use_and_go_on);
+    CHECK(met.points > 10);
+    CHECK(met.failed == 0);
+    aio::testing::cancellation_plan twice;
+    twice.second_after = 1;
+    const auto more = aio::testing::for_each_cancellation(&use_and_go_on, twice);
+    CHECK(more.failed == 0);
+}
+
+TEST_CASE("sqlite: no memory at each allocation") {
+    for (const bool all_later : {false, true}) {
+        aio::testing::allocation_plan plan;
+        plan.all_later = all_later;
+        const auto met = aio::testing::for_each_allocation_failure(&use_and_go_on, plan);
+        CHECK(met.points > 50);
+        CHECK(met.errors.size() > 50);
+        for (const std::exception_ptr& each : met.errors) CHECK_THROWS_AS(std::rethrow_exception(each), std::bad_alloc);
+    }
 }
