@@ -47,7 +47,11 @@ texts reports_of(aio::task<> main) {
     return found;
 }
 
-std::string at(unsigned line) { return std::string(" at ") + __FILE__ + ":" + std::to_string(line); }
+std::string at(unsigned line) {
+    std::string text = " at ";
+    text.append(__FILE__).append(":").append(std::to_string(line));
+    return text;
+}
 
 constexpr aio::duration no_notes = -1h;
 constexpr aio::duration unknown(aio::detail::unknown_time);
