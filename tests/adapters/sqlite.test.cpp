@@ -808,6 +808,15 @@ TEST_CASE("sqlite: a cancellation at every step") {
     twice.second_after = 1;
     const auto more = aio::testing::for_each_cancellation(&use_and_go_on, twice);
     CHECK(more.failed == 0);
+    const auto never_begun = []() -> aio::task<> {
+        connection db = co_await connection::open(":memory:");
+        auto body = []() -> aio::task<int> { co_return 0; };
+        const std::string text = co_await text_of(aio::with(db.transaction("SELECT 1"), body));
+        CHECK(contains(text, "does not begin one"));
+        co_await db.aclose();
+    };
+    const auto refused = aio::testing::for_each_cancellation(never_begun);
+    CHECK(refused.cancelled == refused.points);
 }
 
 TEST_CASE("sqlite: no memory at each allocation") {

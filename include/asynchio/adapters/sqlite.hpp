@@ -144,9 +144,9 @@ public:
             failure = std::current_exception();
         }
         if (failure) {
-            co_await detail::roll_back<>(s);
+            const std::exception_ptr request = co_await detail::roll_back<>(s);
             turn.release();
-            std::rethrow_exception(failure);
+            std::rethrow_exception(request ? request : failure);
         }
         turn_ = std::move(turn);
     }
