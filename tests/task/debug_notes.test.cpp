@@ -170,6 +170,20 @@ TEST_CASE("debug_notes: a wait that was long is reported when the task runs, if 
     CHECK(reports[2] == "Task-3 waited 10.050 seconds" + at(line));
 }
 
+TEST_CASE("debug_notes: a hundred thousand long waits at once are reported one by one, on a small stack") {
+    auto main = []() -> aio::task<> {
+        const aio::future<> never;
+        std::vector<aio::task_handle<>> all;
+        for (int i = 0; i < 100'000; ++i) all.push_back(aio::create_task(waits(never)));
+        for (int i = 0; i < 12; ++i) co_await aio::sleep(1s);
+        never.set_result();
+        for (const auto& each : all) co_await each;
+    };
+    std::size_t waits_told = 0; // beside them, a step that took long may be told
+    for (const std::string& each : reports_of(main())) waits_told += contains(each, " has waited ") ? 1U : 0U;
+    CHECK(waits_told == 100'000);
+}
+
 TEST_CASE("debug_notes: all long waits are reported, and the handler may end them") {
     texts reports;
     auto main = [&]() -> aio::task<> {

@@ -170,20 +170,23 @@ public:
         constexpr nanoseconds_count shortest = 1'000'000;
         limit_ = loop_.slow_wait();
         nanoseconds_count earliest = later(now, limit_);
-        for (frame* each = loop_.tasks().front(); each != nullptr; each = loop_.tasks().after(*each)) {
-            const suspension* const hook = hook_of(*each);
-            debug_note* const its = hook != nullptr ? note_of(tasks_, each->id) : nullptr;
-            if (its == nullptr || its->told) continue;
-            if (its->since == unknown_time && (its->since = since(*each)) == unknown_time) its->since = now;
-            const nanoseconds_count due = later(its->since, limit_);
-            if (due > now) {
-                earliest = due < earliest ? due : earliest;
-                continue;
+        for (frame* each = loop_.tasks().front(); each != nullptr;) {
+            frame& task = *each;
+            const suspension* const hook = hook_of(task);
+            debug_note* const its = hook != nullptr ? note_of(tasks_, task.id) : nullptr;
+            ++task.references; // the report's handler may drop it
+            if (its != nullptr && !its->told) {
+                if (its->since == unknown_time && (its->since = since(task)) == unknown_time) its->since = now;
+                const nanoseconds_count due = later(its->since, limit_);
+                if (due > now) {
+                    earliest = due < earliest ? due : earliest;
+                } else {
+                    its->told = true;
+                    report_wait(task, now - its->since, hook->waiting_for());
+                }
             }
-            its->told = true;
-            report_wait(*each, now - its->since, hook->waiting_for());
-            next_look_ = now; // the report's handler may have changed the tasks: they are gone through again
-            return look(real);
+            each = loop_.tasks().after(task);
+            drop(task);
         }
         const nanoseconds_count pause = limit_ / 16 > shortest ? limit_ / 16 : shortest;
         next_look_ = earliest < later(now, pause) ? later(now, pause) : earliest;
@@ -223,6 +226,10 @@ private:
         });
     }
 
+    template<class Task>
+    static void drop(Task& task) noexcept {
+        release(task); // declared above this header
+    }
     /// Returns the task with a number; null if it is done.
     [[gnu::cold]] frame* task_of(std::uintptr_t id) const noexcept {
         frame* each = loop_.tasks().front();
