@@ -10,7 +10,8 @@
 // subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
 //
 // The server reads both files again with SIGHUP: connections from then on get the new certificate, and those that are
-// open go on. With Ctrl-C it stops to accept, lets its clients end for five seconds, and ends.
+// open go on. With Ctrl-C it stops to accept, lets its clients end for five seconds, and ends. The client ends with Ctrl-D
+// or Ctrl-C.
 //
 // Run: ./tls_echo help
 // Test: exit 2
@@ -126,8 +127,6 @@ int main(int argc, char** argv) {
             aio::run(talk(argv[2], port_of(argv[3]), argc == 5 ? argv[4] : ""));
         else
             return usage();
-    } catch (const aio::keyboard_interrupt&) {
-        return 130;
     } catch (const std::exception& e) {
         std::fprintf(stderr, "tls_echo: %s\n", e.what());
         return 1;

@@ -153,6 +153,17 @@ class TlsEcho(unittest.TestCase):
             self.assertIn("certificate verify failed", done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1)
 
+    def test_the_client_ends_with_ctrl_c_while_it_waits_for_a_line(self):
+        with ServerProcess(PROGRAM, "server", "0", self.cert, self.key) as server:
+            with subprocess.Popen([PROGRAM, "client", "localhost", str(server.port), self.cert], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:
+                client.stdin.write("hello\n")
+                client.stdin.flush()
+                self.assertEqual(client.stdout.readline(), "hello\n")
+                client.send_signal(signal.SIGINT)
+                self.assertEqual(client.wait(timeout=60), -signal.SIGINT)
+            self.assertEqual(server.end(), (0, ""))
+
     def test_plain_clients_and_the_end(self):
         with ServerProcess(PROGRAM, "server", "0", self.cert, self.key) as server:
             with server.connect() as mute, server.connect() as plain:

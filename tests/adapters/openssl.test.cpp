@@ -603,6 +603,39 @@ TEST_CASE("openssl: loops of several threads share a context whose certificate c
     CHECK(done == 40);
 }
 
+TEST_CASE("openssl: debug mode reports no stream that was read to what its user wanted", "[adapters]") {
+    reports seen;
+    const auto body = [&seen]() -> aio::task<> {
+        aio::get_running_loop().set_report_handler([&seen](aio::event_loop&, const aio::exception_context& what) {
+            if (what.message.find("dropped") != std::string::npos) seen.push_back(report{what.message, "", "", 0});
+        });
+        {
+            stream_pair plain;
+            ends both =
+                co_await shake(std::move(plain.first), std::move(plain.second), client(), localhost(), to("localhost"));
+            co_await both.server.write("answer");
+            const std::string answer = co_await both.client.read_exactly(6);
+            CHECK(answer == "answer");
+            co_await both.server.aclose();
+            both.client = aio::stream(); // what is left in the socket is a close_notify, and none of its bytes
+        }
+        CHECK(seen.empty());
+        {
+            stream_pair plain;
+            ends both =
+                co_await shake(std::move(plain.first), std::move(plain.second), client(), localhost(), to("localhost"));
+            co_await both.server.write("line\nmore");
+            const std::string line = co_await both.client.read_line();
+            CHECK(line == "line\n");
+            both.client = aio::stream();
+        }
+        CHECK(seen.size() == 1);
+    };
+    aio::run_options options;
+    options.debug = true;
+    virtual_run(body(), options);
+}
+
 TEST_CASE("openssl: misuse is told at once", "[adapters]") {
     const auto text = [](auto f) { return thrown<std::invalid_argument>(f); };
     const auto ignores = [](aio::stream) {};

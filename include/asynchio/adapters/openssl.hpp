@@ -58,7 +58,7 @@ enum class version : int {
 /// Threads: connections of several loops may use one context. certificate() may be called at any time by any thread, the
 /// other functions only while no connection is being made.
 /// Lifetime: connections keep what they need of it.
-/// Cost: client() reads the certificates of the system, which takes some milliseconds; so make one for many connections.
+/// Cost: client() reads the certificates of the system, which takes tens of milliseconds; so make one for many connections.
 /// Differs from Python: ssl.SSLContext; client() is what create_default_context() makes.
 /// See also: open_connection, start_server, start_tls.
 class context {
@@ -128,9 +128,9 @@ public:
         return *this;
     }
     /// Keeps the sessions of a client, for each host and port: a connection that resumes one saves a round trip of
-    /// certificates. @param most how many sessions are kept; at the beginning none.
-    context& cache_sessions(std::size_t most) {
-        state_->cache_sessions(most);
+    /// certificates. @param count the maximum number of sessions, which is 0 at the beginning.
+    context& cache_sessions(std::size_t count) {
+        state_->cache_sessions(count);
         return *this;
     }
 
@@ -339,7 +339,8 @@ private:
 /// side ends the connection, timeout_error, std::system_error; std::invalid_argument if a client that verifies does not
 /// know the server's name.
 /// Cancellation: closes the connection.
-/// Cost: one allocation beside those of OpenSSL. Bytes are encrypted up to 64 KiB ahead, and sent with one system call.
+/// Cost: three allocations beside those of OpenSSL. A write encrypts up to 64 KiB at a time, which are sent with one system
+/// call, and allocates their memory unless it is there from the write before.
 /// Example: `s = co_await aio::openssl::start_tls(std::move(s), context, options);`
 /// See also: open_connection, start_server, info.
 template<class = void>

@@ -69,7 +69,11 @@ public:
     template<detail::owner_of_carrier Owner>
     explicit stream(Owner carrier);
     stream(stream&&) noexcept = default;
-    stream& operator=(stream&&) noexcept = default;
+    stream& operator=(stream&& other) noexcept {
+        const stream old(std::move(*this));
+        channel_ = std::move(other.channel_);
+        return *this;
+    }
     ~stream() {
         if (channel_ != nullptr) channel_->note_dropped();
     }

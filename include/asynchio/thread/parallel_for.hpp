@@ -194,12 +194,13 @@ auto parallel_for(First first, Last last, F&& f, const parallel_options& options
                                       options.chunk, options.threads, detail::pool_of<>(options));
 }
 
-/// Awaitable: calls `f(element)` for each element of a range, on several threads at once, and gives the results in the
+/// Awaitable: calls `f(element)` for each element of a range, on several threads at once, and returns the results in the
 /// order of the elements.
 ///
 /// @param elements a range with random access, such as a std::vector or a std::span. A named one is used where it is,
-/// and must not change until the end; a temporary one, and one in take(), is moved in. @param f a callable, which is copied, or moved in by
-/// take(); all threads call the same object. @param options the size of chunks, the number of threads, the pool.
+/// and must not change until the end; a temporary one, and one in take(), is moved in. @param f a callable, which is
+/// copied, or moved in by take(); all threads call the same object. @param options the size of chunks, the number of
+/// threads, the pool.
 /// @return a std::vector of the results, which may be move-only; nothing if `f` returns void.
 /// @throws the exception of the call for the first element whose call fails; std::system_error if not even one thread can
 /// be started.

@@ -228,7 +228,10 @@ private:
     }
     static task<> send_rest(stream below, std::string rest, duration limit) {
         const outcome<void> sent = co_await nothrow(wait_for(below.write(rest), limit));
-        if (sent.cancelled() || sent.error()) below.abort();
+        if (sent.cancelled() || sent.error())
+            below.abort();
+        else
+            co_await below.aclose();
     }
     /// The result of a read that has failed.
     io_result ended() noexcept {

@@ -234,7 +234,8 @@ private:
 
     [[gnu::noinline, gnu::cold]] void report_dropped(loop_core& loop) const noexcept try {
         int left = 0; // what the system has received, which makes it reset the connection
-        if (const int fd = descriptor(); fd < 0 || ::ioctl(fd, FIONREAD, &left) != 0) left = 0;
+        const int fd = carrier() == nullptr ? descriptor() : -1; // what lies below a carrier are not the stream's bytes
+        if (fd < 0 || ::ioctl(fd, FIONREAD, &left) != 0) left = 0;
         const std::size_t unread = buffer_.size() + static_cast<std::size_t>(left);
         if (unread == 0) return;
         loop.report(formatted("the stream to %s was dropped while %zu bytes that have come were unread", name().c_str(),
