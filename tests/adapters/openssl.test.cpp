@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: openssl_context.hpp openssl_error.hpp
 #include <asynchio/adapters/openssl.hpp>
 
 #include "adapters/certificates.hpp"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+// covers: sqlite_options.hpp sqlite_values.hpp
 #include <asynchio/adapters/sqlite.hpp>
 // covers: adapters/detail/sqlite_session.hpp
-// covers: adapters/detail/sqlite_values.hpp
+// covers: adapters/sqlite_values.hpp
 
 #include "support/catch.hpp"
 #include "support/message_of.hpp"

@@ -5,7 +5,8 @@
 // needs SQLite 3.35 or later.
 
 #include <asynchio/adapters/detail/sqlite_session.hpp>
-#include <asynchio/adapters/detail/sqlite_values.hpp>
+#include <asynchio/adapters/sqlite_options.hpp>
+#include <asynchio/adapters/sqlite_values.hpp>
 #include <asynchio/core/cancelled_error.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/current_task.hpp>

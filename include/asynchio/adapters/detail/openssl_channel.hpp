@@ -4,7 +4,7 @@
 // The carrier of a TLS stream.
 
 #include <asynchio/adapters/detail/openssl_context.hpp>
-#include <asynchio/adapters/detail/openssl_error.hpp>
+#include <asynchio/adapters/openssl_error.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/core/errors.hpp>
 #include <asynchio/io/byte_channel.hpp>

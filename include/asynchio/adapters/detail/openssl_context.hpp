@@ -3,7 +3,7 @@
 
 // What the TLS connections of a context share: OpenSSL's context, the protocols for ALPN, and a client's sessions.
 
-#include <asynchio/adapters/detail/openssl_error.hpp>
+#include <asynchio/adapters/openssl_error.hpp>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>

@@ -3,7 +3,8 @@
 
 // What the thread of a connection to SQLite does: the handle of the database, and its prepared statements.
 
-#include <asynchio/adapters/detail/sqlite_values.hpp>
+#include <asynchio/adapters/sqlite_options.hpp>
+#include <asynchio/adapters/sqlite_values.hpp>
 #include <asynchio/sync/mutex.hpp>
 #include <asynchio/task/current_task.hpp>
 #include <asynchio/task/suspension.hpp>
@@ -32,16 +33,6 @@
 #pragma GCC visibility push(default)
 
 namespace asynchio::sqlite {
-
-/// How a database is opened.
-///
-/// Threads: a plain value.
-struct options {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE; ///< flags of sqlite3_open_v2()
-    std::chrono::milliseconds busy_timeout{5000};           ///< how long a call waits for another connection's lock
-    std::size_t statements = 64;                            ///< the maximum number of prepared statements that are kept
-    std::size_t read_ahead = 64;                            ///< how many rows a stream reads at a time, at least 1
-};
 
 namespace detail {
 

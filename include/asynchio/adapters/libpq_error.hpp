@@ -19,11 +19,13 @@ namespace asynchio::libpq {
 /// Threads: a plain exception.
 class error : public std::runtime_error {
 public:
+    /// Makes an error that is not the server's. @param message what is wrong.
     explicit error(const std::string& message) : std::runtime_error("libpq: " + message), message_(message) {}
-    /// Makes the error of a server.
-    error(const std::string& message, std::string sqlstate, std::string detail, std::string hint)
+    /// Makes the error of a server. @param message what is wrong. @param sqlstate the code. @param more its detail.
+    /// @param hint its hint.
+    error(const std::string& message, std::string sqlstate, std::string more, std::string hint)
         : std::runtime_error("libpq: " + message + (sqlstate.empty() ? "" : " (SQLSTATE " + sqlstate + ")")),
-          message_(message), sqlstate_(std::move(sqlstate)), detail_(std::move(detail)), hint_(std::move(hint)) {}
+          message_(message), sqlstate_(std::move(sqlstate)), detail_(std::move(more)), hint_(std::move(hint)) {}
 
     /// The server's code of five characters, such as "23505"; empty if the error is not the server's.
     const std::string& sqlstate() const noexcept { return sqlstate_; }

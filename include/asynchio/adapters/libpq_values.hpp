@@ -3,7 +3,7 @@
 
 // Parameters and results of PostgreSQL's commands, as values of C++.
 
-#include <asynchio/adapters/detail/libpq_error.hpp>
+#include <asynchio/adapters/libpq_error.hpp>
 
 #include <libpq-fe.h>
 
@@ -142,6 +142,7 @@ inline std::optional<std::vector<std::byte>> bytes_of(std::string_view text) {
 /// Threads: a plain value, which shares the result with other rows. Lifetime: it keeps the result.
 class row {
 public:
+    /// Makes a row of a result of libpq. @param of the result. @param index the number of the row, from 0.
     row(std::shared_ptr<PGresult> of, int index) noexcept : of_(std::move(of)), index_(index) {}
 
     /// The number of columns.
@@ -204,12 +205,13 @@ private:
     int index_;
 };
 
-/// What a command gives.
+/// What a command returns: rows, and how many rows it has touched.
 ///
 /// Threads: a plain value; copies share the rows. Example: `for (const libpq::row& each : answer) ...`
 class result {
 public:
     result() = default;
+    /// Takes over a result of libpq. @param given the result.
     explicit result(std::shared_ptr<PGresult> given) noexcept : given_(std::move(given)) {}
 
     /// The number of rows.
@@ -236,8 +238,11 @@ public:
     /// Goes through the rows.
     class iterator {
     public:
+        /// Makes an iterator at a row. @param of the result, which must outlive it. @param index the row.
         iterator(const result& of, int index) noexcept : of_(&of), index_(index) {}
+        /// Returns the row.
         row operator*() const { return row(of_->given_, index_); }
+        /// Goes on to the next row.
         iterator& operator++() noexcept {
             ++index_;
             return *this;

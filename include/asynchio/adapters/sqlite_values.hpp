@@ -49,8 +49,12 @@ private:
 ///
 /// Threads: a plain value.
 struct changes {
-    std::int64_t rows = 0;       ///< how many rows were inserted, updated or deleted
-    std::int64_t last_rowid = 0; ///< the number of the last row that the connection inserted
+    changes() = default;
+
+    /// How many rows were inserted, updated or deleted.
+    std::int64_t rows = 0;
+    /// The number of the last row that the connection inserted.
+    std::int64_t last_rowid = 0;
 };
 
 /// Bytes of a BLOB.
