@@ -4,6 +4,7 @@
 
 #include "adapters/postgres_server.hpp"
 #include "support/catch.hpp"
+#include "support/operator_new.hpp"
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/timeout.hpp>
@@ -15,13 +16,18 @@
 #include <asynchio/task/run.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
+#include <asynchio/testing/for_each_allocation_failure.hpp>
+#include <asynchio/testing/for_each_cancellation.hpp>
 
+#include <linux/sockios.h>
 #include <malloc.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -92,6 +98,67 @@ aio::task<> until_active(std::string sql) {
         if (!got.empty()) co_return;
         co_await aio::sleep(1ms);
     }
+}
+
+/// How many bytes of a connection on a Unix socket its server has not read.
+int unread(pg::connection& db) {
+    int bytes = 0;
+    REQUIRE(::ioctl(PQsocket(db.native_handle()), SIOCOUTQ, &bytes) == 0);
+    return bytes;
+}
+
+/// A task whose command runs until it is cancelled.
+aio::task<aio::task_handle<pg::result>> endless(pg::connection& db, std::string word) {
+    const std::string sql = "select pg_sleep(100), '" + word + "'";
+    auto running = aio::create_task(db.query(sql));
+    co_await until_active(sql);
+    co_return std::move(running);
+}
+
+aio::async_generator<std::string> two_lines() {
+    co_yield std::string("1\n");
+    co_yield std::string("2\n");
+}
+
+/// Everything that a connection can do.
+aio::task<> use(pg::connection& db) {
+    co_await db.execute("create temp table if not exists t(a int)");
+    std::vector<aio::task<int>> together;
+    for (int i = 0; i < 3; ++i) together.push_back(number(db, i));
+    co_await aio::gather(std::move(together));
+    auto block = [](pg::transaction& t) -> aio::task<> {
+        co_await t.query("insert into t values ($1)", 1);
+        co_await t.execute("delete from t");
+    };
+    co_await aio::with(pg::transaction(db), block);
+    auto rows = db.stream("select generate_series(1, $1::int)", 3);
+    co_await rows.next();
+    co_await rows.aclose();
+    co_await db.copy_in("copy t from stdin", two_lines());
+    auto out = db.copy_out("copy t to stdout");
+    while (co_await out.next()) {}
+    auto news = co_await db.listen("news");
+    co_await news.aclose();
+}
+
+/// Uses a connection, which serves on whatever happens meanwhile, or says that it is closed.
+aio::task<> use_and_go_on(bool may_close) {
+    pg::connection_options one;
+    one.prepared_statements = 1;
+    pg::connection db = co_await pg::connection::open(server().address(), one);
+    std::exception_ptr failure;
+    try {
+        co_await use(db);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (db.is_open() || !may_close) {
+        co_await require_usable(db);
+        REQUIRE(PQtransactionStatus(db.native_handle()) == PQTRANS_IDLE);
+    } else {
+        co_await error_of<pg::connection_error>(db.query("select 1"));
+    }
+    if (failure) std::rethrow_exception(failure);
 }
 
 } // namespace
@@ -301,6 +368,261 @@ TEST_CASE("libpq: a cancellation at any moment leaves the connection usable", "[
             co_await aio::nothrow(std::move(opening));
         }
     });
+}
+
+TEST_CASE("libpq: commands are sent without waiting for the answers of those before them", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        auto first = co_await endless(db, "first");
+        auto second = aio::create_task(number(db, 2));
+        co_await aio::yield();
+        CHECK(unread(db) > 0);
+        first.cancel();
+        const int two = co_await second;
+        CHECK(two == 2);
+        co_await aio::nothrow(first);
+        CHECK(first.cancelled());
+    });
+}
+
+TEST_CASE("libpq: what needs the connection alone waits until the pipeline is empty", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        co_await db.execute("create temp table t(a int)");
+        std::vector<aio::task_handle<int>> before, after;
+        for (int i = 0; i < 20; ++i) before.push_back(aio::create_task(number(db, i)));
+        auto block = [](pg::transaction& t) -> aio::task<int> {
+            std::vector<aio::task<pg::result>> together;
+            for (int i = 0; i < 20; ++i) together.push_back(t.query("insert into t values ($1)", i));
+            co_await aio::gather(std::move(together));
+            const pg::result got = co_await t.query("select count(*)::int from t");
+            co_return got[0].get<int>(0);
+        };
+        auto counted = aio::create_task(aio::with(pg::transaction(db), block));
+        co_await aio::yield();
+        for (int i = 0; i < 20; ++i) after.push_back(aio::create_task(number(db, i)));
+        auto executed = aio::create_task(db.execute("select 5"));
+        const int twenty = co_await counted;
+        CHECK(twenty == 20);
+        for (int i = 0; i < 20; ++i) {
+            const int sooner = co_await before[static_cast<std::size_t>(i)];
+            const int later = co_await after[static_cast<std::size_t>(i)];
+            CHECK(sooner == i);
+            CHECK(later == i);
+        }
+        const pg::result five = co_await executed;
+        CHECK(five[0].get<int>(0) == 5);
+        PGresult* const plain = PQexec(db.native_handle(), "select 6");
+        CHECK(PQresultStatus(plain) == PGRES_TUPLES_OK);
+        PQclear(plain);
+        co_await require_usable(db);
+    });
+}
+
+TEST_CASE("libpq: a statement that cannot be prepared fails for each task that wants it", "[net]") {
+    with_server([]() -> aio::task<> {
+        for (const std::size_t most : {0U, 1U, 100U}) {
+            pg::connection_options limits;
+            limits.prepared_statements = most;
+            pg::connection db = co_await pg::connection::open(server().address(), limits);
+            std::vector<aio::task_handle<pg::result>> wrong;
+            std::vector<aio::task_handle<int>> right;
+            for (int i = 0; i < 20; ++i) {
+                wrong.push_back(aio::create_task(db.query(i % 2 == 0 ? "select nothing" : "selct")));
+                right.push_back(aio::create_task(number(db, i)));
+            }
+            for (int i = 0; i < 20; ++i) {
+                const pg::error failed =
+                    co_await error_of([](auto& of) -> aio::task<> { co_await of; }(wrong[static_cast<std::size_t>(i)]));
+                CHECK(failed.sqlstate() == (i % 2 == 0 ? "42703" : "42601"));
+                const int answer = co_await right[static_cast<std::size_t>(i)];
+                CHECK(answer == i);
+            }
+            const pg::result kept = co_await db.execute("select count(*)::int from pg_prepared_statements");
+            CHECK(kept[0].get<std::size_t>(0) == std::min<std::size_t>(most, 1));
+        }
+    });
+}
+
+TEST_CASE("libpq: tasks that share a statement prepare it anew together", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        co_await db.execute("create temp table t as select 1 as a");
+        co_await db.query("select * from t");
+        for (const char* change : {"alter table t add b int", "deallocate all", "alter table t drop b"}) {
+            co_await db.execute(change);
+            std::vector<aio::task_handle<pg::result>> tasks;
+            for (int i = 0; i < 10; ++i) tasks.push_back(aio::create_task(db.query("select * from t")));
+            for (auto& each : tasks) {
+                const pg::result got = co_await each;
+                CHECK(got.size() == 1);
+            }
+        }
+        co_await db.query("select * from t");
+        co_await db.execute("begin");
+        co_await db.execute("alter table t add c int");
+        const pg::error failed = co_await error_of(db.query("select * from t"));
+        CHECK(failed.sqlstate() == "0A000");
+        co_await db.execute("rollback");
+        co_await require_usable(db);
+    });
+}
+
+TEST_CASE("libpq: a COPY that is run as a query is refused, and harms no other command", "[net]") {
+    with_server([]() -> aio::task<> {
+        for (const std::size_t most : {0U, 100U}) {
+            pg::connection_options limits;
+            limits.prepared_statements = most;
+            pg::connection db = co_await pg::connection::open(server().address(), limits);
+            co_await db.execute("create temp table t(a int)");
+            for (const char* copy : {"copy t from stdin", "copy (select generate_series(1, 100000)) to stdout"}) {
+                auto before = aio::create_task(number(db, 1));
+                auto copying = aio::create_task(db.query(copy));
+                auto behind = aio::create_task(number(db, 2));
+                const pg::error refused = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(copying));
+                CHECK(refused.message().find("COPY") != std::string::npos);
+                const int one = co_await before;
+                const int two = co_await behind;
+                CHECK(one == 1);
+                CHECK(two == 2);
+            }
+            co_await require_usable(db);
+        }
+    });
+}
+
+TEST_CASE("libpq: large parameters and large results of many tasks do not block each other", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        std::vector<aio::task_handle<pg::result>> tasks;
+        for (int i = 0; i < 20; ++i)
+            tasks.push_back(aio::create_task(db.query("select $1::text", std::string(1'000'000, char('a' + i)))));
+        for (int i = 0; i < 20; ++i) {
+            const pg::result got = co_await tasks[static_cast<std::size_t>(i)];
+            CHECK((got[0].get<std::string_view>(0) == std::string(1'000'000, char('a' + i))));
+        }
+    });
+}
+
+TEST_CASE("libpq: a task behind others leaves when it is cancelled, and its command is stopped later", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        auto first = co_await endless(db, "in front");
+        std::vector<aio::task_handle<pg::result>> behind;
+        for (int i = 0; i < 3; ++i) behind.push_back(aio::create_task(db.query("select pg_sleep(100), 'behind'")));
+        auto last = aio::create_task(number(db, 8));
+        co_await aio::yield();
+        for (auto& each : behind) {
+            each.cancel();
+            co_await aio::nothrow(each);
+            CHECK(each.cancelled());
+        }
+        CHECK(!first.done());
+        first.cancel();
+        const int eight = co_await last;
+        CHECK(eight == 8);
+        co_await aio::nothrow(first);
+        CHECK(first.cancelled());
+        co_await require_usable(db);
+    });
+}
+
+TEST_CASE("libpq: a request to stop one command does not fail that of another task", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        for (int i = 0; i < 200; ++i) {
+            auto brief = aio::create_task(db.query("select pg_sleep($1::int * 0.00001)", i % 100));
+            std::vector<aio::task_handle<pg::result>> others;
+            for (int k = 0; k < 3; ++k)
+                others.push_back(aio::create_task(db.query("select $1::int, pg_sleep(0.001)", k)));
+            for (int k = 0; k < 3; ++k) co_await aio::yield();
+            brief.cancel();
+            for (int k = 0; k < 3; ++k) {
+                const pg::result got = co_await others[static_cast<std::size_t>(k)];
+                CHECK(got[0].get<int>(0) == k);
+            }
+            co_await aio::nothrow(brief);
+        }
+    });
+}
+
+TEST_CASE("libpq: a connection that is lost fails all commands in its pipeline", "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        pg::connection other = co_await pg::connection::open(server().address());
+        const int process = PQbackendPID(db.native_handle());
+        auto first = co_await endless(db, "to be lost");
+        std::vector<aio::task_handle<int>> behind;
+        for (int i = 0; i < 10; ++i) behind.push_back(aio::create_task(number(db, i)));
+        auto transaction =
+            aio::create_task(aio::with(pg::transaction(db), [](pg::transaction&) -> aio::task<> { co_return; }));
+        co_await aio::yield();
+        co_await other.query("select pg_terminate_backend($1)", process);
+        const pg::connection_error lost =
+            co_await error_of<pg::connection_error>([](auto& of) -> aio::task<> { co_await of; }(first));
+        CHECK(lost.sqlstate() == "57P01");
+        for (auto& each : behind)
+            co_await error_of<pg::connection_error>([](auto& of) -> aio::task<> { co_await of; }(each));
+        co_await error_of<pg::connection_error>([](auto& of) -> aio::task<> { co_await of; }(transaction));
+        CHECK(!db.is_open());
+    });
+}
+
+TEST_CASE("libpq: a connection may be moved and dropped while commands are under way, and used by another loop",
+          "[net]") {
+    with_server([]() -> aio::task<> {
+        pg::connection db = co_await pg::connection::open(server().address());
+        auto running = aio::create_task(number(db, 3));
+        co_await aio::yield();
+        pg::connection moved = std::move(db);
+        const int three = co_await running;
+        CHECK(three == 3);
+        {
+            pg::connection dropped = co_await pg::connection::open(server().address());
+            auto left = co_await endless(dropped, "dropped");
+            auto behind = aio::create_task(dropped.query("select 1"));
+            co_await aio::yield();
+            behind.cancel();
+            co_await aio::nothrow(behind);
+            left.cancel();
+            co_await aio::nothrow(left);
+        }
+        co_await require_usable(moved);
+    });
+    std::optional<pg::connection> kept;
+    const auto open = [&]() -> aio::task<> {
+        kept.emplace(co_await pg::connection::open(server().address()));
+        co_await require_usable(*kept);
+    };
+    const auto go_on = [&]() -> aio::task<> { co_await require_usable(*kept); };
+    with_server(open);
+    with_server(go_on);
+}
+
+TEST_CASE("libpq: a cancellation at every step leaves the connection usable", "[net]") {
+    if (postgres_programs().empty()) return; // others say so
+    const auto scenario = [] { return aio::wait_for(use_and_go_on(false), 100s); };
+    aio::testing::cancellation_plan once;
+    once.options = {};
+    const auto met = aio::testing::for_each_cancellation(scenario, once);
+    CHECK(met.points > 30);
+    CHECK(met.failed == 0);
+    aio::testing::cancellation_plan twice = once;
+    twice.second_after = 1;
+    const auto more = aio::testing::for_each_cancellation(scenario, twice);
+    CHECK(more.failed == 0);
+}
+
+TEST_CASE("libpq: no memory at each allocation leaves the connection usable or closed", "[net]") {
+    if (postgres_programs().empty()) return; // others say so
+    for (const bool all_later : {false, true}) {
+        aio::testing::allocation_plan plan;
+        plan.all_later = all_later;
+        plan.options = {};
+        const auto met =
+            aio::testing::for_each_allocation_failure([] { return aio::wait_for(use_and_go_on(true), 100s); }, plan);
+        CHECK(met.points > 100);
+    }
 }
 
 TEST_CASE("libpq: a transaction is committed, or rolled back after an exception or a cancellation", "[net]") {

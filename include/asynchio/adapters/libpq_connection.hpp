@@ -22,6 +22,7 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -57,12 +58,16 @@ struct notification {
 
 /// A connection to a server of PostgreSQL. The loop's thread never waits for it.
 ///
-/// Behaviour: any number of tasks may use it; their commands run one after another, in the order of the calls. The error
-/// of one does not harm the others. Notices of the server are dropped.
+/// Behaviour: any number of tasks may use it; their commands run one after another, in the order of the calls. Those of
+/// query() are sent at once, in libpq's pipeline mode, without waiting for the answers of those before them; each is a
+/// transaction of its own. All else waits until the pipeline is empty. The error of one command does not harm the others.
+/// Notices of the server are dropped.
 /// A connection that is lost throws connection_error, now and ever after, and is_open() tells so.
-/// Cancellation: a command that waits for its turn leaves at once. For a command that runs, a worker thread asks the
-/// server to stop it, without encryption; its answer is awaited, and then cancelled_error is thrown, also if it had
-/// succeeded meanwhile. The connection can be used on. If the server cannot be asked, the connection is closed.
+/// Cancellation: a call that waits for its turn leaves at once; if its command was sent already, the server is told to
+/// stop it when its turn comes. For a command that runs, a worker thread asks the server to stop it, without encryption;
+/// its answer is awaited, and then cancelled_error is thrown, also if it had succeeded meanwhile. A command of another
+/// task that such a request hits, because it comes late, is sent once more. The connection can be used on. If the server
+/// cannot be asked within 10 seconds, the connection is closed.
 /// Threads: the thread of the loop.
 /// Lifetime: it outlives its commands, transactions and streams; it may be moved meanwhile.
 /// Example: `auto db = co_await libpq::connection::open("host=localhost dbname=shop");`
@@ -147,7 +152,11 @@ public:
     /// Whether the connection is there, as far as is known.
     bool is_open() const noexcept { return state_->open(); }
     /// libpq's connection, for what is not here; a null pointer if it is closed.
-    PGconn* native_handle() const noexcept { return state_->raw(); }
+    /// It is not in pipeline mode, unless commands are under way.
+    PGconn* native_handle() const noexcept {
+        state_->leave();
+        return state_->raw();
+    }
 
 private:
     friend class transaction;
@@ -164,9 +173,7 @@ private:
     }
     template<class = void>
     static task<result> ask(detail::session* s, std::string sql, detail::parameters given) {
-        co_await s->exclusive.acquire();
-        const mutex_guard held(s->exclusive);
-        co_return co_await detail::ask(*s, std::move(sql), std::move(given));
+        co_return co_await detail::ask(*s, std::move(sql), std::move(given), false);
     }
     template<class = void>
     static task<result> run(detail::session* s, std::string sql) {
@@ -201,11 +208,16 @@ public:
     /// @param of the connection. @param begin the command that begins it, such as "BEGIN ISOLATION LEVEL SERIALIZABLE".
     explicit transaction(connection& of, std::string begin = "BEGIN")
         : state_(of.state_.get()), begin_(std::move(begin)) {}
+    transaction(transaction&& other) noexcept = default;
+    transaction& operator=(transaction&&) = delete;
+    ~transaction() {
+        if (held_) state_->close(); // its end could not run: the server rolls back
+    }
 
     /// Runs a command of the transaction, as connection::query() does.
     template<class... P>
     task<result> query(std::string sql, const P&... parameters) {
-        return detail::ask(*state_, std::move(sql), detail::parameters_of(parameters...));
+        return detail::ask(*state_, std::move(sql), detail::parameters_of(parameters...), true);
     }
     /// Runs commands of the transaction, as connection::execute() does.
     task<result> execute(std::string sql) {
@@ -224,7 +236,11 @@ public:
             failed = std::current_exception();
         }
         if (failed) {
-            co_await roll_back();
+            try {
+                co_await roll_back();
+            } catch (const std::bad_alloc&) {
+                state_->close();
+            }
             std::rethrow_exception(failed);
         }
         held_ = std::move(held);
@@ -234,7 +250,18 @@ public:
     template<class = void>
     task<> async_exit(std::exception_ptr error) {
         const mutex_guard held = std::move(held_);
-        if (error) {
+        try {
+            co_await end(error != nullptr);
+        } catch (const std::bad_alloc&) {
+            state_->close(); // the server rolls back by itself
+            throw;
+        }
+    }
+
+private:
+    template<class = void>
+    task<> end(bool failed) {
+        if (failed) {
             co_await roll_back();
             co_return;
         }
@@ -242,14 +269,15 @@ public:
         if (ended.status() == "ROLLBACK")
             throw libpq::error("the transaction was rolled back: a command in it had failed");
     }
-
-private:
     template<class = void>
     task<> roll_back() {
-        std::exception_ptr request;
+        std::exception_ptr request = co_await detail::take_wire(*state_, detail::urgency::whole);
+        const mutex_guard held(state_->wire);
         try {
-            if (state_->open() && !state_->under_way && PQtransactionStatus(state_->raw()) != PQTRANS_IDLE)
-                co_await detail::command(*state_, "ROLLBACK", detail::urgency::whole);
+            if (state_->open() && !state_->under_way && state_->in_transaction()) {
+                detail::send_alone(*state_, "ROLLBACK");
+                co_await detail::collect(*state_, detail::urgency::whole, request);
+            }
         } catch (const cancelled_error&) {
             request = std::current_exception();
         } catch (const std::exception&) {
@@ -266,8 +294,8 @@ private:
 template<class>
 async_generator<row> connection::rows(detail::session* s, std::string sql, detail::parameters given) {
     const detail::whole_use use = co_await detail::take_whole(*s);
-    detail::send(*s, sql, std::string(), given);
-    PQsetSingleRowMode(s->raw());
+    detail::send_alone(*s, sql, given);
+    s->single_rows = PQsetSingleRowMode(s->raw()) == 1;
     detail::shared_result next;
     std::exception_ptr stopped;
     try {
@@ -294,8 +322,7 @@ async_generator<row> connection::rows(detail::session* s, std::string sql, detai
 template<class>
 async_generator<std::string> connection::chunks(detail::session* s, std::string sql) {
     const detail::whole_use use = co_await detail::take_whole(*s);
-    s->begin();
-    s->require_sent(PQsendQuery(s->raw(), sql.c_str()));
+    detail::send_alone(*s, sql);
     detail::shared_result first;
     std::exception_ptr stopped;
     bool over = false;
@@ -328,8 +355,7 @@ async_generator<std::string> connection::chunks(detail::session* s, std::string 
 template<class>
 task<result> connection::take_in(detail::session* s, std::string sql, async_generator<std::string> data) {
     const detail::whole_use use = co_await detail::take_whole(*s);
-    s->begin();
-    s->require_sent(PQsendQuery(s->raw(), sql.c_str()));
+    detail::send_alone(*s, sql);
     detail::shared_result first;
     std::exception_ptr stopped;
     bool copying = false;

@@ -3,22 +3,31 @@
 
 // A connection of libpq whose calls do not block: how a command is sent and its answer awaited.
 
+#include <asynchio/adapters/detail/libpq_pipeline.hpp>
 #include <asynchio/adapters/libpq_error.hpp>
 #include <asynchio/adapters/libpq_values.hpp>
+#include <asynchio/combine/shield.hpp>
+#include <asynchio/combine/wait_for.hpp>
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/core/errors.hpp>
+#include <asynchio/io/fd_events.hpp>
 #include <asynchio/io/wait_readable.hpp>
 #include <asynchio/sync/mutex.hpp>
+#include <asynchio/task/create_task.hpp>
 #include <asynchio/task/task.hpp>
-#include <asynchio/thread/to_thread.hpp>
+#include <asynchio/task/task_handle.hpp>
 
 #include <libpq-fe.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <exception>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <strings.h>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -28,32 +37,28 @@ namespace asynchio::libpq::detail {
 /// What a request to cancel does to a command: the server is told to stop it, or it goes on to its end.
 enum class urgency : unsigned char { stoppable, whole };
 
-struct statement {
-    std::string sql;
-    std::string name;
-};
-
-/// A connection. Whoever holds the mutex `wire` may send a command, and holds it until the answer has come.
-class session {
+/// A connection. Whoever holds the mutex `wire` may send a command. A command that is not in the pipeline begins when that
+/// is empty, and holds `wire` until the answer has come.
+class session : public pipeline {
 public:
-    session(PGconn* made, std::size_t statements) noexcept : handle_(made), statements_(statements) {}
+    using pipeline::pipeline;
 
-    PGconn* raw() const noexcept { return handle_.get(); }
-    int descriptor() const noexcept { return PQsocket(raw()); }
-    bool open() const noexcept { return raw() != nullptr && PQstatus(raw()) == CONNECTION_OK; }
     /// Whether the connection can be given to somebody else.
-    bool idle() const noexcept {
-        return open() && !under_way && !exclusive.locked() && !wire.locked() &&
-               PQtransactionStatus(raw()) == PQTRANS_IDLE;
+    bool idle() noexcept {
+        return open() && empty() && !under_way && !exclusive.locked() && !wire.locked() && !in_transaction();
     }
-    void close() noexcept { handle_.reset(); }
-    std::string text() const { return one_line(PQerrorMessage(raw())); }
+    /// Whether a transaction is open; the pipeline is empty.
+    bool in_transaction() noexcept {
+        leave();
+        return PQtransactionStatus(raw()) != PQTRANS_IDLE;
+    }
 
-    /// Begins a command. @throws connection_error if the connection is closed, or was left in the middle of a command.
+    /// Begins a command that is not in the pipeline. @throws as require_open().
     void begin() {
-        if (under_way) close();
-        if (!open()) throw connection_error("the connection is closed");
+        require_open();
+        leave();
         under_way = true;
+        single_rows = false;
     }
     /// @param sent what a function of libpq that sends has returned.
     void require_sent(int sent) {
@@ -63,11 +68,6 @@ public:
         under_way = false;
         throw error(why);
     }
-    [[noreturn]] void lose(const std::string& why) {
-        close();
-        throw connection_error(why);
-    }
-
     /// Sends what is to be sent, and returns what is to be waited for before the next call of PQgetResult(), or nothing.
     fd_events pending() {
         if (!open()) return fd_events::none;
@@ -81,43 +81,21 @@ public:
         if (PQconsumeInput(raw()) != 1 && open()) lose(text());
     }
 
-    mutex exclusive; // held by whoever has the connection alone: one command, a transaction, a stream of rows
+    mutex exclusive; // held by whoever has the connection alone: a command, a transaction, a stream of rows
     mutex wire;
-    bool under_way = false;     // whether the answer of a command is still to come
-    std::list<statement> known; // the prepared statements, the one used last in front
-    unsigned long long names = 0;
-    std::size_t statements() const noexcept { return statements_; }
-
-private:
-    struct finish {
-        void operator()(PGconn* given) const noexcept { PQfinish(given); }
-    };
-    std::unique_ptr<PGconn, finish> handle_;
-    std::size_t statements_;
 };
 
-/// Has a worker tell the server to stop the command under way. If that fails, the connection is closed.
+/// Has the server stop the command under way. If it cannot be told, the connection is closed.
 template<class = void>
 task<> stop_command(session& s) {
-    struct freed {
-        void operator()(PGcancel* given) const noexcept { PQfreeCancel(given); }
-    };
     if (!s.open()) co_return;
-    const std::unique_ptr<PGcancel, freed> handle(PQgetCancel(s.raw()));
-    bool tried = false;
-    bool told = false;
-    const auto tell = [&] {
-        char why[256] = "";
-        told = PQcancel(handle.get(), why, sizeof why) == 1;
-        tried = true;
-    };
-    while (!tried) {
+    const task_handle<bool> telling = create_task(detail::tell_to_stop(s.raw()), "libpq: stop a command");
+    while (!telling.done()) {
         try {
-            co_await to_thread(tell);
-        } catch (const cancelled_error&) { // the caller has a request already
-        }
+            co_await shield(telling);
+        } catch (const cancelled_error&) {} // the caller has a request already
     }
-    if (!told) s.close();
+    if (telling.cancelled() || !telling.result()) s.close();
 }
 
 /// Waits for the answer of the command under way, to its end.
@@ -144,7 +122,13 @@ task<result> collect(session& s, urgency how, std::exception_ptr request = nullp
         }
         if (wanted != fd_events::none) {
             try {
-                co_await wait_ready(s.descriptor(), wanted);
+                auto ready = wait_ready(s.descriptor(), wanted);
+                if (stopping)
+                    co_await wait_for(std::move(ready), std::chrono::milliseconds(500));
+                else
+                    co_await std::move(ready);
+            } catch (const timeout_error&) {
+                stopping = false; // the server had not begun with the command when it was told
             } catch (const cancelled_error&) {
                 if (!request) request = std::current_exception();
             }
@@ -161,11 +145,7 @@ task<result> collect(session& s, urgency how, std::exception_ptr request = nullp
         copies = copies || sending_out || status == PGRES_COPY_IN;
         if (!failed && (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)) failed = next;
     }
-    while (s.raw() != nullptr) { // those that nobody listens to
-        PGnotify* dropped = PQnotifies(s.raw());
-        if (dropped == nullptr) break;
-        PQfreemem(dropped);
-    }
+    drop_notifications(s.raw());
     s.under_way = false;
     if (!s.open()) {
         s.close();
@@ -213,18 +193,25 @@ task<> end_early(session& s, shared_result unwanted, std::exception_ptr reason) 
     throw connection_error("the connection is lost");
 }
 
-/// Acquires a mutex, whatever requests to cancel come. @return the first of them.
+/// Acquires `wire`, and waits until the pipeline is empty.
+/// @param how whether a request to cancel ends the wait. @return the first request, if it does not.
 template<class = void>
-task<std::exception_ptr> acquire_surely(mutex& wanted) {
+task<std::exception_ptr> take_wire(session& s, urgency how) {
     std::exception_ptr request;
-    for (;;) {
+    bool held = false;
+    while (!held || !s.empty()) {
         try {
-            co_await wanted.acquire();
-            co_return request;
+            if (!held) co_await s.wire.acquire();
+            held = true;
+            co_await s.drained();
         } catch (const cancelled_error&) {
             if (!request) request = std::current_exception();
+            if (how == urgency::whole) continue;
+            if (held) s.wire.release();
+            throw;
         }
     }
+    co_return request;
 }
 
 /// Both mutexes of a session, held.
@@ -238,87 +225,94 @@ template<class = void>
 task<whole_use> take_whole(session& s) {
     whole_use taken;
     taken.alone = co_await s.exclusive.scoped_acquire();
-    taken.wire = co_await s.wire.scoped_acquire();
+    co_await detail::take_wire(s, urgency::stoppable);
+    taken.wire = mutex_guard(s.wire);
     co_return std::move(taken);
+}
+
+/// Sends a command that is not in the pipeline. The caller holds `wire`, and the pipeline is empty.
+template<class = void>
+void send_alone(session& s, const std::string& sql) {
+    s.begin();
+    s.require_sent(PQsendQuery(s.raw(), sql.c_str()));
+}
+template<class = void>
+void send_alone(session& s, const std::string& sql, const parameters& given) {
+    const parameters::arrays a = given.view();
+    s.begin();
+    s.require_sent(PQsendQueryParams(s.raw(), sql.c_str(), given.size(), nullptr, a.values.data(), a.lengths.data(),
+                                     a.formats.data(), 0));
 }
 
 /// Runs commands without parameters, which may be several in one text.
 template<class = void>
 task<result> command(session& s, std::string sql, urgency how) {
-    std::exception_ptr request;
-    if (how == urgency::whole)
-        request = co_await detail::acquire_surely(s.wire);
-    else
-        co_await s.wire.acquire();
+    std::exception_ptr request = co_await detail::take_wire(s, how);
     const mutex_guard held(s.wire);
-    s.begin();
-    s.require_sent(PQsendQuery(s.raw(), sql.c_str()));
+    detail::send_alone(s, sql);
     co_return co_await detail::collect(s, how, std::move(request));
 }
 
-/// Whether a prepared statement is out of date: the server has dropped it, or its tables have changed.
-inline bool is_stale(const error& e) noexcept {
-    return e.sqlstate() == "26000" || (e.sqlstate() == "0A000" && e.message().find("cached plan") != std::string::npos);
+/// Whether a command with an error may be sent once more, because nothing of it has happened: its prepared statement is
+/// out of date, or the request to stop another command has hit it.
+template<class = void>
+bool may_try_again(session& s, const sent_command& sent, const error& e) {
+    if (e.sqlstate() == "57014") return sent.exposed && !sent.unwanted;
+    if (sent.name.empty()) return false;
+    if (e.sqlstate() == "26000") {
+        if (s.known.forget(sent.name)) s.known.clear(); // the server has most likely dropped all
+        return true;
+    }
+    if (e.sqlstate() != "0A000" || e.message().find("cached plan") == std::string::npos) return false;
+    s.known.forget(sent.name);
+    return true;
 }
 
-/// Returns the name of the prepared statement for a text, which is made if it is not there.
-template<class = void>
-task<std::string> prepare(session& s, const std::string& sql) {
-    for (auto each = s.known.begin(); each != s.known.end(); ++each) {
-        if (each->sql != sql) continue;
-        s.known.splice(s.known.begin(), s.known, each);
-        co_return each->name;
-    }
-    if (s.known.size() >= s.statements()) {
-        const std::string drop = "DEALLOCATE " + s.known.back().name;
-        s.begin();
-        s.require_sent(PQsendQuery(s.raw(), drop.c_str()));
-        try {
-            co_await detail::collect(s, urgency::whole);
-        } catch (const error& e) {
-            if (!is_stale(e)) throw;
+/// Whether a command is a COPY, whose data would be taken for other commands in the pipeline.
+inline bool is_copy(std::string_view sql) noexcept {
+    std::size_t depth = 0; // of comments, which nest
+    std::size_t at = 0;
+    for (; at < sql.size(); ++at) {
+        const std::string_view rest = sql.substr(at);
+        if (rest.starts_with("/*") || (depth > 0 && rest.starts_with("*/"))) {
+            depth = rest[0] == '/' ? depth + 1 : depth - 1;
+            ++at;
+        } else if (depth == 0 && rest.starts_with("--")) {
+            at = std::min(sql.find_first_of("\r\n", at), sql.size() - 1);
+        } else if (depth == 0 && std::string_view(" \t\r\n\f\v;").find(rest[0]) == std::string_view::npos) {
+            break;
         }
-        s.known.pop_back();
     }
-    std::string name = "asynchio_" + std::to_string(++s.names);
-    s.begin();
-    s.require_sent(PQsendPrepare(s.raw(), name.c_str(), sql.c_str(), 0, nullptr));
-    co_await detail::collect(s, urgency::stoppable);
-    s.known.push_front({sql, name});
-    co_return name;
+    const std::string_view word = sql.substr(std::min(at, sql.size()), 4);
+    return word.size() == 4 && ::strncasecmp(word.data(), "copy", 4) == 0;
 }
 
-/// Sends a command with parameters. The caller holds `wire`.
+/// Runs a command with parameters in the pipeline.
+/// @param in_block whether it belongs to the transaction that has the connection.
 template<class = void>
-void send(session& s, const std::string& sql, const std::string& name, const parameters& given) {
-    const parameters::arrays a = given.view();
-    s.begin();
-    s.require_sent(name.empty() ? PQsendQueryParams(s.raw(), sql.c_str(), given.size(), nullptr, a.values.data(),
-                                                    a.lengths.data(), a.formats.data(), 0)
-                                : PQsendQueryPrepared(s.raw(), name.c_str(), given.size(), a.values.data(),
-                                                      a.lengths.data(), a.formats.data(), 0));
-}
-
-/// Runs a command with parameters. One that is prepared anew is tried once more, unless a transaction has failed by it.
-template<class = void>
-task<result> ask(session& s, std::string sql, parameters given) {
-    co_await s.wire.acquire();
-    const mutex_guard held(s.wire);
-    for (bool again = false;; again = true) {
-        std::string name;
-        if (s.statements() > 0) name = co_await detail::prepare(s, sql);
-        detail::send(s, sql, name, given);
+task<result> ask(session& s, std::string sql, parameters given, bool in_block) {
+    for (std::optional<error> first;;) {
+        std::shared_ptr<sent_command> sent;
+        {
+            mutex_guard alone;
+            if (!in_block) alone = co_await s.exclusive.scoped_acquire();
+            if (is_copy(sql)) {
+                co_await detail::take_wire(s, urgency::stoppable);
+                const mutex_guard held(s.wire);
+                detail::send_alone(s, sql, given);
+                co_return co_await detail::collect(s, urgency::stoppable);
+            }
+            const mutex_guard held = co_await s.wire.scoped_acquire();
+            sent = s.send(sql, given, !first);
+        }
         try {
-            co_return co_await detail::collect(s, urgency::stoppable);
+            co_return co_await detail::answer(s, sent);
         } catch (const connection_error&) {
             throw;
         } catch (const error& e) {
-            if (name.empty() || !is_stale(e)) throw;
-            if (e.sqlstate() == "26000")
-                s.known.clear(); // the server has most likely dropped all
-            else
-                s.known.pop_front();
-            if (again || PQtransactionStatus(s.raw()) != PQTRANS_IDLE) throw;
+            if (first && e.sqlstate() == "25P02") throw *first; // a transaction has failed by the first one
+            if (!may_try_again(s, *sent, e)) throw;
+            first = e;
         }
     }
 }
