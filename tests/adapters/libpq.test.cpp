@@ -8,6 +8,7 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/timeout.hpp>
+#include <asynchio/combine/wait.hpp>
 #include <asynchio/combine/wait_for.hpp>
 #include <asynchio/combine/with.hpp>
 #include <asynchio/io/server.hpp>
@@ -577,15 +578,32 @@ TEST_CASE("libpq: a connection may be moved and dropped while commands are under
         pg::connection moved = std::move(db);
         const int three = co_await running;
         CHECK(three == 3);
+        std::vector<aio::any_task_handle> ended;
+        std::vector<aio::async_generator<pg::row>> streams;
         {
             pg::connection dropped = co_await pg::connection::open(server().address());
             auto left = co_await endless(dropped, "dropped");
             auto behind = aio::create_task(dropped.query("select 1"));
-            co_await aio::yield();
-            behind.cancel();
-            co_await aio::nothrow(behind);
-            left.cancel();
-            co_await aio::nothrow(left);
+            auto block = [](pg::transaction&) -> aio::task<> { co_return; };
+            ended.push_back(aio::create_task(aio::with(pg::transaction(dropped), block)));
+            ended.push_back(left);
+            ended.push_back(behind);
+            pg::connection streaming = co_await pg::connection::open(server().address());
+            streams.push_back(streaming.stream("select pg_sleep(100), 'row'"));
+            ended.push_back(aio::create_task([](auto& of) -> aio::task<> { co_await of.next(); }(streams[0])));
+            pg::connection listening = co_await pg::connection::open(server().address());
+            auto news = co_await listening.listen("news");
+            auto wait = [](auto of) -> aio::task<> { co_await of.next(); };
+            ended.push_back(aio::create_task(wait(std::move(news))));
+            pg::connection executing = co_await pg::connection::open(server().address());
+            ended.push_back(aio::create_task(executing.execute("select pg_sleep(100), 'executed'")));
+            co_await until_active("select pg_sleep(100), 'executed'");
+            co_await until_active("select pg_sleep(100), 'row'");
+        }
+        for (aio::any_task_handle& each : ended) {
+            aio::any_task_handle handles[] = {each};
+            co_await aio::wait(handles);
+            CHECK_THROWS_AS(std::rethrow_exception(each.exception()), pg::connection_error);
         }
         co_await require_usable(moved);
     });

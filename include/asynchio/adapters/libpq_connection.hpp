@@ -69,7 +69,7 @@ struct notification {
 /// task that such a request hits, because it comes late, is sent once more. The connection can be used on. If the server
 /// cannot be asked within 10 seconds, the connection is closed.
 /// Threads: the thread of the loop.
-/// Lifetime: it outlives its commands, transactions and streams; it may be moved meanwhile.
+/// Lifetime: calls under way when it is destroyed throw connection_error; it may be moved meanwhile.
 /// Example: `auto db = co_await libpq::connection::open("host=localhost dbname=shop");`
 /// See also: pool, transaction.
 class connection {
@@ -101,11 +101,11 @@ public:
     /// Cancellation: stops the command.
     template<class... P>
     task<result> query(std::string sql, const P&... parameters) {
-        return ask(state_.get(), std::move(sql), detail::parameters_of(parameters...));
+        return ask(state_, std::move(sql), detail::parameters_of(parameters...));
     }
     /// Runs commands without parameters, which may be several with semicolons between them. They are not prepared.
     /// @return the result of the last one. @throws error, connection_error. Cancellation: stops the commands.
-    task<result> execute(std::string sql) { return run(state_.get(), std::move(sql)); }
+    task<result> execute(std::string sql) { return run(state_, std::move(sql)); }
 
     /// Runs one command and yields its rows as they come, so that they never are in memory at once. Other commands wait
     /// until the stream is closed or ends.
@@ -115,14 +115,14 @@ public:
     /// @throws error, connection_error by next(). Cancellation: stops the command.
     template<class... P>
     async_generator<row> stream(std::string sql, const P&... parameters) {
-        return rows(state_.get(), std::move(sql), detail::parameters_of(parameters...));
+        return rows(state_, std::move(sql), detail::parameters_of(parameters...));
     }
 
     /// Runs a COPY ... TO STDOUT, and yields its data as they come, a row at a time. Other commands wait until the stream
     /// is closed or ends.
     /// @param sql the command.
     /// @throws error, connection_error by next(). Cancellation: stops the command.
-    async_generator<std::string> copy_out(std::string sql) { return chunks(state_.get(), std::move(sql)); }
+    async_generator<std::string> copy_out(std::string sql) { return chunks(state_, std::move(sql)); }
     /// Runs a COPY ... FROM STDIN with data that are sent as they come. Other commands wait.
     ///
     /// @param sql the command. @param data texts of any size; their borders do not matter. An exception of theirs ends
@@ -130,7 +130,7 @@ public:
     /// @return the result, whose affected() is the number of rows. @throws error, connection_error; what `data` throws.
     /// Cancellation: stops the command.
     task<result> copy_in(std::string sql, async_generator<std::string> data) {
-        return take_in(state_.get(), std::move(sql), std::move(data));
+        return take_in(state_, std::move(sql), std::move(data));
     }
 
     /// Listens to a channel. The connection belongs to the stream until that is closed; other commands wait.
@@ -141,12 +141,22 @@ public:
     /// @throws error, connection_error, also by next(). Cancellation: listening ends.
     template<class = void>
     task<async_generator<notification>> listen(std::string channel) {
-        detail::session* s = state_.get();
+        const std::shared_ptr<detail::session> s = state_;
         co_await s->exclusive.acquire();
         mutex_guard held(s->exclusive);
         const std::string name = quoted(channel);
-        co_await detail::command(*s, "LISTEN " + name, detail::urgency::stoppable);
+        co_await detail::command(s, "LISTEN " + name, detail::urgency::stoppable);
         co_return notifications(s, std::move(held), name);
+    }
+
+    connection(connection&& other) noexcept = default;
+    connection& operator=(connection&& other) noexcept {
+        std::swap(state_, other.state_);
+        return *this;
+    }
+    /// Closes the connection. Calls under way throw connection_error.
+    ~connection() {
+        if (state_ != nullptr) state_->give_up();
     }
 
     /// Whether the connection is there, as far as is known.
@@ -162,7 +172,7 @@ private:
     friend class transaction;
     friend class pool;
     friend class lease;
-    explicit connection(std::unique_ptr<detail::session> made) noexcept : state_(std::move(made)) {}
+    explicit connection(std::shared_ptr<detail::session> made) noexcept : state_(std::move(made)) {}
 
     static std::string quoted(const std::string& name) {
         if (name.find('\0') != std::string::npos)
@@ -172,25 +182,26 @@ private:
         return made + '"';
     }
     template<class = void>
-    static task<result> ask(detail::session* s, std::string sql, detail::parameters given) {
-        co_return co_await detail::ask(*s, std::move(sql), std::move(given), false);
+    static task<result> ask(std::shared_ptr<detail::session> s, std::string sql, detail::parameters given) {
+        co_return co_await detail::ask(std::move(s), std::move(sql), std::move(given), false);
     }
     template<class = void>
-    static task<result> run(detail::session* s, std::string sql) {
+    static task<result> run(std::shared_ptr<detail::session> s, std::string sql) {
         co_await s->exclusive.acquire();
         const mutex_guard held(s->exclusive);
-        co_return co_await detail::command(*s, std::move(sql), detail::urgency::stoppable);
+        co_return co_await detail::command(std::move(s), std::move(sql), detail::urgency::stoppable);
     }
     template<class = void>
-    static async_generator<row> rows(detail::session* s, std::string sql, detail::parameters given);
+    static async_generator<row> rows(std::shared_ptr<detail::session> s, std::string sql, detail::parameters given);
     template<class = void>
-    static async_generator<std::string> chunks(detail::session* s, std::string sql);
+    static async_generator<std::string> chunks(std::shared_ptr<detail::session> s, std::string sql);
     template<class = void>
-    static task<result> take_in(detail::session* s, std::string sql, async_generator<std::string> data);
+    static task<result> take_in(std::shared_ptr<detail::session> s, std::string sql, async_generator<std::string> data);
     template<class = void>
-    static async_generator<notification> notifications(detail::session* s, mutex_guard held, std::string name);
+    static async_generator<notification> notifications(std::shared_ptr<detail::session> s, mutex_guard held,
+                                                       std::string name);
 
-    std::unique_ptr<detail::session> state_;
+    std::shared_ptr<detail::session> state_;
 };
 
 /// A transaction, a resource of with(): it begins with the block, is committed at its end, and is rolled back if the
@@ -201,13 +212,12 @@ private:
 /// If a command of the block has failed and the block has caught that, the end throws error, since nothing is committed.
 /// Cancellation: BEGIN, COMMIT and ROLLBACK run to their ends; then the request is delivered. A cancellation that comes
 /// while COMMIT runs may find the transaction committed.
-/// Threads: the thread of the loop. Lifetime: the connection outlives it; it is entered once at a time.
+/// Threads: the thread of the loop. Lifetime: it is entered once at a time.
 /// Example: `co_await aio::with(libpq::transaction(db), [&](libpq::transaction& t) { return transfer(t); });`
 class transaction {
 public:
     /// @param of the connection. @param begin the command that begins it, such as "BEGIN ISOLATION LEVEL SERIALIZABLE".
-    explicit transaction(connection& of, std::string begin = "BEGIN")
-        : state_(of.state_.get()), begin_(std::move(begin)) {}
+    explicit transaction(connection& of, std::string begin = "BEGIN") : state_(of.state_), begin_(std::move(begin)) {}
     transaction(transaction&& other) noexcept = default;
     transaction& operator=(transaction&&) = delete;
     ~transaction() {
@@ -217,11 +227,11 @@ public:
     /// Runs a command of the transaction, as connection::query() does.
     template<class... P>
     task<result> query(std::string sql, const P&... parameters) {
-        return detail::ask(*state_, std::move(sql), detail::parameters_of(parameters...), true);
+        return detail::ask(state_, std::move(sql), detail::parameters_of(parameters...), true);
     }
     /// Runs commands of the transaction, as connection::execute() does.
     task<result> execute(std::string sql) {
-        return detail::command(*state_, std::move(sql), detail::urgency::stoppable);
+        return detail::command(state_, std::move(sql), detail::urgency::stoppable);
     }
 
     /// Waits for the connection, and begins.
@@ -231,7 +241,7 @@ public:
         mutex_guard held(state_->exclusive);
         std::exception_ptr failed;
         try {
-            co_await detail::command(*state_, begin_, detail::urgency::whole);
+            co_await detail::command(state_, begin_, detail::urgency::whole);
         } catch (...) {
             failed = std::current_exception();
         }
@@ -265,7 +275,7 @@ private:
             co_await roll_back();
             co_return;
         }
-        const result ended = co_await detail::command(*state_, "COMMIT", detail::urgency::whole);
+        const result ended = co_await detail::command(state_, "COMMIT", detail::urgency::whole);
         if (ended.status() == "ROLLBACK")
             throw libpq::error("the transaction was rolled back: a command in it had failed");
     }
@@ -286,13 +296,13 @@ private:
         if (request) std::rethrow_exception(request);
     }
 
-    detail::session* state_;
+    std::shared_ptr<detail::session> state_;
     std::string begin_;
     mutex_guard held_;
 };
 
 template<class>
-async_generator<row> connection::rows(detail::session* s, std::string sql, detail::parameters given) {
+async_generator<row> connection::rows(std::shared_ptr<detail::session> s, std::string sql, detail::parameters given) {
     const detail::whole_use use = co_await detail::take_whole(*s);
     detail::send_alone(*s, sql, given);
     s->single_rows = PQsetSingleRowMode(s->raw()) == 1;
@@ -320,7 +330,7 @@ async_generator<row> connection::rows(detail::session* s, std::string sql, detai
 }
 
 template<class>
-async_generator<std::string> connection::chunks(detail::session* s, std::string sql) {
+async_generator<std::string> connection::chunks(std::shared_ptr<detail::session> s, std::string sql) {
     const detail::whole_use use = co_await detail::take_whole(*s);
     detail::send_alone(*s, sql);
     detail::shared_result first;
@@ -353,7 +363,8 @@ async_generator<std::string> connection::chunks(detail::session* s, std::string 
 }
 
 template<class>
-task<result> connection::take_in(detail::session* s, std::string sql, async_generator<std::string> data) {
+task<result> connection::take_in(std::shared_ptr<detail::session> s, std::string sql,
+                                 async_generator<std::string> data) {
     const detail::whole_use use = co_await detail::take_whole(*s);
     detail::send_alone(*s, sql);
     detail::shared_result first;
@@ -382,7 +393,8 @@ task<result> connection::take_in(detail::session* s, std::string sql, async_gene
 }
 
 template<class>
-async_generator<notification> connection::notifications(detail::session* s, mutex_guard held, std::string name) {
+async_generator<notification> connection::notifications(std::shared_ptr<detail::session> s, mutex_guard held,
+                                                        std::string name) {
     const mutex_guard alone = std::move(held);
     std::exception_ptr stopped;
     try {
@@ -405,7 +417,7 @@ async_generator<notification> connection::notifications(detail::session* s, mute
         stopped = std::current_exception();
     }
     try {
-        if (s->open()) co_await detail::command(*s, "UNLISTEN " + name, detail::urgency::whole);
+        if (s->open()) co_await detail::command(s, "UNLISTEN " + name, detail::urgency::whole);
     } catch (const std::exception&) {
         s->close();
     } catch (const cancelled_error&) {}

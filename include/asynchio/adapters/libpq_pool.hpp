@@ -133,7 +133,7 @@ private:
     template<class = void>
     static task<result> ask(pool& self, std::string sql, detail::parameters given) {
         lease taken = co_await self.acquire();
-        co_return co_await connection::ask(taken->state_.get(), std::move(sql), std::move(given));
+        co_return co_await connection::ask(taken->state_, std::move(sql), std::move(given));
     }
     /// An idle connection has nothing to read unless the server has closed it, or tells something that was not asked.
     template<class = void>

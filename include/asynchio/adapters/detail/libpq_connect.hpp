@@ -3,6 +3,7 @@
 
 // How a connection of libpq is opened without blocking.
 
+#include <asynchio/adapters/detail/libpq_pipeline.hpp>
 #include <asynchio/adapters/detail/libpq_session.hpp>
 #include <asynchio/adapters/libpq_error.hpp>
 #include <asynchio/io/address.hpp>
@@ -59,7 +60,7 @@ public:
         }
         all_.push_back({std::string(name), std::move(value)});
     }
-    PGconn* start() const {
+    owned_connection start() const {
         std::vector<const char*> names, values;
         for (const one& each : all_) {
             names.push_back(each.name.c_str());
@@ -67,7 +68,7 @@ public:
         }
         names.push_back(nullptr);
         values.push_back(nullptr);
-        return PQconnectStartParams(names.data(), values.data(), 0);
+        return owned_connection(PQconnectStartParams(names.data(), values.data(), 0));
     }
 
 private:
@@ -125,9 +126,9 @@ task<> resolve_hosts(settings& with) {
 }
 
 template<class = void>
-task<std::unique_ptr<session>> connect(settings with, std::size_t statements) {
+task<std::shared_ptr<session>> connect(settings with, std::size_t statements) {
     co_await detail::resolve_hosts(with);
-    auto made = std::make_unique<session>(with.start(), statements);
+    auto made = std::make_shared<session>(with.start(), statements);
     session& s = *made;
     if (s.raw() == nullptr) throw std::bad_alloc();
     PQsetNoticeReceiver(s.raw(), [](void*, const PGresult*) {}, nullptr);

@@ -71,21 +71,22 @@ struct sent_command {
     shared_result last, failed; // the last result, and the first error
 };
 
+struct finish {
+    void operator()(PGconn* given) const noexcept { PQfinish(given); }
+};
+using owned_connection = std::unique_ptr<PGconn, finish>;
+
 /// A connection, its prepared statements, and the commands in its pipeline. The loop takes the answers in, whoever waits
 /// for them.
-class pipeline {
+class pipeline : public std::enable_shared_from_this<pipeline> {
 public:
-    pipeline(PGconn* made, std::size_t most_statements)
-        : known(most_statements), handle_(made), self_(std::make_shared<pipeline*>(this)) {
+    pipeline(owned_connection made, std::size_t most_statements) : known(most_statements), handle_(std::move(made)) {
         drained_.set();
         stopped_.set();
     }
     pipeline(const pipeline&) = delete;
     pipeline& operator=(const pipeline&) = delete;
-    ~pipeline() {
-        *self_ = nullptr;
-        close();
-    }
+    ~pipeline() { close(); }
 
     PGconn* raw() const noexcept { return handle_.get(); }
     int descriptor() const noexcept { return PQsocket(raw()); }
@@ -178,7 +179,7 @@ public:
         stopped_.clear();
         drained_.clear();
         try {
-            create_task(stop_commands(stop_mark(self_)), "libpq: stop a command");
+            create_task(stop_commands(stop_mark(shared_from_this())), "libpq: stop a command");
         } catch (...) {
             fail(unstoppable);
         }
@@ -191,33 +192,29 @@ public:
 private:
     static constexpr const char* unstoppable = "the server could not be asked to stop a command";
 
-    /// The mark that unwanted commands are being stopped.
+    /// The mark that unwanted commands are being stopped, which keeps the pipeline.
     class stop_mark {
     public:
-        explicit stop_mark(std::shared_ptr<pipeline*> of) noexcept : of_(std::move(of)) {}
+        explicit stop_mark(std::shared_ptr<pipeline> of) noexcept : of_(std::move(of)) {}
         stop_mark(stop_mark&&) noexcept = default;
         stop_mark& operator=(stop_mark&&) = delete;
         ~stop_mark() {
-            if (pipeline* const it = get()) {
-                it->stopped_.set();
-                it->tell_if_empty();
-            }
+            if (of_ == nullptr) return;
+            of_->stopped_.set();
+            of_->tell_if_empty();
         }
-        /// Returns the pipeline, or a null pointer if it is gone.
-        pipeline* get() const noexcept { return of_ != nullptr ? *of_ : nullptr; }
+        pipeline* operator->() const noexcept { return of_.get(); }
 
     private:
-        std::shared_ptr<pipeline*> of_;
+        std::shared_ptr<pipeline> of_;
     };
 
     /// A request that comes before the server has begun with the command does nothing; therefore it is repeated.
     template<class = void>
     static task<> stop_commands(stop_mark of) {
-        while (of.get() != nullptr) {
-            const std::shared_ptr<sent_command> first = of.get()->to_be_stopped();
-            if (first == nullptr) break;
-            const bool told = co_await detail::tell_to_stop(of.get()->raw());
-            if (!told && of.get() != nullptr && !first->ended.is_set()) of.get()->fail(unstoppable);
+        while (const std::shared_ptr<sent_command> first = of->to_be_stopped()) {
+            const bool told = co_await detail::tell_to_stop(of->raw());
+            if (!told && !first->ended.is_set()) of->fail(unstoppable);
             try {
                 co_await wait_for(first->ended.wait(), std::chrono::milliseconds(500));
             } catch (const timeout_error&) {}
@@ -323,16 +320,12 @@ private:
         if (empty()) drained_.set();
     }
 
-    struct finish {
-        void operator()(PGconn* given) const noexcept { PQfinish(given); }
-    };
-    std::unique_ptr<PGconn, finish> handle_;
+    owned_connection handle_;
     std::list<std::shared_ptr<sent_command>> commands_; // in the order of their answers
     event drained_;
     event stopped_; // cleared while a task has unwanted commands stopped
     std::string why_lost_ = "the connection is closed";
-    std::shared_ptr<pipeline*> self_; // a null pointer in it when this is gone
-    loop_ref loop_;                   // that of the watcher
+    loop_ref loop_; // that of the watcher
     fd_watcher watcher_;
 };
 

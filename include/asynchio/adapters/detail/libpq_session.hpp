@@ -28,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <strings.h>
+#include <sys/socket.h>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -42,6 +43,8 @@ enum class urgency : unsigned char { stoppable, whole };
 class session : public pipeline {
 public:
     using pipeline::pipeline;
+
+    std::shared_ptr<session> share() noexcept { return std::static_pointer_cast<session>(shared_from_this()); }
 
     /// Whether the connection can be given to somebody else.
     bool idle() noexcept {
@@ -79,6 +82,14 @@ public:
     /// Takes in what has come.
     void receive() {
         if (PQconsumeInput(raw()) != 1 && open()) lose(text());
+    }
+
+    /// Closes the connection, or has whoever uses it find it closed.
+    void give_up() noexcept {
+        if (empty() && !exclusive.locked())
+            close();
+        else if (raw() != nullptr)
+            ::shutdown(descriptor(), SHUT_RDWR);
     }
 
     mutex exclusive; // held by whoever has the connection alone: a command, a transaction, a stream of rows
@@ -246,7 +257,8 @@ void send_alone(session& s, const std::string& sql, const parameters& given) {
 
 /// Runs commands without parameters, which may be several in one text.
 template<class = void>
-task<result> command(session& s, std::string sql, urgency how) {
+task<result> command(std::shared_ptr<session> of, std::string sql, urgency how) {
+    session& s = *of;
     std::exception_ptr request = co_await detail::take_wire(s, how);
     const mutex_guard held(s.wire);
     detail::send_alone(s, sql);
@@ -290,7 +302,8 @@ inline bool is_copy(std::string_view sql) noexcept {
 /// Runs a command with parameters in the pipeline.
 /// @param in_block whether it belongs to the transaction that has the connection.
 template<class = void>
-task<result> ask(session& s, std::string sql, parameters given, bool in_block) {
+task<result> ask(std::shared_ptr<session> of, std::string sql, parameters given, bool in_block) {
+    session& s = *of;
     for (std::optional<error> first;;) {
         std::shared_ptr<sent_command> sent;
         {
