@@ -189,7 +189,7 @@ private:
     static task<result> run(std::shared_ptr<detail::session> s, std::string sql) {
         co_await s->exclusive.acquire();
         const mutex_guard held(s->exclusive);
-        co_return co_await detail::command(std::move(s), std::move(sql), detail::urgency::stoppable);
+        co_return co_await detail::command(s, std::move(sql), detail::urgency::stoppable);
     }
     template<class = void>
     static async_generator<row> rows(std::shared_ptr<detail::session> s, std::string sql, detail::parameters given);
