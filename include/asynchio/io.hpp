@@ -10,6 +10,7 @@
 #include <asynchio/io/datagram_socket.hpp>
 #include <asynchio/io/fd_events.hpp>
 #include <asynchio/io/fd_watcher.hpp>
+#include <asynchio/io/file.hpp>
 #include <asynchio/io/layered_channel.hpp>
 #include <asynchio/io/lines.hpp>
 #include <asynchio/io/open_connection.hpp>

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #if defined(__linux__)
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #endif
@@ -32,6 +33,30 @@ inline int pidfd_open(pid_t pid, unsigned flags) noexcept {
 }
 inline int pidfd_send_signal(int pidfd, int number, siginfo_t* info, unsigned flags) noexcept {
     return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, number, info, flags));
+}
+#endif
+
+/// open(2) with a mode.
+inline int open_with(const char* path, int flags, mode_t mode) noexcept { return ::open(path, flags, mode); }
+#if defined(__linux__)
+/// @param parameters an io_uring_params.
+inline int io_uring_setup(unsigned entries, void* parameters) noexcept {
+#if defined(SYS_io_uring_setup)
+    return static_cast<int>(::syscall(SYS_io_uring_setup, entries, parameters));
+#else
+    static_cast<void>(entries), static_cast<void>(parameters);
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+inline int io_uring_enter(int ring, unsigned to_submit, unsigned to_wait_for, unsigned flags) noexcept {
+#if defined(SYS_io_uring_enter)
+    return static_cast<int>(::syscall(SYS_io_uring_enter, ring, to_submit, to_wait_for, flags, nullptr, 0));
+#else
+    static_cast<void>(ring), static_cast<void>(to_submit), static_cast<void>(to_wait_for), static_cast<void>(flags);
+    errno = ENOSYS;
+    return -1;
+#endif
 }
 #endif
 
@@ -59,7 +84,12 @@ struct system_calls {
     ssize_t (*read)(int, void*, size_t) = &::read;
     ssize_t (*writev)(int, const iovec*, int) = &::writev;
     int (*pipe2)(int*, int) = &::pipe2;
+    int (*open)(const char*, int, mode_t) = &open_with;
     ssize_t (*pread)(int, void*, size_t, off_t) = &::pread;
+    ssize_t (*pwrite)(int, const void*, size_t, off_t) = &::pwrite;
+    off_t (*lseek)(int, off_t, int) = &::lseek;
+    int (*fsync)(int) = &::fsync;
+    int (*ftruncate)(int, off_t) = &::ftruncate;
     int (*close)(int) = &::close;
     int (*fcntl)(int, int, int) = &fcntl_with;
     int (*fstat)(int, file_status*) = &::fstat;
@@ -86,6 +116,10 @@ struct system_calls {
     int (*getaddrinfo)(const char*, const char*, const addrinfo*, addrinfo**) = &::getaddrinfo;
 #if defined(__linux__)
     ssize_t (*sendfile)(int, int, off_t*, size_t) = &::sendfile;
+    ssize_t (*preadv2)(int, const iovec*, int, off_t, int) = &::preadv2;
+    void* (*mmap)(void*, size_t, int, int, int, off_t) = &::mmap;
+    int (*io_uring_setup)(unsigned, void*) = &detail::io_uring_setup;
+    int (*io_uring_enter)(int, unsigned, unsigned, unsigned) = &detail::io_uring_enter;
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
     int (*file_actions_addclosefrom)(posix_spawn_file_actions_t*, int) = &::posix_spawn_file_actions_addclosefrom_np;
 #endif

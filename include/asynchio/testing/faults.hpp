@@ -136,6 +136,12 @@ ssize_t transfer_one(ssize_t (*real)(A...), A... a) {
             return real(fd, &one, 1);
         };
         return cut(a...);
+    } else if constexpr (std::is_same_v<void(A...), void(int, const iovec*, int, off_t, int)>) {
+        const auto cut = [real](int fd, const iovec* parts, int, off_t offset, int flags) {
+            const iovec one{parts->iov_base, 1};
+            return real(fd, &one, 1, offset, flags);
+        };
+        return cut(a...);
     } else {
         const auto cut = [](auto value) {
             if constexpr (std::is_same_v<decltype(value), std::size_t>)
@@ -236,6 +242,14 @@ void know_all(fault_state& s) {
                      errors<EBADF, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE>());
     know<&c::pipe2>(s, "pipe2", false, errors<EFAULT, EINVAL, EMFILE, ENFILE>());
     know<&c::pread>(s, "pread", true, errors<EBADF, EFAULT, EINTR, EINVAL, EIO, EISDIR, ENXIO, EOVERFLOW, ESPIPE>());
+    know<&c::open>(s, "open", true,
+                   errors<EACCES, EBUSY, EDQUOT, EEXIST, EFBIG, EINTR, EISDIR, ELOOP, EMFILE, ENAMETOOLONG, ENFILE,
+                          ENODEV, ENOENT, ENOMEM, ENOSPC, ENOTDIR, ENXIO, EOVERFLOW, EPERM, EROFS, ETXTBSY>());
+    know<&c::pwrite>(s, "pwrite", true,
+                     errors<EBADF, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, ENXIO, EPERM, ESPIPE>());
+    know<&c::lseek>(s, "lseek", false, errors<EBADF, EINVAL, ENXIO, EOVERFLOW, ESPIPE>());
+    know<&c::fsync>(s, "fsync", true, errors<EBADF, EDQUOT, EINTR, EINVAL, EIO, ENOSPC, EROFS>());
+    know<&c::ftruncate>(s, "ftruncate", true, errors<EBADF, EFBIG, EINTR, EINVAL, EIO, EPERM, EROFS, ETXTBSY>());
     know<&c::close>(s, "close", true, errors<EBADF, EINTR, EIO, ENOSPC, EDQUOT>());
     know<&c::fcntl>(s, "fcntl", false, errors<EBADF, EINVAL, EMFILE>());
     know<&c::fstat>(s, "fstat", false, errors<EBADF, EFAULT, ENOMEM, EOVERFLOW>());
@@ -264,6 +278,12 @@ void know_all(fault_state& s) {
                           errors<EAI_AGAIN, EAI_BADFLAGS, EAI_FAIL, EAI_FAMILY, EAI_MEMORY, EAI_NONAME, EAI_SERVICE,
                                  EAI_SOCKTYPE, EMFILE, ENFILE, ENOMEM, ECONNREFUSED>());
 #if defined(__linux__)
+    know<&c::preadv2>(s, "preadv2", true, errors<EAGAIN, EBADF, EFAULT, EINTR, EINVAL, EIO, ENOSYS, EOPNOTSUPP>());
+    know<&c::mmap>(s, "mmap", false, errors<EACCES, EAGAIN, EINVAL, ENFILE, ENOMEM, EPERM>());
+    know<&c::io_uring_setup>(s, "io_uring_setup", false,
+                             errors<EFAULT, EINVAL, EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM>());
+    know<&c::io_uring_enter>(s, "io_uring_enter", true,
+                             errors<EAGAIN, EBADF, EBADFD, EBUSY, EFAULT, EINTR, EINVAL, ENXIO, EOPNOTSUPP>());
     know<&c::sendfile>(s, "sendfile", true,
                        errors<EBADF, EFAULT, EINTR, EINVAL, EIO, ENOMEM, EOVERFLOW, ESPIPE, EPIPE, ECONNRESET>());
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)

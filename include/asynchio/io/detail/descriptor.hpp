@@ -33,15 +33,20 @@ public:
         return *this;
     }
     ~descriptor() {
-        if (fd_ < 0) return;
         const int error = errno;
-        calls.close(fd_); // also when interrupted: Linux has closed it then
-        --descriptors_alive;
+        close();
         errno = error;
     }
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
     int get() const noexcept { return fd_; }
+    /// Closes the descriptor, if there is one. @return an errno, or 0. It is closed in any case.
+    int close() noexcept {
+        if (fd_ < 0) return 0;
+        const int result = calls.close(detail::exchange(fd_, -1));
+        --descriptors_alive;
+        return result == 0 || errno == EINTR ? 0 : errno; // when it was interrupted, Linux has closed it
+    }
     /// Gives the descriptor up without closing it. @return the descriptor, or -1.
     int release() noexcept {
         if (fd_ >= 0) --descriptors_alive;
