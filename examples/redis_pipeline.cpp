@@ -16,7 +16,7 @@
 //   GET asynchio:count        nothing
 //   NOSUCH                    error: ERR unknown command 'NOSUCH'
 //
-// Read next: subprocess_communicate.cpp
+// Read next: files_at_once.cpp
 
 #include <asynchio/combine.hpp>
 #include <asynchio/io.hpp>

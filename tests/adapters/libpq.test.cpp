@@ -441,6 +441,9 @@ TEST_CASE("libpq: a statement that cannot be prepared fails for each task that w
             }
             const pg::result kept = co_await db.execute("select count(*)::int from pg_prepared_statements");
             CHECK(kept[0].get<std::size_t>(0) == std::min<std::size_t>(most, 1));
+            co_await require_usable(db);
+            const pg::result still = co_await db.execute("select count(*)::int from pg_prepared_statements");
+            CHECK(still[0].get<int>(0) == kept[0].get<int>(0));
         }
     });
 }
@@ -524,6 +527,17 @@ TEST_CASE("libpq: a task behind others leaves when it is cancelled, and its comm
         CHECK(eight == 8);
         co_await aio::nothrow(first);
         CHECK(first.cancelled());
+
+        pg::connection other = co_await pg::connection::open(server().address());
+        co_await other.execute("select pg_advisory_lock(7)");
+        auto locking = aio::create_task(db.query("select pg_advisory_lock(7)"));
+        auto sleeping = aio::create_task(db.query("select pg_sleep(100), 'unwanted'"));
+        co_await until_active("select pg_advisory_lock(7)");
+        sleeping.cancel();
+        co_await aio::nothrow(sleeping);
+        CHECK(!locking.done());
+        co_await other.execute("select pg_advisory_unlock(7)");
+        co_await locking;
         co_await require_usable(db);
     });
 }

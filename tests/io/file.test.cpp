@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 #include "support/message_of.hpp"
 #include "support/operator_new.hpp"
+#include "support/sanitized.hpp"
 #include "support/virtual_run.hpp"
 
 #include <asynchio/combine/gather.hpp>
@@ -431,6 +432,29 @@ TEST_CASE("file: aclose waits for the operations under way, and the destructor l
     });
 }
 
+TEST_CASE("file: a loop that is closed ends the operations under way", "[io]") {
+    for (const way w : {way::any, way::ring, way::worker}) {
+        INFO("way " << static_cast<int>(w));
+        const forced by(w);
+        const directory here;
+        const audited nothing_left;
+        const std::string written(3'000'000, 'w');
+        aio::file f;
+        {
+            aio::event_loop loop;
+            loop.set_exception_handler([](aio::event_loop&, const aio::exception_context&) {});
+            loop.run_until_complete([](aio::file& opened, std::string path) -> aio::task<> {
+                opened = co_await aio::open_file(std::move(path), "w+");
+            }(f, here / "f"));
+            loop.create_task(f.write_at(written, 0));
+            loop.run_ready();
+            loop.create_task(f.aclose());
+            loop.run_ready();
+        }
+        CHECK(f.is_closed());
+    }
+}
+
 TEST_CASE("file: an operation of the ring is given up by the kernel when it is cancelled", "[io]") {
     const auto waits = [](aio::detail::file_ring& ring, int fd, char& byte) -> aio::task<> {
         aio::detail::ring_submission what;
@@ -483,6 +507,7 @@ TEST_CASE("file: an operation of the ring is given up by the kernel when it is c
 }
 
 TEST_CASE("file: a child process does not touch the ring of its parent", "[io]") {
+    if (thread_sanitized) return;
     const forced by(way::ring);
     const directory here;
     virtual_run([&]() -> aio::task<> {

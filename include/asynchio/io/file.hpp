@@ -211,7 +211,7 @@ private:
     template<class = void>
     static task<> close(detail::file_ptr f) {
         if (!f || detail::exchange(f->closed, true)) co_return;
-        if (f->users > 0) co_await f->unused.wait();
+        if (f->users > 0) co_await f->unused.emplace();
         detail::descriptor last = std::move(f->opened);
         const auto end = [&] { return last.close(); };
         const int error = co_await to_thread(end);

@@ -12,7 +12,7 @@
 #include <asynchio/io/detail/file_ring.hpp>
 #include <asynchio/io/system_calls.hpp>
 #include <asynchio/loop/event_loop.hpp>
-#include <asynchio/sync/event.hpp>
+#include <asynchio/task/future.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/task/yield.hpp>
 #include <asynchio/thread/to_thread.hpp>
@@ -47,8 +47,8 @@ struct file_state final : counted_object<file_state> {
     bool has_turn = false;    // whether a task uses the position
     unsigned char streak = 0; // reads in a row that did not have to wait
     std::uint64_t position = 0;
-    std::size_t users = 0; // operations under way
-    event unused;          // set when the last of them ends
+    std::size_t users = 0;          // operations under way
+    std::optional<future<>> unused; // for aclose(): done when the last of them has ended
 
     [[noreturn]] void fail(int error, const char* what) const {
         detail::fail(error, std::string(what) + " \"" + name + '"');
@@ -71,13 +71,11 @@ using file_ptr = counted_ptr<file_state>;
 /// An operation under way, for which aclose() waits.
 class file_user {
 public:
-    explicit file_user(file_state& of) noexcept : of_(of) {
-        if (of.users++ == 0) of.unused.clear();
-    }
+    explicit file_user(file_state& of) noexcept : of_(of) { ++of.users; }
     file_user(const file_user&) = delete;
     file_user& operator=(const file_user&) = delete;
     ~file_user() {
-        if (--of_.users == 0) of_.unused.set();
+        if (--of_.users == 0 && of_.unused && !of_.unused->done()) of_.unused->set_result();
     }
 
 private:
