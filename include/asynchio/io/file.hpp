@@ -83,6 +83,7 @@ public:
     /// Writes all of `data` to a place in the file, which grows if it is too short.
     /// @param data the bytes, which must stay in place until the call is over. @param offset of the first byte.
     /// @throws std::system_error; std::logic_error if the file is closed, or open for reading or for appending only.
+    template<class = void>
     task<> write_at(byte_view data, std::uint64_t offset) {
         const detail::file_ptr& f = open("write_at");
         if (f->appends) throw std::logic_error("write_at: \"" + f->name + "\" is open for appending");
@@ -93,16 +94,25 @@ public:
     /// @param most the maximum number of bytes.
     /// @return the bytes: fewer than `most` only at the end of the file.
     /// @throws std::system_error; std::logic_error as read_at() does, or if another task uses the position.
-    task<std::string> read(std::size_t most) { return read(open("read"), most); }
+    template<class = void>
+    task<std::string> read(std::size_t most) {
+        return read(open("read"), most);
+    }
     /// Reads from the position to the end of the file.
     /// @return the bytes. @throws as read().
-    task<std::string> read_all() { return read(open("read_all"), std::string::npos); }
+    template<class = void>
+    task<std::string> read_all() {
+        return read(open("read_all"), std::string::npos);
+    }
     /// Writes all of `data` from the position on, or to the end of a file that is open for appending. The position moves
     /// behind it.
     /// @param data the bytes, which must stay in place until the call is over.
     /// @throws std::system_error; std::logic_error if the file is closed, open for reading only, or if another task uses
     /// the position.
-    task<> write(byte_view data) { return write_here(open("write"), part_of(data.data(), data.size(), 0)); }
+    template<class = void>
+    task<> write(byte_view data) {
+        return write_here(open("write"), part_of(data.data(), data.size(), 0));
+    }
     /// The position: where read() and write() go on, in bytes from the start of the file.
     std::uint64_t position() const { return open("position")->position; }
     /// Sets the position. It may be behind the end of the file. @param offset in bytes from the start.
@@ -110,12 +120,19 @@ public:
 
     /// Waits until everything that was written is on the disk, with what the file system needs to find it.
     /// @throws std::system_error, std::logic_error if the file is closed.
-    task<> sync() { return sync(open("sync")); }
+    template<class = void>
+    task<> sync() {
+        return sync(open("sync"));
+    }
     /// Returns the size of the file in bytes. @throws std::system_error, std::logic_error if the file is closed.
-    task<std::uint64_t> size() const { return size(open("size")); }
+    template<class = void>
+    task<std::uint64_t> size() const {
+        return size(open("size"));
+    }
     /// Cuts the file, or makes it longer by zero bytes.
     /// @param size its size from now on. @throws std::system_error; std::logic_error if the file is closed, or open for
     /// reading only.
+    template<class = void>
     task<> truncate(std::uint64_t size) {
         const detail::file_ptr& f = open("truncate");
         f->require_writable("truncate");
@@ -126,7 +143,10 @@ public:
     /// call does nothing.
     /// @throws std::system_error for what the system could not write.
     /// Cancellation: the file is closed all the same.
-    task<> aclose() { return close(std::move(state_)); }
+    template<class = void>
+    task<> aclose() {
+        return close(std::move(state_));
+    }
     /// Whether the file was closed, or is empty.
     bool is_closed() const noexcept { return !state_ || state_->closed; }
     /// Whether this has a file: neither default-constructed, moved from, nor closed.
@@ -236,7 +256,8 @@ private:
 /// Threads: the thread of the running loop; a worker thread opens the file. Cost: that of to_thread().
 /// Example: `aio::file log = co_await aio::open_file("log", "a"); co_await log.write("started\n");`
 /// See also: file.
-inline task<file> open_file(std::string path, std::string_view mode = "r", ::mode_t permissions = 0666) {
+template<class = void>
+task<file> open_file(std::string path, std::string_view mode = "r", ::mode_t permissions = 0666) {
     const int flags = detail::flags_of(mode);
     if (path.find('\0') != std::string::npos) throw std::invalid_argument("open_file: the path has a zero byte");
     return detail::opened_by_worker<file>(std::move(path), flags, permissions);

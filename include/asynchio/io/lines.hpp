@@ -92,12 +92,14 @@ inline async_generator<std::string> lines(stream&& from, std::size_t limit = str
 /// Cost: reads 64 KiB at a time, which it keeps.
 /// Example: `aio::file f = co_await aio::open_file("log"); auto all = aio::lines(f);`
 /// See also: file.
-inline async_generator<std::string> lines(file& from, std::size_t limit = stream::default_limit) {
+template<class = void>
+async_generator<std::string> lines(file& from, std::size_t limit = stream::default_limit) {
     return detail::lines_of_file<file&>(from, limit);
 }
 /// Yields the lines of a file that the generator owns, and closes when it is destroyed; all else is as above.
 /// @param from the file, which is moved from. @param limit the maximum length of a line in bytes, with its newline.
-inline async_generator<std::string> lines(file&& from, std::size_t limit = stream::default_limit) {
+template<class = void>
+async_generator<std::string> lines(file&& from, std::size_t limit = stream::default_limit) {
     return detail::lines_of_file<file>(std::move(from), limit);
 }
 
