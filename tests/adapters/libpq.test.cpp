@@ -479,7 +479,8 @@ TEST_CASE("libpq: a COPY that is run as a query is refused, and harms no other c
             limits.prepared_statements = most;
             pg::connection db = co_await pg::connection::open(server().address(), limits);
             co_await db.execute("create temp table t(a int)");
-            for (const char* copy : {"copy t from stdin", "copy (select generate_series(1, 100000)) to stdout"}) {
+            for (const char* copy : {"copy t from stdin", "copy (select generate_series(1, 100000)) to stdout",
+                                     " ;-- a copy\n /* /* of */ t */\tCoPy t FROM STDIN"}) {
                 auto before = aio::create_task(number(db, 1));
                 auto copying = aio::create_task(db.query(copy));
                 auto behind = aio::create_task(number(db, 2));

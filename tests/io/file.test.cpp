@@ -517,7 +517,8 @@ TEST_CASE("file: a child process does not touch the ring of its parent", "[io]")
         const pid_t child = ::fork();
         if (child == 0) {
             const std::string there = co_await f.read_all();
-            ::_exit(there == "xt" ? 0 : 1);
+            const bool alone = aio::detail::file_ring::of(aio::detail::running_core()) == nullptr;
+            ::_exit(there == "xt" && alone ? 0 : 1);
         }
         int status = -1;
         REQUIRE(::waitpid(child, &status, 0) == child);

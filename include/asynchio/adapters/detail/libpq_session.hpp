@@ -270,12 +270,9 @@ task<result> command(std::shared_ptr<session> of, std::string sql, urgency how) 
 template<class = void>
 bool may_try_again(session& s, const sent_command& sent, const error& e) {
     if (e.sqlstate() == "57014") return sent.exposed && !sent.unwanted;
-    if (sent.name.empty()) return false;
-    if (e.sqlstate() == "26000") {
-        if (s.known.forget(sent.name)) s.known.clear(); // the server has most likely dropped all
-        return true;
-    }
-    if (e.sqlstate() != "0A000" || e.message().find("cached plan") == std::string::npos) return false;
+    const bool stale =
+        e.sqlstate() == "26000" || (e.sqlstate() == "0A000" && e.message().find("cached plan") != std::string::npos);
+    if (!stale || sent.name.empty()) return false;
     s.known.forget(sent.name);
     return true;
 }

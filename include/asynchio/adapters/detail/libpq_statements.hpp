@@ -36,11 +36,9 @@ public:
     void add(std::string sql, std::string name) { known_.push_front({std::move(sql), std::move(name)}); }
     const std::string& oldest() const noexcept { return known_.back().name; }
     void forget_oldest() noexcept { known_.pop_back(); }
-    /// @return whether the name was known.
-    bool forget(std::string_view name) noexcept {
-        return known_.remove_if([name](const statement& each) { return each.name == name; }) > 0;
+    void forget(std::string_view name) noexcept {
+        known_.remove_if([name](const statement& each) { return each.name == name; });
     }
-    void clear() noexcept { known_.clear(); }
 
 private:
     struct statement {
