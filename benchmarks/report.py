@@ -227,6 +227,7 @@ def measure(options) -> int:
     section("calls", lambda: system_calls(options.build))
     section("python", lambda: python_rows(options.repetitions))
     section("newcomer", lambda: script(HERE / "newcomer/run.py", options.build))
+    section("neighbours", lambda: script(HERE / "neighbours/run.py", options.build))
     section("servers", lambda: script(HERE / "servers/run.py", options.build, "--repetitions", str(options.repetitions)))
     if options.examples is not None:
         section("programs", lambda: script(HERE / "servers/programs.py", options.examples))
@@ -519,6 +520,13 @@ def newcomer(results: dict) -> str:
     return f"![Three jobs]({path})\n\n" + "\n\n".join(parts) + "\n\n" + "\n".join(latency)
 
 
+def neighbours(results: dict) -> str:
+    sys.path.insert(0, str(HERE / "neighbours"))
+    from run import table_of as table_of_job
+    rows = results["neighbours"]
+    return "\n\n".join(table_of_job([row for row in rows if row["job"] == job]) for job in dict.fromkeys(row["job"] for row in rows))
+
+
 def calls(results: dict) -> str:
     lines = ["| row | system calls for one |", "|---|---:|"]
     return "\n".join(lines + [f"| {name} | {value:.3f} |" for name, value in results["calls"].items()])
@@ -573,6 +581,7 @@ def write(_) -> int:
         "growth": growth(problems),
         "calls": calls(results),
         "newcomer": newcomer(results),
+        "neighbours": neighbours(results),
         "servers": "\n\n".join(given_table(each) for each in results["servers"]),
         "programs": "\n\n".join(given_table(each) for each in results["programs"]),
         "sizes": sizes(results),
@@ -601,7 +610,7 @@ def main() -> int:
     run.add_argument("build", type=pathlib.Path, help="the build folder, such as build/bench")
     run.add_argument("--examples", type=pathlib.Path, metavar="BUILD", help="a build folder with the examples, for those beside nginx and wrk")
     run.add_argument("--only", type=lambda text: text.split(","), metavar="SECTION,...",
-                     help="machine, rows, calls, python, newcomer, servers, programs, sizes")
+                     help="machine, rows, calls, python, newcomer, neighbours, servers, programs, sizes")
     run.add_argument("--problems", type=lambda text: text.split(","), metavar="PROBLEM,...", help="of the rows only these anew")
     run.add_argument("--repetitions", type=int, default=5)
     run.set_defaults(call=measure)

@@ -30,7 +30,9 @@ using page = std::array<std::uint64_t, block / 8>;
 
 std::size_t place(std::size_t i) { return i * 7919 % blocks; }
 
-void check(const page& read, std::size_t i) { neighbours::expect(read[0] == place(i) && read[511] == place(i), "a block"); }
+void check(const page& read, std::size_t i) {
+    neighbours::expect(read[0] == place(i) && read[511] == place(i), "a block");
+}
 
 void make_file() {
     std::ofstream out(path, std::ios::binary);
@@ -46,7 +48,8 @@ void make_file() {
 void read_by_pread(int fd, std::size_t from, std::size_t until, std::size_t step) {
     page into;
     for (std::size_t i = from; i < until; i += step) {
-        neighbours::expect(::pread(fd, into.data(), block, static_cast<off_t>(place(i) * block)) == ssize_t(block), "pread");
+        neighbours::expect(::pread(fd, into.data(), block, static_cast<off_t>(place(i) * block)) == ssize_t(block),
+                           "pread");
         check(into, i);
     }
 }
@@ -79,7 +82,9 @@ aio::task<> read_by_file(aio::file& from, std::size_t first, std::size_t until, 
 aio::task<> read_by_to_thread(int fd, std::size_t first, std::size_t until, std::size_t step) {
     page into;
     for (std::size_t i = first; i < until; i += step) {
-        const auto read = [&into, fd, i] { return ::pread(fd, into.data(), block, static_cast<off_t>(place(i) * block)); };
+        const auto read = [&into, fd, i] {
+            return ::pread(fd, into.data(), block, static_cast<off_t>(place(i) * block));
+        };
         const ssize_t got = co_await aio::to_thread(read);
         neighbours::expect(got == ssize_t(block), "to_thread");
         check(into, i);
