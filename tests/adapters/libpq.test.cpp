@@ -238,6 +238,8 @@ TEST_CASE("libpq: errors have the server's code and leave the connection usable"
         const pg::error copied_out =
             co_await error_of(db.execute("copy (select generate_series(1, 100000)) to stdout"));
         CHECK(copied_out.message().find("COPY") != std::string::npos);
+        const pg::error large = co_await error_of(db.query("select repeat('x', 1100000000)"));
+        CHECK(large.sqlstate() == "54000");
         co_await db.execute("do $$ begin raise notice 'nobody reads this'; end $$");
         co_await require_usable(db);
     });
@@ -413,6 +415,7 @@ TEST_CASE("libpq: what needs the connection alone waits until the pipeline is em
         }
         const pg::result five = co_await executed;
         CHECK(five[0].get<int>(0) == 5);
+        co_await require_usable(db);
         PGresult* const plain = PQexec(db.native_handle(), "select 6");
         CHECK(PQresultStatus(plain) == PGRES_TUPLES_OK);
         PQclear(plain);
