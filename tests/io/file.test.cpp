@@ -9,11 +9,13 @@
 
 #include <asynchio/combine/gather.hpp>
 #include <asynchio/combine/wait_for.hpp>
+#include <asynchio/core/errors.hpp>
 #include <asynchio/core/read_errors.hpp>
 #include <asynchio/io/detail/file_ring.hpp>
 #include <asynchio/io/lines.hpp>
 #include <asynchio/io/system_calls.hpp>
 #include <asynchio/task/create_task.hpp>
+#include <asynchio/task/future.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/sleep.hpp>
 #include <asynchio/task/yield.hpp>
@@ -21,6 +23,7 @@
 #include <asynchio/testing/for_each_allocation_failure.hpp>
 #include <asynchio/testing/for_each_cancellation.hpp>
 #include <asynchio/testing/for_each_errno.hpp>
+#include <asynchio/testing/policies.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -400,6 +403,47 @@ TEST_CASE("file: reads that need not wait give other tasks a turn", "[io]") {
     });
 }
 
+TEST_CASE("file: no more system calls than are needed", "[io]") {
+    const directory here;
+    aio::testing::faults counted;
+    virtual_run([&]() -> aio::task<> {
+        aio::file f = co_await file_with(here / "f", "text");
+        const std::size_t before = counted.count("preadv2");
+        const std::size_t others = counted.count("io_uring_enter") + counted.count("pread");
+        std::string into(4, '-');
+        co_await f.read_at(into, 0);
+        CHECK(counted.count("preadv2") == before + 1);
+        into.resize(10);
+        co_await f.read_at(into, 0);
+        CHECK(counted.count("preadv2") == before + 3);
+        CHECK(counted.count("io_uring_enter") + counted.count("pread") == others);
+        counted.fail("preadv2", EOPNOTSUPP, aio::testing::faults::always);
+        for (int i = 0; i < 5; ++i) co_await f.read_at(into, 0);
+        CHECK(counted.count("preadv2") == before + 4);
+    });
+}
+
+TEST_CASE("file: virtual time stands still meanwhile, and a deadlock is seen afterwards", "[io]") {
+    for (const way w : {way::any, way::ring, way::worker}) {
+        INFO("way " << static_cast<int>(w));
+        const forced by(w);
+        const directory here;
+        const auto program = [&]() -> aio::task<> {
+            auto sleeper = aio::create_task(aio::sleep(1h));
+            const auto begin = aio::get_running_loop().time();
+            const std::string written(3'000'000, 'w');
+            aio::file f = co_await aio::open_file(here / "f", "w+");
+            co_await f.write(written);
+            co_await f.sync();
+            CHECK(aio::get_running_loop().time() == begin);
+            sleeper.cancel();
+            co_await aio::nothrow(sleeper);
+            co_await aio::future<>();
+        };
+        CHECK_THROWS_AS(aio::run(program(), aio::testing::virtual_clock()), aio::deadlock_error);
+    }
+}
+
 TEST_CASE("file: aclose waits for the operations under way, and the destructor leaves them the file", "[io]") {
     in_each_way([](const directory& here) -> aio::task<> {
         std::string written(3'000'000, 'w');
@@ -572,6 +616,9 @@ TEST_CASE("file: a cancellation at every step, an error of every call, and no me
         const auto met = aio::testing::for_each_cancellation(scenario);
         CHECK(met.points > 5);
         CHECK(met.failed == 0);
+        aio::run_options by_poll;
+        by_poll.poller = aio::poller_kind::poll;
+        aio::run(scenario(), by_poll);
         const auto errors = aio::testing::for_each_errno(scenario);
         CHECK(errors.points > 5);
         CHECK(errors.failed > 5);

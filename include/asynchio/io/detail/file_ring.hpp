@@ -19,8 +19,8 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <source_location>
-#include <system_error>
 #include <utility>
 
 #pragma GCC visibility push(default)
@@ -88,7 +88,7 @@ public:
     /// Returns the ring of the loop; a null pointer if the system has none for this process.
     static file_ring* of(loop_core& loop) {
         file_ring& ring = loop.services().get<file_ring>(loop);
-        return ring.ring_ && ring.attached() && ring.process_.is_here() ? &ring : nullptr;
+        return ring.ring_ && ring.process_.is_here() ? &ring : nullptr;
     }
 
     void close() noexcept override {}
@@ -121,13 +121,8 @@ private:
         completion_tail_ = number_at(p.completions.tail);
         completion_mask_ = *number_at(p.completions.mask);
         completions_ = reinterpret_cast<ring_completion*>(rings_ + p.completions.completions);
-        try {
-            fd = ring_.get();
-            loop_.outside().attach(*this);
-        } catch (const std::system_error&) {
-            return false;
-        }
-        return watch(false);
+        fd = ring_.get();
+        return true;
     }
     void* map(std::size_t size, off_t offset) const noexcept {
         void* const mapped =
@@ -137,12 +132,11 @@ private:
     std::uint32_t* number_at(std::uint32_t offset) const noexcept {
         return reinterpret_cast<std::uint32_t*>(rings_ + offset);
     }
-    /// Has the loop look for completions, or not. @return whether the system lets it.
-    bool watch(bool on) noexcept {
-        if (!attached()) return false;
+    /// Has the loop look for completions. @return whether the system lets it.
+    bool watch() noexcept {
         try {
-            loop_.outside().descriptors.change(*this, on ? fd_watch::readable : static_cast<unsigned char>(0));
-        } catch (const std::system_error&) {
+            if (!attached()) loop_.outside().attach(*this, fd_watch::readable);
+        } catch (const std::exception&) {
             return false;
         }
         return true;
@@ -207,7 +201,7 @@ public:
         ring_.loop_.expect_post();
         if (!ring_.submit(what_)) over(io_result::would_block());
         ring_.take();
-        if (under_way_ && !ring_.watch(true))
+        if (under_way_ && !ring_.watch())
             while (under_way_) ring_.wait_outside();
         if (!under_way_) return false;
         park(awaiting, where);
@@ -241,7 +235,7 @@ private:
         result_ = result;
         under_way_ = false;
         ring_.loop_.post_arrived();
-        if (--ring_.under_way_ == 0) ring_.watch(false); // if that fails, the loop finds nothing to do when it looks
+        if (--ring_.under_way_ == 0) ring_.loop_.outside().descriptors.detach(ring_);
         if (parked() && !ring_.loop_.closing()) wake();
     }
 

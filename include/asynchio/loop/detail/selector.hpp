@@ -54,7 +54,9 @@ public:
         return descriptors.set(fd, direction, std::move(call), poller_, *mailbox);
     }
 
-    void attach(attached_watch& watch) { descriptors.attach(watch, poller_, *mailbox); }
+    void attach(attached_watch& watch, unsigned char wanted = fd_watch::readable | fd_watch::writable) {
+        descriptors.attach(watch, poller_, *mailbox, wanted);
+    }
 
     /// Called if something is ready: asks clock and poller only now and then, or always if `thoroughly`.
     void look(ready_queue& ready, bool thoroughly) noexcept {

@@ -218,11 +218,12 @@ public:
     bool active() const noexcept { return poller_ != nullptr; }
     std::size_t size() const noexcept { return watched_ + attached_; }
 
-    /// Attaches a watch that wants both directions.
+    /// Attaches a watch, which wants both directions unless it is told otherwise.
     /// @throws std::system_error for a descriptor that cannot be watched, or that is watched already.
-    void attach(attached_watch& each, poller_kind kind, mailbox& box) {
+    void attach(attached_watch& each, poller_kind kind, mailbox& box,
+                unsigned char wanted = fd_watch::readable | fd_watch::writable) {
         open_poller(kind, box);
-        each.wanted = fd_watch::readable | fd_watch::writable;
+        each.wanted = wanted;
         poller_->update(each, 0);
         attached_watches_.push_back(each);
         ++attached_;
