@@ -484,7 +484,7 @@ TEST_CASE("hiredis: a server that speaks something else gives one clear error an
             CHECK(!failed.was_sent());
             CHECK(!db.is_open());
             CHECK(!db.is_connected());
-            CHECK(fake.connections == 1);
+            CHECK(fake.connections() == 1);
         }());
     }
     const auto nonsense = [](std::string text) -> aio::task<> {
@@ -510,7 +510,8 @@ TEST_CASE("hiredis: a length that was announced takes no memory, and a reply tha
         return bulk(std::string(100'000, 'x'));
     });
     virtual_run([&]() -> aio::task<> {
-        for (const char* each : {"array", "nested", "string"}) {
+        const char* const kinds[] = {"array", "nested", "string"};
+        for (const char* each : kinds) {
             redis::connection db = co_await redis::connection::open(fake.address());
             const auto before = ::mallinfo2().uordblks;
             auto asked = aio::create_task(db.command("GET", each));
@@ -536,55 +537,28 @@ TEST_CASE("hiredis: a connection that ends after each byte of a reply is made ag
           "[adapters]") {
     const std::string whole = "*3\r\n$3\r\nabc\r\n:5\r\n*1\r\n+OK\r\n";
     for (std::size_t size = 0; size < whole.size(); ++size) {
-        bool broken = true;
-        fake_redis* all = nullptr;
         fake_redis fake([&](const std::vector<std::string>& words) -> std::string {
-            if (words[0] == "AFTER") return "+OK\r\n";
-            return std::exchange(broken, false) ? whole.substr(0, size) + "\0" : whole;
+            return words[0] == "FIRST" ? whole.substr(0, size) : whole;
         });
-        all = &fake;
         virtual_run([&]() -> aio::task<> {
-            redis::options how;
-            std::optional<aio::stream> server_side;
-            const auto serve = [&](aio::stream client) -> aio::task<> {
-                try {
-                    for (;;) {
-                        const auto words = co_await read_command(client);
-                        if (words.empty()) co_return;
-                        if (words[0] == "PING") {
-                            co_await client.write("+PONG\r\n");
-                            continue;
-                        }
-                        all->seen.push_back(words[0]);
-                        if (words[0] == "FIRST") {
-                            co_await client.write(whole.substr(0, size));
-                            co_return;
-                        }
-                        co_await client.write(whole);
-                    }
-                } catch (const std::exception&) {}
-            };
-            how.open_stream = [&]() -> aio::task<aio::stream> {
-                auto [here, there] = aio::testing::stream_pair();
-                aio::create_task(serve(std::move(there)));
-                co_return std::move(here);
-            };
-            redis::connection db = co_await redis::connection::open(how);
-            auto first = aio::create_task(db.command("FIRST"));
-            auto second = aio::create_task(db.command("SECOND")); // sent with the first one
-            const auto one = co_await aio::nothrow(first);
-            REQUIRE(one.error());
-            const auto failed = co_await failure_of<redis::connection_error>(
-                [](auto h) -> aio::task<> { co_await std::move(h); }(second));
-            CHECK(failed.was_sent());
-            CHECK(failed.message() == "the connection was lost: the server has closed the connection; the command was "
-                                      "sent, and may have been carried out");
+            redis::connection db = co_await redis::connection::open(fake.address());
+            fake.hang_up();
+            auto first = aio::create_task(failure_of<redis::connection_error>(db.command("FIRST")));
+            auto second = aio::create_task(failure_of<redis::connection_error>(db.command("SECOND")));
+            const aio::task_handle<redis::connection_error> both[] = {first, second};
+            for (const auto& each : both) { // they were sent together
+                const auto ended = co_await aio::nothrow(each);
+                const redis::connection_error failed = ended.value();
+                CHECK(failed.was_sent());
+                CHECK(failed.message() == "the connection was lost: the server has closed the connection; the command "
+                                          "was sent, and may have been carried out");
+            }
             const redis::reply third = co_await db.command("THIRD");
             CHECK(third.size() == 3);
+            CHECK(third[0].text() == "abc");
             CHECK(db.is_connected());
-            CHECK(fake.seen.size() <= 3);
-            CHECK(std::count(fake.seen.begin(), fake.seen.end(), "FIRST") == 1);
-            CHECK(std::count(fake.seen.begin(), fake.seen.end(), "SECOND") <= 1);
+            CHECK(fake.seen() == std::vector<std::string>{"FIRST", "THIRD"});
+            CHECK(fake.connections() == 2);
         }());
     }
 }
@@ -617,5 +591,455 @@ TEST_CASE("hiredis: a server that is killed and started again is used on", "[net
         const auto message = co_await heard.next();
         REQUIRE(message);
         CHECK(message->payload == "again");
+    });
+}
+
+TEST_CASE("hiredis: commands wait for a connection in order, and not longer than they may", "[adapters]") {
+    fake_redis fake(&echo);
+    virtual_run([&]() -> aio::task<> {
+        redis::connection db = co_await redis::connection::open(fake.address());
+        fake.hang_up();
+        co_await db.command("ECHO", 1);
+        for (int i = 0; i < 5; ++i) co_await aio::yield();
+        fake.refuse(4);
+        const auto lose = [&]() -> aio::task<> {
+            fake.hang_up();
+            co_await aio::nothrow(db.command("ECHO", 2));
+            while (db.is_connected()) co_await aio::yield();
+        };
+        co_await lose();
+        std::vector<aio::task<int>> waiting;
+        for (int i = 0; i < 20; ++i) waiting.push_back(number(db, i));
+        const auto answered = co_await aio::gather(std::move(waiting));
+        for (int i = 0; i < 20; ++i) CHECK(answered[static_cast<std::size_t>(i)] == i);
+        CHECK(fake.refused() == 0);
+        std::vector<std::string> last(fake.seen().end() - 20, fake.seen().end());
+        for (int i = 0; i < 20; ++i) CHECK(last[static_cast<std::size_t>(i)] == "ECHO " + std::to_string(i));
+
+        fake.refuse(1'000'000);
+        co_await lose();
+        const auto began = aio::get_running_loop().time();
+        auto first = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", "early")));
+        co_await aio::sleep(3s);
+        auto later = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", "later")));
+        const redis::connection_error failed = co_await std::move(first);
+        CHECK(aio::get_running_loop().time() - began == 10s);
+        CHECK(has(failed.message(),
+                  "no connection within options::wait_timeout, which is 10000 ms: connect to the fake"));
+        CHECK(!failed.was_sent());
+        co_await std::move(later);
+        CHECK(aio::get_running_loop().time() - began == 13s);
+        auto cancelled = aio::create_task(db.command("ECHO", "cancelled"));
+        co_await aio::sleep(1s);
+        cancelled.cancel();
+        co_await aio::nothrow(cancelled);
+        CHECK(aio::get_running_loop().time() - began == 14s);
+        const redis::connection_error no_news = co_await failure_of<redis::connection_error>(db.subscribe("news"));
+        CHECK(has(no_news.what(), "connect to the fake"));
+        CHECK(aio::get_running_loop().time() - began >= 24s);
+        fake.refuse(0);
+        co_await require_usable(db);
+        CHECK(std::count(fake.seen().begin(), fake.seen().end(), "ECHO early") == 0);
+        CHECK(std::count(fake.seen().begin(), fake.seen().end(), "ECHO cancelled") == 0);
+    }());
+}
+
+TEST_CASE("hiredis: a server that closes every connection is not asked without a pause", "[adapters]") {
+    fake_redis fake(&echo);
+    fake.only_log_in();
+    virtual_run([&]() -> aio::task<> {
+        redis::connection db = co_await redis::connection::open(fake.address());
+        co_await aio::sleep(60s);
+        CHECK(fake.connections() > 20);
+        CHECK(fake.connections() < 80);
+        CHECK(db.is_open());
+    }());
+}
+
+TEST_CASE("hiredis: without options::reconnect the first loss closes the connection", "[adapters]") {
+    fake_redis fake(&echo);
+    virtual_run([&]() -> aio::task<> {
+        redis::options single = fake.address();
+        single.reconnect = false;
+        redis::connection db = co_await redis::connection::open(single);
+        fake.hang_up();
+        co_await number(db, 1);
+        while (db.is_open()) co_await aio::yield();
+        const auto failed = co_await failure_of<redis::connection_error>(db.command("ECHO", 2));
+        CHECK(failed.message() == "the connection is closed: the server has closed the connection");
+        CHECK(fake.connections() == 1);
+    }());
+}
+
+TEST_CASE("hiredis: the number of commands under way is bounded, those that were cancelled included", "[adapters]") {
+    bool silent = true;
+    std::string kept;
+    fake_redis fake([&](const std::vector<std::string>& words) -> std::string {
+        if (!silent) return std::exchange(kept, {}) + echo(words);
+        kept += echo(words);
+        return {};
+    });
+    virtual_run([&]() -> aio::task<> {
+        redis::options few = fake.address();
+        few.max_commands = 3;
+        redis::connection db = co_await redis::connection::open(few);
+        auto cancelled = aio::create_task(number(db, 0));
+        auto first = aio::create_task(number(db, 1));
+        co_await aio::sleep(1s);
+        cancelled.cancel();
+        co_await aio::nothrow(cancelled);
+        CHECK(cancelled.cancelled());
+        std::vector<aio::task_handle<int>> more;
+        for (int i = 2; i < 10; ++i) more.push_back(aio::create_task(number(db, i)));
+        more[3].cancel(); // it waits for its turn
+        co_await aio::sleep(1s);
+        CHECK(fake.seen().size() == 3);
+        silent = false;
+        const auto freed = co_await aio::nothrow(aio::wait_for(db.command("ECHO", "x"), 1s));
+        CHECK(freed.error()); // it waits behind the others, whose replies the silent server keeps
+        CHECK(fake.seen().size() == 3);
+        db.close();
+        for (const auto& each : more) {
+            const auto ended = co_await aio::nothrow(each);
+            CHECK(!ended.has_value());
+        }
+        co_await aio::nothrow(first);
+    }());
+}
+
+TEST_CASE("hiredis: subscriptions yield what is published, by channels and by patterns", "[net]") {
+    with_server([]() -> aio::task<> {
+        redis::connection db = co_await opened();
+        const std::vector<std::string> more{"two", "three"};
+        aio::async_generator<redis::message> news = co_await db.subscribe("one", more);
+        aio::async_generator<redis::message> all = co_await db.psubscribe("t*", std::string("x?"));
+        const std::string bytes("\0\r\n\xff", 4);
+        for (const char* channel : {"one", "two", "xy", "three"})
+            co_await db.command("PUBLISH", channel, bytes + channel);
+        for (const char* channel : {"one", "two", "three"}) {
+            const auto each = co_await news.next();
+            REQUIRE(each);
+            CHECK(each->channel == channel);
+            CHECK(each->pattern.empty());
+            CHECK(each->payload == bytes + channel);
+        }
+        const char* const matching[] = {"two", "xy", "three"};
+        for (const char* channel : matching) {
+            const auto each = co_await all.next();
+            REQUIRE(each);
+            CHECK(each->channel == channel);
+            CHECK(each->pattern == (each->channel == "xy" ? "x?" : "t*"));
+            CHECK(each->payload == bytes + channel);
+        }
+        co_await news.aclose();
+        all = {};
+        const auto nobody = [](redis::connection& of) -> aio::task<bool> {
+            const redis::reply channels = co_await of.command("PUBSUB", "NUMSUB", "one");
+            const redis::reply patterns = co_await of.command("PUBSUB", "NUMPAT");
+            co_return channels[1].get<int>() == 0 && patterns.get<int>() == 0;
+        };
+        for (bool over = false; !over;) over = co_await nobody(db);
+        co_await db.command("ACL", "SETUSER", "deaf", "on", ">x", "+@all", "~*", "resetchannels");
+        redis::options how = server().address();
+        how.user = "deaf";
+        how.password = "x";
+        redis::connection deaf = co_await redis::connection::open(how);
+        const redis::error refused = co_await failure_of(deaf.subscribe("one"));
+        CHECK(refused.code() == "NOPERM");
+    });
+}
+
+TEST_CASE("hiredis: a slow reader of a subscription takes no memory, and is told when it has missed something",
+          "[net]") {
+    with_server([]() -> aio::task<> {
+        redis::connection db = co_await opened();
+        co_await db.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 4000000 0 0");
+        aio::async_generator<redis::message> news = co_await db.subscribe("news");
+        const std::string text(100'000, 'x');
+        co_await db.command("PUBLISH", "news", text);
+        const auto before = ::mallinfo2().uordblks;
+        for (bool heard = true; heard;) {
+            const redis::reply count = co_await db.command("PUBLISH", "news", text);
+            heard = count.get<int>() == 1;
+        }
+        CHECK(::mallinfo2().uordblks < before + 500'000);
+        int got = 0;
+        std::string why;
+        try {
+            while (auto each = co_await news.next()) got += each->payload == text ? 1 : 0;
+        } catch (const redis::connection_error& e) {
+            why = e.message();
+        }
+        CHECK(got >= 1);
+        CHECK(!why.empty());
+        const auto over = co_await news.next();
+        CHECK(!over);
+        co_await db.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 33554432 8388608 60");
+    });
+}
+
+TEST_CASE("hiredis: closing fails the commands under way, and ends the task of the connection", "[adapters]") {
+    fake_redis fake([](const std::vector<std::string>&) { return std::string(); });
+    virtual_run([&]() -> aio::task<> {
+        const auto waiting_one = [](redis::connection& db) {
+            return aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", 1)));
+        };
+        redis::connection db = co_await redis::connection::open(fake.address());
+        auto sent = waiting_one(db);
+        co_await aio::sleep(1s);
+        auto unsent = waiting_one(db);
+        co_await aio::yield();
+        co_await db.aclose();
+        co_await db.aclose();
+        CHECK(!db.is_open());
+        const redis::connection_error first = co_await std::move(sent);
+        CHECK(first.message() ==
+              "the connection was lost: it was closed; the command was sent, and may have been carried out");
+        const redis::connection_error second = co_await std::move(unsent);
+        CHECK(has(second.message(), "it was closed"));
+        const redis::connection_error third = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        CHECK(third.message() == "the connection is closed: it was closed");
+        const redis::connection_error none = co_await failure_of<redis::connection_error>(db.subscribe("a"));
+        CHECK(!none.was_sent());
+
+        auto other = std::make_unique<redis::connection>(co_await redis::connection::open(fake.address()));
+        auto left = waiting_one(*other);
+        co_await aio::sleep(1s);
+        other.reset();
+        const redis::connection_error gone = co_await std::move(left);
+        CHECK(gone.was_sent());
+        db = co_await redis::connection::open(fake.address());
+        CHECK(db.is_connected());
+        auto body = [&]() -> aio::task<> { co_await aio::yield(); };
+        co_await aio::with(db, body);
+        CHECK(!db.is_open());
+    }());
+}
+
+TEST_CASE("hiredis: a loop that ends closes its connections, which may be destroyed after it", "[adapters]") {
+    fake_redis fake([](const std::vector<std::string>&) { return std::string(); });
+    std::optional<redis::connection> kept, lost;
+    virtual_run([&]() -> aio::task<> {
+        kept = co_await redis::connection::open(fake.address());
+        lost = co_await redis::connection::open(fake.address());
+        aio::create_task(lost->command("ECHO", 1));
+        fake.refuse(1'000'000);
+        fake.hang_up();
+        co_await aio::sleep(1s);
+        aio::create_task(lost->command("ECHO", 2));
+        co_await aio::yield();
+    }());
+    CHECK(!kept->is_open());
+    CHECK(!lost->is_open());
+    kept.reset();
+    lost->close();
+    lost.reset();
+    aio::run([]() -> aio::task<> { // a loop that is closed while its tasks wait
+        co_return;
+    }());
+    std::optional<redis::connection> left;
+    {
+        aio::event_loop loop;
+        fake.refuse(0);
+        const auto stop_in_the_middle = [&]() -> aio::task<> {
+            left = co_await redis::connection::open(fake.address());
+            auto asked = aio::create_task(left->command("ECHO", 1));
+            for (int i = 0; i < 5; ++i) co_await aio::yield();
+            aio::get_running_loop().stop();
+            co_await asked;
+        };
+        const auto stopped = loop.create_task(stop_in_the_middle());
+        loop.run_forever();
+        CHECK(!stopped.done());
+    }
+    left.reset();
+}
+
+TEST_CASE("hiredis: a command that is cancelled at any moment leaves the connection usable", "[net]") {
+    with_server([]() -> aio::task<> {
+        redis::connection db = co_await opened();
+        int ended_early = 0;
+        for (int steps = 0; steps < 60; ++steps) {
+            const auto work = [](redis::connection& of) -> aio::task<> {
+                co_await of.command("SET", "n", 1);
+                redis::batch both;
+                both.add("INCR", "n").add("INCR", "n");
+                co_await of.transaction(both);
+                co_await of.pipeline(both);
+                co_await of.command("BLPOP", "none", "0.001");
+                aio::async_generator<redis::message> news = co_await of.subscribe("news");
+                co_await of.command("PUBLISH", "news", "x");
+                co_await news.next();
+                co_await news.aclose();
+            };
+            auto running = aio::create_task(work(db));
+            for (int i = 0; i < steps && !running.done(); ++i) co_await aio::yield();
+            if (!running.done()) ++ended_early;
+            running.cancel();
+            co_await aio::nothrow(running);
+            co_await require_usable(db);
+        }
+        CHECK(ended_early > 10);
+        for (int steps = 0; steps < 30; ++steps) {
+            auto opening = aio::create_task(redis::connection::open(server().address()));
+            for (int i = 0; i < steps && !opening.done(); ++i) co_await aio::yield();
+            opening.cancel();
+            co_await aio::nothrow(std::move(opening));
+        }
+        const redis::reply blocked = co_await db.command("BLPOP", "none", "0.01");
+        CHECK(blocked.is_nil());
+    });
+}
+
+namespace {
+
+/// What a server in memory answers to all that use_all() calls.
+std::string answer_all(const std::vector<std::string>& words) {
+    if (words[0] == "MULTI") return "+OK\r\n";
+    if (words[0] == "SET") return "+QUEUED\r\n";
+    if (words[0] == "EXEC") return "*2\r\n+OK\r\n+OK\r\n";
+    if (words[0] == "SUBSCRIBE")
+        return "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$4\r\ntext\r\n";
+    return echo(words);
+}
+
+/// Uses each call, in several tasks, and a connection that is lost meanwhile.
+aio::task<> use_all(fake_redis& fake) {
+    redis::options how = fake.address();
+    how.max_commands = 2;
+    redis::connection db = co_await redis::connection::open(how);
+    auto several = [&]() -> aio::task<> {
+        redis::batch both;
+        both.add("SET", "a", 1).add("SET", "b", std::string(2000, 'x'));
+        std::vector<aio::task<int>> numbers;
+        for (int i = 0; i < 4; ++i) numbers.push_back(number(db, i));
+        co_await aio::gather(std::move(numbers));
+        co_await db.pipeline(both);
+        co_await db.transaction(both);
+        aio::async_generator<redis::message> news = co_await db.subscribe("a");
+        const auto message = co_await news.next();
+        if (!message || message->payload != "text") throw std::logic_error("not the message");
+        co_await news.aclose();
+        fake.hang_up();
+        co_await aio::nothrow(db.command("ECHO", "last"));
+        fake.refuse(1);
+    };
+    std::exception_ptr stopped;
+    try {
+        co_await several();
+    } catch (...) {
+        stopped = std::current_exception();
+    }
+    fake.hang_up(false);
+    fake.refuse(0);
+    for (bool usable = !db.is_open(); !usable;) { // without memory it may be closed
+        try {
+            const int seven = co_await number(db, 7);
+            if (seven != 7) throw std::logic_error("a reply of another command");
+            usable = true;
+        } catch (const redis::connection_error& e) {
+            usable = !e.was_sent(); // else it was sent while the server was about to close the connection
+        } catch (const std::bad_alloc&) {
+            usable = true;
+        }
+    }
+    co_await db.aclose();
+    if (stopped) std::rethrow_exception(stopped);
+}
+
+} // namespace
+
+TEST_CASE("hiredis: a cancellation at every step of every call leaves the connection usable", "[adapters]") {
+    const auto scenario = []() -> aio::task<> {
+        fake_redis fake(&answer_all);
+        co_await use_all(fake);
+    };
+    const auto met = aio::testing::for_each_cancellation(scenario);
+    CHECK(met.points > 50);
+    CHECK(met.failed == 0);
+    aio::testing::cancellation_plan twice;
+    twice.second_after = 2;
+    const auto more = aio::testing::for_each_cancellation(scenario, twice);
+    CHECK(more.points > 50);
+    CHECK(more.failed == 0);
+}
+
+TEST_CASE("hiredis: each allocation may fail, alone or with all behind it", "[adapters]") {
+    const auto scenario = []() -> aio::task<> {
+        fake_redis fake(&answer_all);
+        co_await aio::wait_for(use_all(fake), 1000s);
+    };
+    for (const bool all_later : {false, true}) {
+        aio::testing::allocation_plan plan;
+        plan.all_later = all_later;
+        const auto met = aio::testing::for_each_allocation_failure(scenario, plan);
+        CHECK(met.points > 50);
+    }
+}
+
+TEST_CASE("hiredis: each system call may fail, with every error", "[net]") {
+    const auto scenario = []() -> aio::task<> {
+        const auto within = []() -> aio::task<> {
+            const auto serve = [](aio::stream client) -> aio::task<> {
+                try {
+                    for (;;) {
+                        const auto words = co_await read_command(client);
+                        if (words.empty()) co_return;
+                        const std::string answer = words[0] == "PING" ? std::string("+PONG\r\n") : echo(words);
+                        co_await client.write(answer);
+                    }
+                } catch (const std::runtime_error&) { // its system calls fail as well
+                }
+            };
+            aio::server fake = co_await aio::start_server(serve, "127.0.0.1", 0);
+            redis::options how;
+            how.host = "127.0.0.1";
+            how.port = fake.port();
+            redis::connection db = co_await redis::connection::open(how);
+            for (int i = 0; i < 3; ++i) {
+                const int same = co_await number(db, i);
+                if (same != i) throw std::logic_error("a reply of another command");
+            }
+            co_await db.aclose();
+        };
+        co_await aio::wait_for(within(), 100s);
+    };
+    const auto errors = aio::testing::for_each_errno(scenario);
+    CHECK(errors.points > 10);
+    CHECK(errors.failed > 10);
+    for (const auto& run : errors.runs) {
+        INFO(run.what.call << ' ' << run.what.error);
+        try {
+            if (run.error) std::rethrow_exception(run.error);
+        } catch (const std::logic_error& e) {
+            FAIL(e.what());
+        } catch (...) {}
+    }
+}
+
+TEST_CASE("hiredis: ten thousand operations leave memory and descriptors as they were", "[net][stress]") {
+    with_server([]() -> aio::task<> {
+        redis::connection db = co_await opened();
+        const auto round = [&](int times) -> aio::task<> {
+            for (int i = 0; i < times; ++i) {
+                const int same = co_await number(db, i);
+                REQUIRE(same == i);
+                if (i % 10 != 0) continue;
+                auto dropped = aio::create_task(db.command("ECHO", std::string(1000, 'x')));
+                co_await aio::yield();
+                if (i % 20 == 0) co_await aio::yield();
+                dropped.cancel();
+                co_await aio::nothrow(std::move(dropped));
+                if (i % 100 != 0) continue;
+                aio::async_generator<redis::message> news = co_await db.subscribe("a");
+                co_await news.aclose();
+            }
+        };
+        co_await round(1000);
+        const std::size_t open = open_descriptors();
+        const auto used = ::mallinfo2().uordblks;
+        co_await round(10'000);
+        CHECK(open_descriptors() == open);
+        CHECK(::mallinfo2().uordblks < used + 100'000);
     });
 }

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -25,6 +26,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -151,55 +153,69 @@ asynchio::task<std::vector<std::string>> read_command(asynchio::stream& client) 
 /// A server in memory. It answers PING by itself, and all else as the test wants.
 class fake_redis {
 public:
-    /// Returns what is sent for a command; "close" closes the connection.
+    /// Returns what is sent for a command.
     using answer = std::function<std::string(const std::vector<std::string>&)>;
 
-    explicit fake_redis(answer how) : answer_(std::move(how)) {}
+    explicit fake_redis(answer how) : state_(std::make_shared<state>()) { state_->how = std::move(how); }
 
     asynchio::hiredis::options address() {
-        asynchio::hiredis::options how;
-        how.open_stream = [this] { return connect(*this); };
-        return how;
+        asynchio::hiredis::options made;
+        made.open_stream = [with = state_] { return connect(with); };
+        return made;
     }
-
-    int connections = 0;           // that were made
-    int refused = 0;               // how many further ones are refused
-    std::vector<std::string> seen; // the names of commands, but for PING, with their first argument
-    std::size_t capacity = 65'536; // of the connection
+    /// Closes the connection after the next answer, or not.
+    void hang_up(bool next = true) { state_->hangs_up = next; }
+    /// Closes each connection after its login.
+    void only_log_in() { state_->only_logs_in = true; }
+    /// Refuses a number of further connections.
+    void refuse(int count) { state_->refused = count; }
+    int refused() const { return state_->refused; }
+    /// How many connections were made.
+    int connections() const { return state_->connections; }
+    /// The names of the commands that have come, but for PING, each with its first argument.
+    const std::vector<std::string>& seen() const { return state_->seen; }
 
 private:
+    struct state {
+        answer how;
+        bool hangs_up = false;
+        bool only_logs_in = false;
+        int refused = 0;
+        int connections = 0;
+        std::vector<std::string> seen;
+    };
+
     template<class = void>
-    static asynchio::task<asynchio::stream> connect(fake_redis& self) {
-        if (self.refused > 0) {
-            --self.refused;
+    static asynchio::task<asynchio::stream> connect(std::shared_ptr<state> self) {
+        if (self->refused > 0) {
+            --self->refused;
             throw std::system_error(ECONNREFUSED, std::generic_category(), "connect to the fake");
         }
-        ++self.connections;
-        auto [here, there] = asynchio::testing::stream_pair(self.capacity);
-        asynchio::create_task(serve(self, std::move(there)));
+        ++self->connections;
+        auto [here, there] = asynchio::testing::stream_pair();
+        asynchio::create_task(serve(std::move(self), std::move(there)));
         co_return std::move(here);
     }
     template<class = void>
-    static asynchio::task<> serve(fake_redis& self, asynchio::stream client) {
+    static asynchio::task<> serve(std::shared_ptr<state> self, asynchio::stream given) {
+        asynchio::stream client = std::move(given);
         try {
             for (;;) {
                 const std::vector<std::string> words = co_await read_command(client);
                 if (words.empty()) co_return;
-                std::string text;
-                if (words[0] == "PING") {
-                    text = "+PONG\r\n";
-                } else {
-                    self.seen.push_back(words.size() > 1 ? words[0] + " " + words[1] : words[0]);
-                    text = self.answer_(words);
+                std::string text = "+PONG\r\n";
+                if (words[0] != "PING") {
+                    self->seen.push_back(words.size() > 1 ? words[0] + " " + words[1] : words[0]);
+                    text = self->how(words);
                 }
-                if (text == "close") co_return;
                 co_await client.write(text);
+                if (words[0] == "PING" ? self->only_logs_in : std::exchange(self->hangs_up, false)) co_return;
             }
         } catch (const std::exception&) { // the connection was closed
         }
     }
 
-    answer answer_;
+    std::shared_ptr<state> state_;
 };
 
 } // namespace asynchio_tests

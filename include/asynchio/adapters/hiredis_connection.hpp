@@ -123,16 +123,11 @@ public:
     bool is_connected() const noexcept { return state_ != nullptr && state_->connected(); }
 
     /// Closes it at once: commands under way fail with connection_error. A second call does nothing.
-    void close() noexcept {
-        if (state_ == nullptr) return;
-        state_->close("it was closed");
-        state_->serving.cancel();
-    }
+    void close() noexcept { end(); }
     /// Closes it as close() does, and waits until its task has ended.
     template<class = void>
     task<> aclose() {
-        close();
-        return detail::await_end(state_ != nullptr ? state_->serving : task_handle<>());
+        return detail::await_end(end());
     }
 
 private:
@@ -144,6 +139,15 @@ private:
     }
     detail::allowed which() const {
         return open_state()->how.reconnect ? detail::allowed::stateless : detail::allowed::watching;
+    }
+
+    /// @return the task that ends; an empty handle the second time.
+    task_handle<> end() noexcept {
+        if (state_ == nullptr) return {};
+        state_->close("it was closed");
+        task_handle<> serving = std::exchange(state_->serving, task_handle<>());
+        if (serving) serving.cancel();
+        return serving;
     }
 
     detail::session_ptr state_;

@@ -113,7 +113,8 @@ task<subscribed> begin_subscription(const options& how, const std::string& text,
 }
 
 template<class = void>
-async_generator<message> messages(subscribed begun) {
+async_generator<message> messages(subscribed given) {
+    subscribed begun = std::move(given); // closed at the end of the body, and not only with the stream
     for (message& each : begun.early) co_yield std::move(each);
     begun.early.clear();
     for (;;) {

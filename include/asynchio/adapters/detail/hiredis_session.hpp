@@ -68,7 +68,7 @@ public:
     }
     session(const session&) = delete;
     session& operator=(const session&) = delete;
-    ~session() { alarm_.cancel(); }
+    ~session() { drop_alarm(); }
 
     bool closed() const noexcept { return state_ == state::closed; }
     bool connected() const noexcept { return state_ == state::connected; }
@@ -93,8 +93,7 @@ public:
 
     void connect() noexcept {
         state_ = state::connected;
-        alarm_.cancel();
-        alarm_ = {};
+        drop_alarm();
         useful_ = false;
     }
     /// Whether a reply has come since the connection was made.
@@ -135,6 +134,10 @@ private:
     void fail_all(std::list<request>& of, bool sent) noexcept;
     void fail_first(const std::exception_ptr& why) noexcept;
     void set_alarm();
+    void drop_alarm() noexcept {
+        alarm_.cancel();
+        alarm_ = {};
+    }
     void expire() noexcept;
 
     static constexpr std::size_t most_kept_text = 1024;
@@ -263,7 +266,7 @@ inline void session::close(const char* why) noexcept {
     } catch (const std::bad_alloc&) {
         why_.clear();
     }
-    alarm_.cancel();
+    drop_alarm();
     fail_all(sent_, true);
     fail_all(waiting_, false);
 }
@@ -375,6 +378,10 @@ template<class = void>
 task<> serve(session_ptr given, std::unique_ptr<wire> first) {
     const session_ptr s = std::move(given);
     std::unique_ptr<wire> now = std::move(first);
+    const struct at_end {
+        session& s;
+        ~at_end() { s.serving = {}; } // which would keep this frame
+    } at_end{*s};
     try {
         pauses between(s->how);
         while (!s->closed()) {
