@@ -37,6 +37,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -72,7 +73,10 @@ void with_server(F body) {
 template<class E = redis::error, class T>
 aio::task<E> failure_of(aio::task<T> failing) {
     try {
-        co_await std::move(failing);
+        if constexpr (std::is_void_v<T>)
+            co_await std::move(failing);
+        else [[maybe_unused]]
+            const T unexpected = co_await std::move(failing);
     } catch (const E& e) {
         co_return e;
     }
@@ -282,6 +286,10 @@ TEST_CASE("hiredis: what cannot be connected to is named", "[net]") {
         redis::connection known = co_await redis::connection::open(how);
         co_await require_usable(known);
         co_await db.command("CONFIG", "SET", "requirepass", "");
+        co_await db.command("CONFIG", "SET", "maxclients", 1);
+        const redis::error full = co_await failure_of(redis::connection::open(server().address()));
+        CHECK(full.message() == "ERR max number of clients reached");
+        co_await db.command("CONFIG", "SET", "maxclients", 10'000);
         how = {};
         how.host = "nowhere.invalid";
         const lost unknown = co_await failure_of<lost>(redis::connection::open(how));

@@ -124,11 +124,7 @@ private:
     void recycle(std::list<request>& from, std::list<request>::iterator at) noexcept {
         std::list<request> used;
         used.splice(used.end(), from, at);
-        request& each = used.front();
-        each.place.release();
-        each.who = nullptr;
-        each.sent = false;
-        if (each.text.capacity() > most_kept_text) std::string().swap(each.text);
+        used.front() = request();
         if (spare_.size() < most_spare) spare_.splice(spare_.end(), used);
     }
     void fail_all(std::list<request>& of, bool sent) noexcept;
@@ -140,9 +136,9 @@ private:
     }
     void expire() noexcept;
 
-    static constexpr std::size_t most_kept_text = 1024;
     static constexpr std::size_t most_spare = 1024;
     static constexpr std::size_t most_sent_together = 262'144;
+    static constexpr std::size_t most_copied = 65'536;
 
     event_loop& loop_;
     duration patience_;
@@ -225,11 +221,11 @@ inline bool session::take(std::string& batch) {
     batch.clear();
     do {
         request& next = waiting_.front();
-        if (batch.empty())
-            batch.swap(next.text);
+        if (batch.empty() && next.text.size() >= most_copied)
+            batch = std::move(next.text);
         else
             batch += next.text;
-        next.text.clear();
+        std::string().swap(next.text);
         next.sent = true;
         sent_.splice(sent_.end(), waiting_, waiting_.begin());
     } while (!waiting_.empty() && batch.size() + waiting_.front().text.size() <= most_sent_together);
@@ -356,7 +352,7 @@ task<std::string> use(session& s, wire& w) {
     co_return std::string(); // not reached: neither of the two ends
 }
 
-/// Connects again, for as long as it takes. @throws protocol_error.
+/// Connects again, for as long as it takes. @throws protocol_error if the server does not speak the protocol.
 template<class = void>
 task<std::unique_ptr<wire>> connect_again(session& s, pauses& between) {
     for (;;) {
@@ -392,13 +388,15 @@ task<> serve(session_ptr given, std::unique_ptr<wire> first) {
             if (s->useful()) between.reset();
             now = co_await detail::connect_again(*s, between);
         }
+    } catch (const cancelled_error&) {
+        s->close("it was closed");
+        throw;
     } catch (const error& e) {
         s->close(e.message().c_str());
     } catch (const std::exception& e) { // no memory to go on with
         s->close(e.what());
-    } catch (const cancelled_error&) {
-        s->close("it was closed");
-        throw;
+    } catch (...) {
+        s->close("options::open_stream has thrown what is no std::exception");
     }
 }
 
