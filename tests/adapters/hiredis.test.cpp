@@ -652,6 +652,28 @@ TEST_CASE("hiredis: commands wait for a connection in order, and not longer than
     }());
 }
 
+TEST_CASE("hiredis: the wait for a connection counts from its loss, also for a command that has waited for its turn",
+          "[adapters]") {
+    bool silent = true;
+    fake_redis fake([&](const std::vector<std::string>& words) { return silent ? std::string() : echo(words); });
+    virtual_run([&]() -> aio::task<> {
+        redis::options one = fake.address();
+        one.max_commands = 1;
+        redis::connection db = co_await redis::connection::open(one);
+        auto first = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", 1)));
+        auto second = aio::create_task(number(db, 2));
+        co_await aio::sleep(60s);
+        fake.refuse(3);
+        fake.drop();
+        silent = false;
+        const redis::connection_error lost = co_await std::move(first);
+        CHECK(lost.was_sent());
+        const int two = co_await std::move(second);
+        CHECK(two == 2);
+        CHECK(fake.refused() == 0);
+    }());
+}
+
 TEST_CASE("hiredis: a server that closes every connection is not asked without a pause", "[adapters]") {
     fake_redis fake(&echo);
     fake.only_log_in();

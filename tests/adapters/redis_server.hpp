@@ -165,6 +165,10 @@ public:
     }
     /// Closes the connection after the next answer, or not.
     void hang_up(bool next = true) { state_->hangs_up = next; }
+    /// Closes the connection at once.
+    void drop() {
+        if (state_->client != nullptr) state_->client->abort();
+    }
     /// Closes each connection after its login.
     void only_log_in() { state_->only_logs_in = true; }
     /// Refuses a number of further connections.
@@ -178,6 +182,7 @@ public:
 private:
     struct state {
         answer how;
+        asynchio::stream* client = nullptr;
         bool hangs_up = false;
         bool only_logs_in = false;
         int refused = 0;
@@ -199,6 +204,14 @@ private:
     template<class = void>
     static asynchio::task<> serve(std::shared_ptr<state> self, asynchio::stream given) {
         asynchio::stream client = std::move(given);
+        self->client = &client;
+        const struct at_end {
+            state& of;
+            asynchio::stream& gone;
+            ~at_end() {
+                if (of.client == &gone) of.client = nullptr;
+            }
+        } at_end{*self, client};
         try {
             for (;;) {
                 const std::vector<std::string> words = co_await read_command(client);

@@ -11,7 +11,6 @@
 #include <asynchio/adapters/hiredis_options.hpp>
 #include <asynchio/adapters/hiredis_reply.hpp>
 #include <asynchio/loop/clock.hpp>
-#include <asynchio/loop/event_loop.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>
@@ -37,7 +36,7 @@ namespace asynchio::hiredis::detail {
 template<class = void>
 task<> ask_into(session_ptr s, std::string text, std::span<reply> into) {
     request made;
-    made.deadline = s->deadline();
+    made.issued = s->now();
     made.text = std::move(text);
     s->require_open();
     made.place = co_await s->room.scoped_acquire();
@@ -133,7 +132,7 @@ async_generator<message> messages(subscribed given) {
 template<class = void>
 task<async_generator<message>> begin_patiently(session_ptr s, std::string text, std::size_t names) {
     s->require_open();
-    const time_point deadline = s->deadline();
+    const time_point deadline = s->deadline(s->now());
     pauses between(s->how);
     for (;;) {
         co_await between.pass();
@@ -143,7 +142,7 @@ task<async_generator<message>> begin_patiently(session_ptr s, std::string text, 
         } catch (const protocol_error&) {
             throw;
         } catch (const connection_error&) {
-            if (!s->how.reconnect || get_running_loop().time() >= deadline) throw;
+            if (!s->how.reconnect || s->now() >= deadline) throw;
         }
     }
 }

@@ -43,7 +43,7 @@ struct request {
     std::string text;             // until it is sent
     std::size_t replies = 0;      // that are still to come
     reply_awaiter* who = nullptr; // null if the task was cancelled
-    time_point deadline;          // how long it waits for a connection
+    time_point issued;            // waiting for a connection counts from then on, or from the loss of one
     semaphore_guard place;        // among the commands under way
     bool sent = false;
 };
@@ -77,8 +77,9 @@ public:
         if (closed())
             throw connection_error(why_.empty() ? "the connection is closed" : "the connection is closed: " + why_);
     }
-    /// Returns how long a command that is issued now waits for a connection.
-    time_point deadline() const noexcept { return loop_.time() + patience_; }
+    time_point now() const noexcept { return loop_.time(); }
+    /// Returns how long something that was issued at `issued` waits for a connection.
+    time_point deadline(time_point issued) const noexcept { return std::max(issued, lost_at_) + patience_; }
 
     // The task that has issued a command.
 
@@ -128,7 +129,6 @@ private:
         if (spare_.size() < most_spare) spare_.splice(spare_.end(), used);
     }
     void fail_all(std::list<request>& of, bool sent) noexcept;
-    void fail_first(const std::exception_ptr& why) noexcept;
     void set_alarm();
     void drop_alarm() noexcept {
         alarm_.cancel();
@@ -141,7 +141,8 @@ private:
     static constexpr std::size_t most_copied = 65'536;
 
     event_loop& loop_;
-    duration patience_;
+    duration patience_; // options::wait_timeout, without an overflow
+    time_point lost_at_{};
     state state_ = state::connected;
     bool useful_ = false;
     std::string why_; // the last error
@@ -248,9 +249,9 @@ inline void session::lose(const std::string& why) {
     if (closed()) return;
     state_ = state::offline;
     why_ = why;
+    lost_at_ = now();
     fail_all(sent_, true);
     if (!how.reconnect) return close(why.c_str());
-    for (request& each : waiting_) each.deadline = deadline();
     if (!waiting_.empty()) set_alarm();
 }
 
@@ -286,7 +287,7 @@ inline void session::fail_all(std::list<request>& of, bool sent) noexcept {
 
 inline void session::set_alarm() {
     if (alarm_) return;
-    alarm_ = loop_.call_at(waiting_.front().deadline, [this] { expire(); });
+    alarm_ = loop_.call_at(deadline(waiting_.front().issued), [this] { expire(); });
 }
 
 inline void session::expire() noexcept {
@@ -305,7 +306,7 @@ inline void session::expire() noexcept {
         waiting_.front().who->end(error);
         recycle(waiting_, waiting_.begin());
     };
-    while (!waiting_.empty() && waiting_.front().deadline <= loop_.time()) end_first();
+    while (!waiting_.empty() && deadline(waiting_.front().issued) <= now()) end_first();
     try {
         if (!waiting_.empty()) set_alarm();
     } catch (const std::bad_alloc&) {
