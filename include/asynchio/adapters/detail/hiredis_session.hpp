@@ -23,7 +23,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
-#include <iterator>
+#include <limits>
 #include <list>
 #include <memory>
 #include <source_location>
@@ -64,7 +64,6 @@ public:
         require(how.first_pause > duration(0) && how.first_pause <= how.longest_pause,
                 "first_pause must be positive, and at most longest_pause");
         require(how.longest_pause <= std::chrono::hours(24), "longest_pause must be at most a day");
-        require(how.user.empty() || !how.password.empty(), "a user needs a password");
     }
     session(const session&) = delete;
     session& operator=(const session&) = delete;
@@ -120,7 +119,8 @@ private:
 
     std::ptrdiff_t permits() const {
         if (how.max_commands < 1) throw std::invalid_argument("redis: options: max_commands must be at least 1");
-        return static_cast<std::ptrdiff_t>(std::min<std::size_t>(how.max_commands, std::size_t(1) << 40));
+        constexpr auto most = std::numeric_limits<std::ptrdiff_t>::max();
+        return std::in_range<std::ptrdiff_t>(how.max_commands) ? static_cast<std::ptrdiff_t>(how.max_commands) : most;
     }
     void recycle(std::list<request>& from, std::list<request>::iterator at) noexcept {
         std::list<request> used;
