@@ -778,6 +778,54 @@ TEST_CASE("hiredis: subscriptions yield what is published, by channels and by pa
     });
 }
 
+TEST_CASE("hiredis: what comes before all channels are subscribed to is yielded, and what is no message is told",
+          "[adapters]") {
+    const std::string begun = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n";
+    const std::string text = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$4\r\ntext\r\n";
+    fake_redis fake([&](const std::vector<std::string>& words) -> std::string {
+        if (words[0] == "EXEC") return "*1\r\n+OK\r\n";
+        if (words[0] != "SUBSCRIBE") return "+OK\r\n";
+        return begun + text + text + (words[1] == "bad" ? "+OK\r\n" : begun + text + "*1\r\n:1\r\n");
+    });
+    virtual_run([&]() -> aio::task<> {
+        redis::connection db = co_await redis::connection::open(fake.address());
+        aio::async_generator<redis::message> news = co_await db.subscribe("a", "b");
+        for (int i = 0; i < 3; ++i) {
+            const auto each = co_await news.next();
+            REQUIRE(each);
+            CHECK(each->payload == "text");
+        }
+        const auto ended = co_await aio::nothrow(news.next());
+        CHECK_THROWS_AS(ended.value(), redis::protocol_error);
+        co_await failure_of<redis::protocol_error>(db.subscribe("bad", "b"));
+        redis::batch two;
+        two.add("SET", "a", 1).add("SET", "b", 1);
+        const redis::error other = co_await failure_of(db.transaction(two));
+        CHECK(other.message() == "the reply to EXEC is not that of a transaction");
+        CHECK(db.is_open());
+    }());
+}
+
+TEST_CASE("hiredis: whatever options::open_stream throws when the connection is made again does not go unseen",
+          "[adapters]") {
+    fake_redis fake(&echo);
+    virtual_run([&]() -> aio::task<> {
+        redis::options how = fake.address();
+        how.open_stream = [&fake, open = how.open_stream]() -> aio::task<aio::stream> {
+            if (fake.connections() == 1) throw 5;
+            return open();
+        };
+        redis::connection db = co_await redis::connection::open(how);
+        co_await require_usable(db);
+        fake.drop();
+        const auto failed = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        CHECK(has(failed.message(), failed.was_sent() ? "the connection was lost" : "open_stream has thrown"));
+        while (db.is_open()) co_await aio::yield();
+        const auto closed = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        CHECK(has(closed.message(), "options::open_stream has thrown what is no std::exception"));
+    }());
+}
+
 TEST_CASE("hiredis: a slow reader of a subscription takes no memory, and is told when it has missed something",
           "[net]") {
     with_server([]() -> aio::task<> {
