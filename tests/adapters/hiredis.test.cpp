@@ -124,6 +124,9 @@ TEST_CASE("hiredis: replies of all types, as values", "[net]") {
         CHECK_THROWS_AS(text.get<int>(), redis::error);
         CHECK_THROWS_AS(text.get<double>(), redis::error);
         CHECK_THROWS_AS(text.get<std::vector<int>>(), redis::error);
+        const redis::reply mixed = co_await db.command("ECHO", "12x");
+        CHECK_THROWS_AS(mixed.get<int>(), redis::error);
+        CHECK_THROWS_AS(mixed.get<double>(), redis::error);
         const redis::reply nothing = co_await db.command("GET", "nothing");
         CHECK(nothing.is_nil());
         CHECK(nothing.get<std::optional<int>>() == std::nullopt);
