@@ -61,7 +61,7 @@ WORDS = {
     "race_tuple": "race", "race_range": "race", "cancelled_at_once": "wait_for", "asked_to_end": "wait_for",
     "shield_awaiter": "shield", "next_awaiter": "as_completed", "wait_awaiter": "wait", "gather_tuple": "gather",
     "gather_range": "gather", "connect_race": "connect", "settled": "the end of a task",
-    "parallel_run": "parallel", "ring_operation": "file",
+    "parallel_run": "parallel", "ring_operation": "file", "reply_awaiter": "a reply of Redis",
 }
 # Those that wait for one child: dump_tasks names it.
 ONE_CHILD = {"shield_awaiter", "asked_to_end"}
