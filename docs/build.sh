@@ -25,6 +25,8 @@ done
     echo 'What tests of asynchronous code need: cancellation, faults and lost memory at every point. */'
     echo '/** @namespace asynchio::asio'
     echo 'Operations of Asio, awaited by tasks: asynchio/adapters/asio.hpp. */'
+    echo '/** @namespace asynchio::libcurl'
+    echo 'HTTP by libcurl: asynchio/adapters/libcurl.hpp. */'
     echo '/** @namespace asynchio::libpq'
     echo 'Databases of PostgreSQL by libpq: asynchio/adapters/libpq.hpp. */'
     echo '/** @namespace asynchio::openssl'
