@@ -31,14 +31,15 @@ struct request {
     /// The method, in the letters that are sent; empty stands for POST if there is a body, and for GET otherwise. One
     /// other than GET, HEAD, POST and PUT stays the same over redirects.
     std::string method;
-    /// The fields of the header, besides those that libcurl sends.
+    /// The fields of the header, besides those that libcurl sends: Host, Accept, Accept-Encoding and the size.
     header_fields headers;
     /// The body, which is sent again where a redirect asks for that.
     std::optional<std::string> body;
     /// A body whose pieces are asked for as they are sent, in place of the other one. It cannot be sent again. An
     /// exception of it ends the transfer.
     async_generator<std::string> body_stream;
-    /// The number of bytes of body_stream; nothing if it is not known, which some servers do not accept.
+    /// The number of bytes of body_stream, which is not asked for more; nothing if it is not known, which some servers do
+    /// not accept.
     std::optional<std::uint64_t> body_size;
 };
 

@@ -58,7 +58,7 @@ struct response : response_head {
 /// Behaviour: the connection reads ahead as far as transfer_options::read_ahead says, and then waits for the reader.
 /// A body that ends too early throws error out of next(), behind the pieces that have come.
 /// Threads: the thread of the loop.
-/// Lifetime: destroying the body, or closing it with aclose(), ends the transfer.
+/// Lifetime: destroying the body ends the transfer, and so does aclose() once a piece was asked for.
 /// Example: `while (auto piece = co_await answer.body.next()) out << *piece;`
 /// See also: session::stream.
 struct streamed_response : response_head {

@@ -78,7 +78,8 @@ public:
         in_->add(it_);
         if (!pieces) return it_->input_has_ended.set();
         try {
-            feeder_ = create_task(detail::feed<>(in_, it_, std::move(pieces)));
+            // Begun at once: a task that is cancelled before it has begun would never tell that it has ended.
+            feeder_ = create_task(eager, detail::feed<>(in_, it_, std::move(pieces)));
         } catch (...) {
             it_->input_has_ended.set();
             throw;

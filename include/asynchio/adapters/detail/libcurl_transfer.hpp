@@ -94,6 +94,8 @@ public:
     void rethrow() const {
         if (failure_) std::rethrow_exception(failure_);
         if (code_ != CURLE_OK) throw detail::failure(easy(), code_, method_, text_);
+        if (!head_is_whole_) // libcurl takes what has come of a head for the whole one
+            throw detail::failure(easy(), CURLE_PARTIAL_FILE, method_, "the connection has ended within the head");
     }
 
     /// Whether libcurl waits until the body is taken, or the body's next piece is there. Clears the first.
@@ -173,7 +175,14 @@ private:
         for (const header_field& each : request_.headers) // an empty value has another sign than none
             append(each.value.empty() ? each.name + ';' : each.name + ": " + each.value);
         if (!request_.headers.find("Content-Type")) append("Content-Type:"); // libcurl would say that it is a form
+        if (!request_.headers.find("Expect"))
+            append("Expect:"); // libcurl would wait a second for those who do not know it
         set(CURLOPT_HTTPHEADER, fields_.get(), "the header");
+    }
+    bool is_https() const noexcept {
+        const std::string_view start = std::string_view(request_.url).substr(0, 6);
+        return std::ranges::equal(start, std::string_view("https:"), {},
+                                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     }
     void append(const std::string& line) {
         curl_slist* const longer = curl_slist_append(fields_.get(), line.c_str());
@@ -211,7 +220,10 @@ private:
             set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "the version");
         else if (how.version == http_version::http2)
             set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE), "the version");
-        if (how.version != http_version::http1_1) set(CURLOPT_PIPEWAIT, 1L, "the version");
+        // The first connection tells whether it can carry the others: at its handshake with TLS, but else not before the
+        // first response, for which the others would have to wait.
+        if (how.version == http_version::http2 || (how.version == http_version::best && is_https()))
+            set(CURLOPT_PIPEWAIT, 1L, "the version");
         if (!how.tls.verify) {
             set(CURLOPT_SSL_VERIFYPEER, 0L, "tls.verify");
             set(CURLOPT_SSL_VERIFYHOST, 0L, "tls.verify");
@@ -247,10 +259,12 @@ private:
         if (line.starts_with("HTTP/") && !has_body_) {
             headers_ = {};
             head_size_ = line.size();
+            is_in_head_ = true;
             const std::size_t blank = std::min(line.find(' '), line.size() - 1);
             status_ = 0;
             std::from_chars(line.data() + blank + 1, line.data() + line.size(), status_);
         } else if (line.empty()) {
+            is_in_head_ = false;
             // After a status of 401 or 407, libcurl may log in, and take the next response.
             const bool redirected = follows_ && status_ >= 300 && status_ < 400 && headers_.find("Location");
             if (status_ >= 200 && status_ != 401 && status_ != 407 && !redirected) complete_head();
@@ -313,7 +327,10 @@ private:
         return CURL_SEEKFUNC_OK;
     }
 
-    void ended() noexcept override { wants_input.set(); }
+    void ended() noexcept override {
+        wants_input.set();
+        if (status_ >= 200 && !is_in_head_) head_is_whole_ = true;
+    }
 
     static constexpr std::size_t most_head = std::size_t(512) << 10;
     static constexpr long protocols = CURLPROTO_HTTP | CURLPROTO_HTTPS;
@@ -331,8 +348,9 @@ private:
     int status_ = 0;
     header_fields headers_;
     std::size_t head_size_ = 0;
-    bool head_is_whole_ = false;
-    bool has_body_ = false; // whether bytes of the body have come
+    bool is_in_head_ = false;
+    bool head_is_whole_ = false; // whether that of the response is complete, and no other one follows
+    bool has_body_ = false;      // whether bytes of the body have come
     std::string body_;
     bool reader_is_waited_for_ = false; // libcurl is paused in this direction, and in that one
 
