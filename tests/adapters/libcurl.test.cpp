@@ -154,7 +154,7 @@ aio::task<> serve(aio::stream client) {
         const std::string path =
             one->line.substr(one->line.find(' ') + 1, one->line.rfind(' ') - one->line.find(' ') - 1);
         std::string answer;
-        if (path == "/mute") {
+        if (path == "/mute") { // until the client leaves
             char end[1];
             co_await client.read_some(end);
             co_return;
@@ -930,7 +930,25 @@ TEST_CASE("libcurl: connections are bounded, in all and to one host", "[net]") {
         const auto got = co_await aio::gather(std::move(all));
         for (std::size_t i = 0; i < got.size(); ++i) CHECK(got[i].body.size() == i);
         CHECK(seen.most_connections == 3);
+        CHECK(seen.requests == 200);
         web.close();
+        co_await until([] { return seen.connections == 0; });
+        how.max_transfers = 2;
+        http::session narrow(how);
+        std::vector<aio::task_handle<http::response>> queued;
+        for (int i = 0; i < 5; ++i) queued.push_back(aio::create_task(narrow.get(url_of(at, "/mute"))));
+        co_await until([] { return seen.requests == 202; });
+        CHECK(narrow.transfers() == 5);
+        queued[0].cancel();
+        queued[2].cancel();
+        co_await until([] { return seen.requests == 203; });
+        CHECK(narrow.transfers() == 3);
+        narrow.close();
+        for (std::size_t i : {1U, 3U, 4U}) {
+            const http::error closed = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(queued[i]));
+            CHECK(contains(closed.what(), "session was closed"));
+        }
+        CHECK(narrow.transfers() == 0);
         co_await until([] { return seen.connections == 0; });
         seen = {};
         how.max_connections = 2;

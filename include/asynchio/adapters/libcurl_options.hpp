@@ -85,12 +85,15 @@ struct transfer_options {
     std::function<void(CURL*)> prepare;
 };
 
-/// The bounds of a session. Transfers beyond them wait for their turn.
+/// The bounds of a session. Transfers beyond them wait.
 ///
 /// Threads: a plain value.
 struct session_options {
     session_options() = default;
 
+    /// The maximum number of transfers under way; 0 for no maximum. Others wait for their turn, in the order of the calls;
+    /// their time limits begin then.
+    long max_transfers = 256;
     /// The maximum number of connections; 0 for no maximum.
     long max_connections = 100;
     /// The maximum number of connections to one host; 0 for no maximum. One of HTTP/2 carries many transfers.

@@ -9,6 +9,8 @@
 #include <asynchio/adapters/libcurl_request.hpp>
 #include <asynchio/adapters/libcurl_response.hpp>
 #include <asynchio/core/cancelled_error.hpp>
+#include <asynchio/sync/event.hpp>
+#include <asynchio/sync/semaphore.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/task.hpp>
@@ -66,7 +68,8 @@ task<> feed(multi_ptr in, std::shared_ptr<transfer> to, async_generator<std::str
 /// A transfer under way, which leaves the session with this.
 class active {
 public:
-    active(multi_ptr in, std::shared_ptr<transfer> made) noexcept : in_(std::move(in)), it_(std::move(made)) {}
+    active(multi_ptr in, semaphore_guard place, std::shared_ptr<transfer> made) noexcept
+        : in_(std::move(in)), place_(std::move(place)), it_(std::move(made)) {}
     active(active&&) noexcept = default;
     active& operator=(active&&) = delete;
     ~active() {
@@ -88,6 +91,7 @@ public:
     void stop() noexcept {
         in_->leave(it_);
         if (feeder_) feeder_->cancel();
+        place_.release();
     }
     std::string take_body() noexcept {
         std::string taken = it_->take_body();
@@ -97,6 +101,7 @@ public:
 
 private:
     multi_ptr in_;
+    semaphore_guard place_;
     std::shared_ptr<transfer> it_;
     std::optional<task_handle<>> feeder_;
 };
@@ -117,16 +122,18 @@ task<> finish(active& one, std::exception_ptr reason) {
 }
 
 template<class = void>
-active start(multi_ptr in, request what, const transfer_options& how, bool streamed) {
+task<active> start(multi_ptr in, request what, const transfer_options& how, bool streamed) {
+    semaphore_guard place = co_await in->take_place();
     auto pieces = std::move(what.body_stream);
-    active made(in, std::make_shared<transfer>(std::move(what), how, streamed, static_cast<bool>(pieces)));
+    active made(in, std::move(place),
+                std::make_shared<transfer>(std::move(what), how, streamed, static_cast<bool>(pieces)));
     made.begin(std::move(pieces));
-    return made;
+    co_return std::move(made);
 }
 
 template<class = void>
 task<response> fetch(multi_ptr in, request what, transfer_options how) {
-    active one = detail::start<>(std::move(in), std::move(what), how, false);
+    active one = co_await detail::start<>(std::move(in), std::move(what), how, false);
     std::exception_ptr reason;
     try {
         while (!one->over()) co_await one->news();
@@ -163,7 +170,7 @@ async_generator<std::string> pieces_of(active one) {
 }
 template<class = void>
 task<streamed_response> open_stream(multi_ptr in, request what, transfer_options how) {
-    active one = detail::start<>(std::move(in), std::move(what), how, true);
+    active one = co_await detail::start<>(std::move(in), std::move(what), how, true);
     std::exception_ptr reason;
     try {
         while (!one->over() && !one->has_head()) co_await one->news();
@@ -190,6 +197,7 @@ public:
 template<class = void>
 task<> perform(multi_ptr in, CURL* easy) {
     if (easy == nullptr) throw std::invalid_argument("libcurl: perform: the handle is null");
+    const semaphore_guard place = co_await in->take_place();
     const auto one = std::make_shared<foreign_transfer>(easy);
     const struct at_end {
         const multi_ptr& in;
@@ -291,7 +299,7 @@ public:
     }
     /// Whether it is closed, or was moved from.
     bool is_closed() const noexcept { return !multi_ || multi_->closed(); }
-    /// Returns the number of transfers under way, with those that wait for a connection.
+    /// Returns the number of transfers under way, with those that wait for their turn or a connection.
     std::size_t transfers() const noexcept { return multi_ ? multi_->size() : 0; }
     /// Returns how transfers are made that are not told otherwise: a copy of it is what to begin with for others.
     const transfer_options& options() const noexcept { return transfers_; }

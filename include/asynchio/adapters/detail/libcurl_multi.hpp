@@ -12,11 +12,15 @@
 #include <asynchio/io/fd_watcher.hpp>
 #include <asynchio/loop/event_loop.hpp>
 #include <asynchio/sync/event.hpp>
+#include <asynchio/sync/semaphore.hpp>
+#include <asynchio/task/task.hpp>
 
 #include <curl/curl.h>
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -70,7 +74,10 @@ private:
 
 class multi : public std::enable_shared_from_this<multi> {
 public:
-    explicit multi(const session_options& how) : loop_(get_running_loop().ref()) {
+    explicit multi(const session_options& how)
+        : loop_(get_running_loop().ref()),
+          places_(checked(how.max_transfers, "max_transfers") > 0 ? how.max_transfers
+                                                                  : std::numeric_limits<std::ptrdiff_t>::max()) {
         prepare_library();
         handle_ = curl_multi_init();
         if (handle_ == nullptr) throw std::bad_alloc();
@@ -93,14 +100,33 @@ public:
 
     CURLM* handle() const noexcept { return handle_; }
     bool closed() const noexcept { return closed_; }
-    std::size_t size() const noexcept { return all_.size(); }
+    /// Returns the number of transfers under way or waiting for that.
+    std::size_t size() const noexcept { return all_.size() + waiting_; }
 
-    /// Begins a transfer. @throws std::logic_error, std::invalid_argument.
-    void add(const std::shared_ptr<participant>& one) {
+    /// @throws std::logic_error if no transfer can begin.
+    void require_usable() const {
         if (closed_) throw std::logic_error("libcurl: the session is closed");
         if (loop_.is_closed() || loop_.get() != &get_running_loop())
             throw std::logic_error("libcurl: the session belongs to another loop");
         if (inside_) throw std::logic_error("libcurl: a transfer cannot begin inside of a callback of libcurl");
+    }
+    /// Waits until a transfer may begin. libcurl itself looks at all that wait each time that one ends.
+    template<class = void>
+    task<semaphore_guard> take_place() {
+        require_usable();
+        ++waiting_;
+        const struct at_end {
+            std::size_t& count;
+            ~at_end() { --count; }
+        } waited{waiting_};
+        semaphore_guard place = co_await places_.scoped_acquire();
+        if (closed_) std::rethrow_exception(closed_error());
+        co_return place;
+    }
+
+    /// Begins a transfer. @throws std::logic_error, std::invalid_argument.
+    void add(const std::shared_ptr<participant>& one) {
+        require_usable();
         if (!all_.emplace(one->easy(), one.get()).second)
             throw std::invalid_argument("libcurl: the handle is in a transfer of the session already");
         CURLMcode code = CURLM_OK;
@@ -267,17 +293,16 @@ private:
         while (failure_) end_all(std::exchange(failure_, nullptr));
         if (closed_) finish();
     }
-    void finish() noexcept {
-        if (!all_.empty()) {
-            std::exception_ptr why;
-            try {
-                throw error(CURLE_ABORTED_BY_CALLBACK,
-                            "libcurl: the session was closed while the transfer was under way");
-            } catch (...) {
-                why = std::current_exception();
-            }
-            end_all(why);
+    static std::exception_ptr closed_error() noexcept {
+        try {
+            throw error(CURLE_ABORTED_BY_CALLBACK, "libcurl: the session was closed while the transfer was under way");
+        } catch (...) {
+            return std::current_exception();
         }
+    }
+    void finish() noexcept {
+        if (!all_.empty()) end_all(closed_error());
+        for (std::size_t i = 0; i < waiting_; ++i) places_.release();
         curl_multi_setopt(handle_, CURLMOPT_TIMERFUNCTION, static_cast<curl_multi_timer_callback>(nullptr));
         curl_multi_setopt(handle_, CURLMOPT_SOCKETFUNCTION, static_cast<curl_socket_callback>(nullptr));
         timer_.cancel();
@@ -289,6 +314,8 @@ private:
     CURLM* handle_ = nullptr;
     bool closed_ = false;
     bool inside_ = false; // whether a call of libcurl is under way
+    semaphore places_;
+    std::size_t waiting_ = 0; // for a place
     std::unordered_map<CURL*, participant*> all_;
     std::unordered_map<curl_socket_t, fd_watcher> sockets_;
     timer_handle timer_;
