@@ -23,8 +23,6 @@ enum class http_version : unsigned char {
     best,
     /// HTTP/1.1, with a connection for each transfer under way.
     http1_1,
-    /// HTTP/2, also without TLS, from a server that is known to speak it.
-    http2,
 };
 
 /// Whom a client trusts, and who it is.
@@ -68,7 +66,7 @@ struct transfer_options {
     /// The maximum number of bytes of a body that is held in memory, after decompression. A stream has no maximum.
     std::size_t max_body = std::size_t(64) << 20;
     /// How many bytes of a stream's body are taken in before they are asked for, at least one piece of libcurl's.
-    std::size_t read_ahead = std::size_t(256) << 10;
+    std::size_t read_ahead = std::size_t(64) << 10;
     /// Whether the server may compress the body, which is decompressed.
     bool compression = true;
     /// The version of HTTP.

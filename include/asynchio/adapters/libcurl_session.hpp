@@ -54,8 +54,7 @@ task<> feed(multi_ptr in, std::shared_ptr<transfer> to, async_generator<std::str
             const int paused = to->resumed_by_input(std::move(piece));
             in->go_on(*to, paused);
         }
-    } catch (const cancelled_error&) {
-    } catch (...) {
+    } catch (...) { // also a request to cancel that is not of the transfer, which would wait for ever
         failure = std::current_exception();
     }
     if (failure) in->fail(*to, failure);
@@ -218,7 +217,7 @@ task<> perform(multi_ptr in, CURL* easy) {
 /// Connections are kept for later transfers, and one of HTTP/2 carries many at a time. Redirects are followed, and bodies
 /// decompressed. Cookies are not kept. A status such as 404 is a result; a transfer without a response throws error.
 /// Cancellation: a transfer that is cancelled is ended at once: its connection is closed, or its stream of HTTP/2 reset.
-/// Threads: the thread of the loop. libcurl resolves names in threads of its own.
+/// Threads: the thread of the loop. libcurl resolves names in threads of its own. Its time limits are of the real time.
 /// Lifetime: its loop is the one that runs when it is made. Destroying or closing it ends the transfers under way with an
 /// error. It may outlive the loop.
 /// Cost: a handle of libcurl for each transfer, about 100 KB while it is under way.

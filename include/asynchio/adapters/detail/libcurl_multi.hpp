@@ -140,8 +140,7 @@ public:
     /// Takes a transfer out, which ends it. Does nothing if it is over. Inside of a callback of libcurl, it is taken out
     /// when that is over.
     void leave(const std::shared_ptr<participant>& one) noexcept {
-        const auto found = all_.find(one->easy());
-        if (found == all_.end() || found->second != one.get()) return;
+        if (!is_in(*one)) return;
         if (!inside_) {
             take_out(*one);
             settle();
@@ -152,16 +151,16 @@ public:
     }
     /// Ends a transfer with an exception, outside of callbacks.
     void fail(participant& one, std::exception_ptr why) noexcept {
-        if (one.over_) return;
+        if (!is_in(one)) return;
         end(one, CURLE_ABORTED_BY_CALLBACK, std::move(why));
         settle();
     }
     /// Lets a transfer go on, outside of callbacks. @param paused what is still to wait.
     void go_on(participant& one, int paused) noexcept {
-        if (one.over_ || closed_) return;
+        if (!is_in(one)) return;
         CURLcode code = CURLE_OK;
         call([&] { code = curl_easy_pause(one.easy(), paused); });
-        if (code != CURLE_OK && !one.over_) end(one, code, nullptr);
+        if (code != CURLE_OK) end(one, code, nullptr);
         settle();
     }
     /// Ends all transfers, and closes all connections.
@@ -181,6 +180,10 @@ private:
         if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
         if (code != CURLM_OK)
             throw std::invalid_argument(std::string("libcurl: session_options: ") + curl_multi_strerror(code));
+    }
+    bool is_in(const participant& one) const noexcept {
+        const auto found = all_.find(one.easy());
+        return found != all_.end() && found->second == &one;
     }
     bool loop_is_there() const noexcept { return !loop_.is_closed() && !loop_.get()->is_closed(); }
 

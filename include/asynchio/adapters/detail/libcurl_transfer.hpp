@@ -216,13 +216,11 @@ private:
         set(CURLOPT_FOLLOWLOCATION, follows_ ? 1L : 0L, "max_redirects");
         set(CURLOPT_MAXREDIRS, how.max_redirects, "max_redirects");
         if (how.compression) set(CURLOPT_ACCEPT_ENCODING, "", "compression");
-        if (how.version == http_version::http1_1)
-            set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "the version");
-        else if (how.version == http_version::http2)
-            set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE), "the version");
         // The first connection tells whether it can carry the others: at its handshake with TLS, but else not before the
         // first response, for which the others would have to wait.
-        if (how.version == http_version::http2 || (how.version == http_version::best && is_https()))
+        if (how.version == http_version::http1_1)
+            set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "the version");
+        else if (is_https())
             set(CURLOPT_PIPEWAIT, 1L, "the version");
         if (!how.tls.verify) {
             set(CURLOPT_SSL_VERIFYPEER, 0L, "tls.verify");
@@ -277,6 +275,14 @@ private:
         if (streamed_) news_.set();
     }
 
+    /// Returns how large the body most likely is; 0 if nothing tells.
+    std::size_t declared_size() const noexcept {
+        const std::string_view text = headers_.find("Content-Length").value_or("");
+        std::size_t size = 0;
+        std::from_chars(text.data(), text.data() + text.size(), size);
+        return size;
+    }
+
     static std::size_t on_body(char* data, std::size_t, std::size_t size, void* me) noexcept {
         auto& self = *static_cast<transfer*>(me);
         try {
@@ -287,7 +293,7 @@ private:
         }
     }
     std::size_t take_piece(std::string_view piece) {
-        has_body_ = true;
+        if (!std::exchange(has_body_, true)) body_.reserve(std::min(most_, declared_size()));
         if (!head_is_whole_) complete_head();
         if (streamed_) {
             if (!body_.empty() && piece.size() > most_ - std::min(most_, body_.size())) {
