@@ -179,11 +179,6 @@ private:
             append("Expect:"); // libcurl would wait a second for those who do not know it
         set(CURLOPT_HTTPHEADER, fields_.get(), "the header");
     }
-    bool is_https() const noexcept {
-        const std::string_view start = std::string_view(request_.url).substr(0, 6);
-        return std::ranges::equal(start, std::string_view("https:"), {},
-                                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-    }
     void append(const std::string& line) {
         curl_slist* const longer = curl_slist_append(fields_.get(), line.c_str());
         if (longer == nullptr) throw std::bad_alloc();
@@ -220,7 +215,7 @@ private:
         // first response, for which the others would have to wait.
         if (how.version == http_version::http1_1)
             set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "the version");
-        else if (is_https())
+        else if (curl_strnequal(request_.url.c_str(), "https:", 6) != 0)
             set(CURLOPT_PIPEWAIT, 1L, "the version");
         if (!how.tls.verify) {
             set(CURLOPT_SSL_VERIFYPEER, 0L, "tls.verify");
