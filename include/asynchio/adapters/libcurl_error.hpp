@@ -15,8 +15,8 @@
 
 namespace asynchio::libcurl {
 
-/// A transfer that has failed: a host that is not known or not there, a certificate that is not trusted, a time limit, a
-/// connection that was cut, a body that is too large, an answer that is no HTTP.
+/// A transfer that has failed: a host that is not known or not there, a certificate that is not trusted, a time limit,
+/// a connection that was cut, a body that is too large, an answer that is no HTTP.
 ///
 /// Behaviour: its text names the method and the URL, without what may be secret in that, then what has failed, and what
 /// can be done. A status of HTTP, such as 404, is no error unless raise_for_status() makes it one.

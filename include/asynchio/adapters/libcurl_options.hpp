@@ -89,8 +89,8 @@ struct transfer_options {
 struct session_options {
     session_options() = default;
 
-    /// The maximum number of transfers under way; 0 for no maximum. Others wait for their turn, in the order of the calls;
-    /// their time limits begin then.
+    /// The maximum number of transfers under way; 0 for no maximum. Others wait for their turn, in the order of the
+    /// calls; their time limits begin then.
     long max_transfers = 256;
     /// The maximum number of connections; 0 for no maximum.
     long max_connections = 100;

@@ -38,8 +38,8 @@ struct request {
     /// A body whose pieces are asked for as they are sent, in place of the other one. It cannot be sent again. An
     /// exception of it ends the transfer.
     async_generator<std::string> body_stream;
-    /// The number of bytes of body_stream, which is not asked for more; nothing if it is not known, which some servers do
-    /// not accept.
+    /// The number of bytes of body_stream, which is not asked for more; nothing if it is not known, which some servers
+    /// do not accept.
     std::optional<std::uint64_t> body_size;
 };
 

@@ -214,20 +214,22 @@ task<> perform(multi_ptr in, CURL* easy) {
 /// Transfers of HTTP that share connections. The loop's thread never waits for them.
 ///
 /// Behaviour: any number of tasks may use it; transfers beyond the bounds of session_options wait for a connection.
-/// Connections are kept for later transfers, and one of HTTP/2 carries many at a time. Redirects are followed, and bodies
-/// decompressed. Cookies are not kept. A status such as 404 is a result; a transfer without a response throws error.
-/// Cancellation: a transfer that is cancelled is ended at once: its connection is closed, or its stream of HTTP/2 reset.
+/// Connections are kept for later transfers, and one of HTTP/2 carries many at a time. Redirects are followed, and
+/// bodies decompressed. Cookies are not kept. A status such as 404 is a result; a transfer without a response throws
+/// error.
+/// Cancellation: a transfer that is cancelled is ended at once: its connection is closed, or its stream of HTTP/2
+/// reset.
 /// Threads: the thread of the loop. libcurl resolves names in threads of its own. Its time limits are of the real time.
-/// Lifetime: its loop is the one that runs when it is made. Destroying or closing it ends the transfers under way with an
-/// error. It may outlive the loop.
+/// Lifetime: its loop is the one that runs when it is made. Destroying or closing it ends the transfers under way with
+/// an error. It may outlive the loop.
 /// Cost: a handle of libcurl for each transfer, about 100 KB while it is under way.
 /// Example: `libcurl::session web; auto page = co_await web.get("https://example.org/");`
 /// See also: request, transfer_options.
 class session {
 public:
     /// Makes a session in the running loop. @param how its bounds, and how transfers are made.
-    /// @throws std::invalid_argument for a negative bound; std::runtime_error if no loop runs; error if libcurl does not
-    /// start.
+    /// @throws std::invalid_argument for a negative bound; std::runtime_error if no loop runs; error if libcurl does
+    /// not start.
     explicit session(session_options how = {})
         : transfers_(std::move(how.transfers)), multi_(std::make_shared<detail::multi>(how)) {}
     session(session&&) noexcept = default;

@@ -3,8 +3,8 @@
 
 // A multi handle of libcurl, driven by the loop.
 //
-// libcurl must not be called from inside of its own callbacks. So these only note what has happened and wake tasks, which
-// run in a later iteration; what has ended is looked for when a call of libcurl has returned.
+// libcurl must not be called from inside of its own callbacks. So these only note what has happened and wake tasks,
+// which run in a later iteration; what has ended is looked for when a call of libcurl has returned.
 
 #include <asynchio/adapters/libcurl_error.hpp>
 #include <asynchio/adapters/libcurl_options.hpp>
@@ -137,8 +137,8 @@ public:
         if (code == CURLM_OUT_OF_MEMORY) throw std::bad_alloc();
         throw std::invalid_argument(std::string("libcurl: the handle: ") + curl_multi_strerror(code));
     }
-    /// Takes a transfer out, which ends it. Does nothing if it is over. Inside of a callback of libcurl, it is taken out
-    /// when that is over.
+    /// Takes a transfer out, which ends it. Does nothing if it is over. Inside of a callback of libcurl, it is taken
+    /// out when that is over.
     void leave(const std::shared_ptr<participant>& one) noexcept {
         if (!is_in(*one)) return;
         if (!inside_) {

@@ -211,8 +211,8 @@ private:
         set(CURLOPT_FOLLOWLOCATION, follows_ ? 1L : 0L, "max_redirects");
         set(CURLOPT_MAXREDIRS, how.max_redirects, "max_redirects");
         if (how.compression) set(CURLOPT_ACCEPT_ENCODING, "", "compression");
-        // The first connection tells whether it can carry the others: at its handshake with TLS, but else not before the
-        // first response, for which the others would have to wait.
+        // The first connection tells whether it can carry the others: at its handshake with TLS, but else not before
+        // the first response, for which the others would have to wait.
         if (how.version == http_version::http1_1)
             set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1), "the version");
         else if (curl_strnequal(request_.url.c_str(), "https:", 6) != 0)
