@@ -64,6 +64,7 @@ struct {
     std::condition_variable changed;
     bool open = true;
     int waiting = 0;
+    int arrived = 0;
 } gate;
 
 } // namespace
@@ -73,6 +74,7 @@ extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo
     if (host != nullptr && std::string_view(host) == "slow.invalid") {
         std::unique_lock held(gate.lock);
         ++gate.waiting;
+        ++gate.arrived;
         gate.changed.notify_all();
         gate.changed.wait_for(held, 20s,
                               [] { return gate.open; }); // who waits for this in the loop fails, and does not hang
@@ -338,6 +340,7 @@ TEST_CASE("libcurl: fields of a header are found in any case, and cannot hold li
 
 TEST_CASE("libcurl: a request goes out as it is, and the response comes back whole", "[net]") {
     with_server([](aio::server& at) -> aio::task<> {
+        const std::size_t watched = aio::get_running_loop().watched_descriptors();
         http::session web;
         const http::response plain = co_await web.get(url_of(at, "/path?a=b#c"));
         CHECK(plain.status == 200);
@@ -378,6 +381,8 @@ TEST_CASE("libcurl: a request goes out as it is, and the response comes back who
         CHECK(seen.all.back().has("Content-Length: 0\r\n"));
         CHECK(seen.connections == 1);
         CHECK(web.transfers() == 0);
+        // The server's end is watched, and nobody watches that of a connection that is kept.
+        CHECK(aio::get_running_loop().watched_descriptors() == watched + 1);
     });
 }
 
@@ -536,9 +541,9 @@ TEST_CASE("libcurl: redirects are followed as far as is allowed", "[net]") {
         const http::error rewind = co_await error_of(web.send(std::move(once)));
         CHECK(rewind.code() == CURLE_SEND_FAIL_REWIND);
         CHECK(contains(rewind.what(), "body_stream cannot be sent a second time"));
-        aio::server liar = co_await start_liar(with_length("", "302 Found", "Location: file:///etc/passwd\r\n"));
-        const http::error file = co_await error_of(web.get(url_of(liar)));
-        CHECK(file.code() == CURLE_UNSUPPORTED_PROTOCOL);
+        aio::server liar = co_await start_liar(with_length("", "302 Found", "Location: ftp://127.0.0.1/\r\n"));
+        const http::error other_kind = co_await error_of(web.get(url_of(liar)));
+        CHECK(other_kind.code() == CURLE_UNSUPPORTED_PROTOCOL);
         aio::server circle = co_await start_liar(with_length("", "302 Found", "Location: /\r\n"));
         const http::error endless = co_await error_of(web.get(url_of(circle)));
         CHECK(endless.code() == CURLE_TOO_MANY_REDIRECTS);
@@ -577,7 +582,6 @@ TEST_CASE("libcurl: time limits end a transfer", "[net]") {
         how.timeout = 30ms;
         const http::error whole = co_await error_of(web.get(url_of(at, "/mute"), how));
         CHECK(whole.timed_out());
-        CHECK(contains(whole.what(), "timed out"));
         CHECK(contains(whole.what(), "connect_timeout, timeout and low_speed_time"));
         how.timeout = 0ms;
         how.low_speed_time = 1s;
@@ -587,10 +591,15 @@ TEST_CASE("libcurl: time limits end a transfer", "[net]") {
         {
             const std::scoped_lock held(gate.lock);
             gate.open = false;
+            gate.arrived = 0;
         }
         const http::error unresolved = co_await error_of(web.get("http://slow.invalid/", how));
         CHECK(unresolved.timed_out());
         CHECK(unresolved.host() == "slow.invalid");
+        co_await until([] { // its thread may come after the time limit
+            const std::scoped_lock held(gate.lock);
+            return gate.arrived == 1;
+        });
         {
             const std::scoped_lock held(gate.lock);
             gate.open = true;
@@ -625,6 +634,7 @@ TEST_CASE("libcurl: a name that is looked up for long does not keep a cancelled 
             CHECK(fine.body == "xxx");
             web.close();
             const http::error closed = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(other));
+            INFO(closed.what());
             CHECK(contains(closed.what(), "session was closed"));
         }
         CHECK(gate.waiting == 2); // they still are: nobody has waited for them
@@ -952,6 +962,21 @@ TEST_CASE("libcurl: connections are bounded, in all and to one host", "[net]") {
             CHECK(contains(closed.what(), "session was closed"));
         }
         CHECK(narrow.transfers() == 0);
+        how.max_transfers = 1;
+        http::session single(how);
+        auto ended = co_await single.stream(http::request(url_of(at, "/5")));
+        const std::string five = co_await all_of(ended.body);
+        CHECK(five == "xxxxx");
+        const http::response next =
+            co_await single.get(url_of(at, "/6")); // the end of a stream has given its place back
+        CHECK(next.body.size() == 6);
+        auto open = co_await single.stream(http::request(url_of(at, "/10000000")));
+        auto behind = aio::create_task(single.get(url_of(at, "/7")));
+        co_await aio::yield();
+        CHECK(single.transfers() == 2);
+        single.close(); // nobody reads the stream, which would give its place back
+        const http::error refused = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(behind));
+        CHECK(contains(refused.what(), "session was closed"));
         co_await until([] { return seen.connections == 0; });
         seen = {};
         how.max_connections = 2;
