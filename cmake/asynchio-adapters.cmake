@@ -4,8 +4,8 @@
 include_guard(DIRECTORY)
 
 # The names, and beside each what pkg-config knows the library as.
-set(asynchio_adapters openssl libpq sqlite hiredis)
-set(asynchio_adapter_modules "openssl >= 1.1.1" "libpq >= 14" "sqlite3 >= 3.35" "hiredis >= 0.14")
+set(asynchio_adapters hiredis libcurl libpq openssl sqlite)
+set(asynchio_adapter_modules "hiredis >= 0.14" "libcurl >= 7.68" "libpq >= 14" "openssl >= 1.1.1" "sqlite3 >= 3.35")
 
 # Makes the target asynchio::NAME unless it is there already. RESULT is empty then; otherwise it says what is missing.
 function(asynchio_add_adapter name result)

@@ -27,6 +27,8 @@ done
     echo 'Operations of Asio, awaited by tasks: asynchio/adapters/asio.hpp. */'
     echo '/** @namespace asynchio::hiredis'
     echo 'Servers of Redis by hiredis: asynchio/adapters/hiredis.hpp. */'
+    echo '/** @namespace asynchio::libcurl'
+    echo 'HTTP by libcurl: asynchio/adapters/libcurl.hpp. */'
     echo '/** @namespace asynchio::libpq'
     echo 'Databases of PostgreSQL by libpq: asynchio/adapters/libpq.hpp. */'
     echo '/** @namespace asynchio::openssl'
