@@ -57,7 +57,7 @@ void once(const std::string& way, std::size_t count, std::size_t chunk, F f) {
         by_threads(count, chunk, f);
 #if defined(_OPENMP)
     else if (way == "openmp") {
-#pragma omp parallel for schedule(dynamic, 625)
+#pragma omp parallel for schedule(dynamic, chunk)
         for (std::size_t i = 0; i < count; ++i) f(i);
     }
 #endif
