@@ -55,19 +55,15 @@ public:
         ::chmod(name, 0755); // the workers may be another user
         std::filesystem::create_directory(folder_ / "put");
         ::chmod((folder_ / "put").c_str(), 0777);
-        port_ = unused_port();
-        do tls_port_ = unused_port();
-        while (tls_port_ == port_);
-        std::ofstream conf(folder_ / "conf");
-        conf << "daemon off; worker_processes 1; pid " << name << "/pid; error_log " << name << "/log;\n"
-             << "events { worker_connections 1000; }\nhttp {\naccess_log off; keepalive_requests 1000000;\n";
-        for (const char* each : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
-            conf << each << "_temp_path " << name << "/" << each << ";\n";
-        conf << http << "\nserver { listen 127.0.0.1:" << port_ << "; root " << name << "; " << server << " }\n"
-             << "server { listen 127.0.0.1:" << tls_port_ << " ssl http2; root " << name << "; " << tls << server
-             << " }\n}\n";
-        conf.close();
-        run();
+        for (int left = 5;; --left) {
+            configure(http, server, tls);
+            try {
+                run();
+                break;
+            } catch (const std::runtime_error&) { // another process may have taken a port meanwhile
+                if (left == 0) throw;
+            }
+        }
     }
     nginx_server(const nginx_server&) = delete;
     nginx_server& operator=(const nginx_server&) = delete;
@@ -97,8 +93,11 @@ public:
             ::_exit(127);
         }
         for (int i = 0; i < 3000; ++i) {
-            if (listens(port_) && listens(tls_port_)) return;
-            if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
+            if (std::filesystem::exists(folder_ / "pid")) return; // written when it listens
+            if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
+                pid_ = 0;
+                break;
+            }
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
         std::ifstream text(log);
@@ -112,15 +111,19 @@ public:
     }
 
 private:
-    static bool listens(int port) {
-        const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in there{};
-        there.sin_family = AF_INET;
-        there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        there.sin_port = htons(static_cast<std::uint16_t>(port));
-        const bool connected = ::connect(fd, reinterpret_cast<sockaddr*>(&there), sizeof there) == 0;
-        ::close(fd);
-        return connected;
+    void configure(std::string_view http, std::string_view server, std::string_view tls) {
+        const std::string folder = folder_;
+        port_ = unused_port();
+        do tls_port_ = unused_port();
+        while (tls_port_ == port_);
+        std::ofstream conf(folder_ / "conf");
+        conf << "daemon off; worker_processes 1; pid " << folder << "/pid; error_log " << folder << "/log;\n"
+             << "events { worker_connections 1000; }\nhttp {\naccess_log off; keepalive_requests 1000000;\n";
+        for (const char* each : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
+            conf << each << "_temp_path " << folder << "/" << each << ";\n";
+        conf << http << "\nserver { listen 127.0.0.1:" << port_ << "; root " << folder << "; " << server << " }\n"
+             << "server { listen 127.0.0.1:" << tls_port_ << " ssl http2; root " << folder << "; " << tls << server
+             << " }\n}\n";
     }
 
     std::filesystem::path folder_;
