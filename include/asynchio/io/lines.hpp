@@ -38,7 +38,8 @@ async_generator<std::string> lines_of(Stream from, std::size_t limit) {
 /// @tparam File a reference to a file, or a file that the frame keeps.
 template<class File>
 async_generator<std::string> lines_of_file(File from, std::size_t limit) {
-    std::string chunk(65'536, '\0');
+    constexpr std::size_t step = 65'536;
+    std::string chunk(step, '\0');
     std::string ahead; // what was read behind the position
     bool at_end = false;
     for (std::size_t searched = 0;;) {

@@ -33,7 +33,7 @@
 
 namespace asynchio::libcurl::detail {
 
-/// Prepares libcurl, which happens once in a process. @throws error.
+/// Prepares libcurl, which happens once in a process. @throws error if libcurl cannot start.
 inline void prepare_library() {
     static const CURLcode prepared = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (prepared != CURLE_OK)
