@@ -403,6 +403,18 @@ TEST_CASE("file: reads that need not wait give other tasks a turn", "[io]") {
     });
 }
 
+TEST_CASE("file: aclose tells what the system could not write", "[io]") {
+    const directory here;
+    aio::testing::faults faulty;
+    virtual_run([&]() -> aio::task<> {
+        aio::file f = co_await file_with(here / "f", "text");
+        faulty.fail("close", EDQUOT);
+        const std::string text = co_await text_of(f.aclose());
+        CHECK(text == "close \"" + (here / "f") + "\": Disk quota exceeded");
+        CHECK(f.is_closed());
+    });
+}
+
 TEST_CASE("file: no more system calls than are needed", "[io]") {
     const directory here;
     aio::testing::faults counted;
