@@ -4,6 +4,7 @@
 
 #include "adapters/redis_server.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/net.hpp"
 #include "support/operator_new.hpp"
 #include "support/virtual_run.hpp"
@@ -57,30 +58,11 @@ redis_server& server() {
 /// Runs a test that needs the real server. Without one it is skipped, or fails where all adapters must be tested.
 template<class F>
 void with_server(F body) {
-    if (redis_program().empty()) {
-        INFO("redis-server is not installed");
-        if (std::getenv("ASYNCHIO_ADAPTERS_REQUIRED") != nullptr) FAIL();
-        WARN("skipped: redis-server is not installed");
-        return;
-    }
+    if (!can_run(!redis_program().empty(), "redis-server")) return;
     server();
     const std::size_t before = open_descriptors();
     aio::run(aio::wait_for(body(), 100s));
     CHECK(closed_down_to(before));
-}
-
-/// The error of type `E` that a task throws.
-template<class E = redis::error, class T>
-aio::task<E> failure_of(aio::task<T> failing) {
-    try {
-        if constexpr (std::is_void_v<T>)
-            co_await std::move(failing);
-        else [[maybe_unused]]
-            const T unexpected = co_await std::move(failing);
-    } catch (const E& e) {
-        co_return e;
-    }
-    throw std::logic_error("nothing was thrown");
 }
 
 aio::task<redis::connection> opened() {
@@ -211,12 +193,12 @@ TEST_CASE("hiredis: errors have the server's code, and the connection can be use
     with_server([]() -> aio::task<> {
         redis::connection db = co_await opened();
         co_await db.command("SET", "text", "x");
-        const redis::error type = co_await failure_of(db.command("LPUSH", "text", "y"));
+        const redis::error type = co_await error_of<redis::error>(db.command("LPUSH", "text", "y"));
         CHECK(type.code() == "WRONGTYPE");
         CHECK(has(type.what(), "redis: WRONGTYPE Operation against a key"));
-        const redis::error unknown = co_await failure_of(db.command("NOSUCH", "a\r\nb"));
+        const redis::error unknown = co_await error_of<redis::error>(db.command("NOSUCH", "a\r\nb"));
         CHECK(unknown.code() == "ERR");
-        const redis::error count = co_await failure_of(db.command("GET"));
+        const redis::error count = co_await error_of<redis::error>(db.command("GET"));
         CHECK(has(count.message(), "wrong number of arguments"));
         co_await require_usable(db);
     });
@@ -272,41 +254,41 @@ TEST_CASE("hiredis: what cannot be connected to is named", "[net]") {
         const redis::reply where = co_await guest.command("CLIENT", "INFO");
         CHECK(has(where.text(), " db=3 "));
         how.password = "wrong";
-        const redis::error wrong = co_await failure_of(redis::connection::open(how));
+        const redis::error wrong = co_await error_of<redis::error>(redis::connection::open(how));
         CHECK(wrong.code() == "WRONGPASS");
         how = server().address();
         how.database = 1000;
-        const redis::error database = co_await failure_of(redis::connection::open(how));
+        const redis::error database = co_await error_of<redis::error>(redis::connection::open(how));
         CHECK(has(database.message(), "DB index is out of range"));
         how = {};
         how.port = server().port();
         redis::connection named = co_await redis::connection::open(how);
         co_await require_usable(named);
         co_await db.command("CONFIG", "SET", "requirepass", "secret");
-        const redis::error locked = co_await failure_of(redis::connection::open(how));
+        const redis::error locked = co_await error_of<redis::error>(redis::connection::open(how));
         CHECK(locked.code() == "NOAUTH");
         how.password = "secret";
         redis::connection known = co_await redis::connection::open(how);
         co_await require_usable(known);
         co_await db.command("CONFIG", "SET", "requirepass", "");
         co_await db.command("CONFIG", "SET", "maxclients", 1);
-        const redis::error full = co_await failure_of(redis::connection::open(server().address()));
+        const redis::error full = co_await error_of<redis::error>(redis::connection::open(server().address()));
         CHECK(full.message() == "ERR max number of clients reached");
         co_await db.command("CONFIG", "SET", "maxclients", 10'000);
         how = {};
         how.host = "nowhere.invalid";
-        const lost unknown = co_await failure_of<lost>(redis::connection::open(how));
+        const lost unknown = co_await error_of<lost>(redis::connection::open(how));
         CHECK(has(unknown.message(), "nowhere.invalid"));
         CHECK(!unknown.was_sent());
         how = {};
         how.host = "127.0.0.1";
-        how.port = redis_server::free_port();
-        const lost refused = co_await failure_of<lost>(redis::connection::open(how));
+        how.port = unused_port();
+        const lost refused = co_await error_of<lost>(redis::connection::open(how));
         CHECK(has(refused.message(), "127.0.0.1:" + std::to_string(how.port)));
         CHECK(has(refused.message(), "refused"));
         how = {};
         how.unix_path = "/nowhere/socket";
-        const lost missing = co_await failure_of<lost>(redis::connection::open(how));
+        const lost missing = co_await error_of<lost>(redis::connection::open(how));
         CHECK(has(missing.message(), "/nowhere/socket"));
     });
 }
@@ -320,7 +302,7 @@ TEST_CASE("hiredis: a server that accepts and says nothing is given up", "[adapt
             kept.push_back(std::move(there));
             co_return std::move(here);
         };
-        const auto failed = co_await failure_of<redis::connection_error>(redis::connection::open(how));
+        const auto failed = co_await error_of<redis::connection_error>(redis::connection::open(how));
         CHECK(failed.message() == "no connection within options::connect_timeout, which is 5000 ms");
     }());
 }
@@ -330,7 +312,7 @@ TEST_CASE("hiredis: options that cannot be are refused", "[adapters]") {
         const auto refused = [](auto change) -> aio::task<std::string> {
             redis::options how;
             change(how);
-            const auto failed = co_await failure_of<std::invalid_argument>(redis::connection::open(how));
+            const auto failed = co_await error_of<std::invalid_argument>(redis::connection::open(how));
             co_return failed.what();
         };
         std::vector<std::string> texts;
@@ -430,7 +412,7 @@ TEST_CASE("hiredis: a transaction is one unit among the commands of other tasks"
         CHECK(sums.get<std::vector<int>>() == std::vector<int>{250, 250, 250});
         redis::batch bad;
         bad.add("INCR", "a").add("NOSUCH");
-        const redis::error refused = co_await failure_of(db.transaction(bad));
+        const redis::error refused = co_await error_of<redis::error>(db.transaction(bad));
         CHECK(has(refused.message(), "NOSUCH"));
         redis::batch mixed;
         mixed.add("INCR", "a").add("LPUSH", "a", 1);
@@ -452,7 +434,7 @@ TEST_CASE("hiredis: a transaction does nothing if a watched key has changed", "[
         change.add("SET", "k", "mine");
         co_await own.command("WATCH", "k");
         co_await db.command("SET", "k", "theirs");
-        co_await failure_of<redis::watch_error>(own.transaction(change));
+        co_await error_of<redis::watch_error>(own.transaction(change));
         const redis::reply kept = co_await db.command("GET", "k");
         CHECK(kept.text() == "theirs");
         co_await own.command("WATCH", "k");
@@ -489,7 +471,7 @@ TEST_CASE("hiredis: a server that speaks something else gives one clear error an
             const auto first = co_await aio::nothrow(db.command("GET", "a"));
             const auto second = co_await aio::nothrow(db.command("GET", "b"));
             for (int i = 0; i < 10; ++i) co_await aio::yield();
-            const auto failed = co_await failure_of<redis::connection_error>(db.command("GET", "c"));
+            const auto failed = co_await error_of<redis::connection_error>(db.command("GET", "c"));
             CHECK(has(failed.message(), "the connection is closed: "));
             CHECK(!failed.was_sent());
             CHECK(!db.is_open());
@@ -506,7 +488,7 @@ TEST_CASE("hiredis: a server that speaks something else gives one clear error an
         redis::options how;
         how.host = "127.0.0.1";
         how.port = fake.port();
-        const auto failed = co_await failure_of<redis::protocol_error>(redis::connection::open(how));
+        const auto failed = co_await error_of<redis::protocol_error>(redis::connection::open(how));
         CHECK(has(failed.message(), "Protocol error, got \"S\" as reply type byte"));
     };
     aio::run(aio::wait_for(nonsense("SSH-2.0-OpenSSH_9.2p1\r\n"), 60s));
@@ -534,7 +516,7 @@ TEST_CASE("hiredis: a length that was announced takes no memory, and a reply tha
         redis::options small = fake.address();
         small.max_reply = 99'999;
         redis::connection db = co_await redis::connection::open(small);
-        const auto failed = co_await failure_of<redis::connection_error>(db.command("GET", "large"));
+        const auto failed = co_await error_of<redis::connection_error>(db.command("GET", "large"));
         CHECK(has(failed.message(), "more than options::max_reply bytes, which is 99999"));
         CHECK(!db.is_open());
         small.max_reply = 200'000;
@@ -553,8 +535,8 @@ TEST_CASE("hiredis: a connection that ends after each byte of a reply is made ag
         virtual_run([&]() -> aio::task<> {
             redis::connection db = co_await redis::connection::open(fake.address());
             fake.hang_up();
-            auto first = aio::create_task(failure_of<redis::connection_error>(db.command("FIRST")));
-            auto second = aio::create_task(failure_of<redis::connection_error>(db.command("SECOND")));
+            auto first = aio::create_task(error_of<redis::connection_error>(db.command("FIRST")));
+            auto second = aio::create_task(error_of<redis::connection_error>(db.command("SECOND")));
             const aio::task_handle<redis::connection_error> both[] = {first, second};
             for (const auto& each : both) { // they were sent together
                 const auto ended = co_await aio::nothrow(each);
@@ -629,9 +611,9 @@ TEST_CASE("hiredis: commands wait for a connection in order, and not longer than
         fake.refuse(1'000'000);
         co_await lose();
         const auto began = aio::get_running_loop().time();
-        auto first = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", "early")));
+        auto first = aio::create_task(error_of<redis::connection_error>(db.command("ECHO", "early")));
         co_await aio::sleep(3s);
-        auto later = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", "later")));
+        auto later = aio::create_task(error_of<redis::connection_error>(db.command("ECHO", "later")));
         const redis::connection_error failed = co_await std::move(first);
         CHECK(aio::get_running_loop().time() - began == 10s);
         CHECK(has(failed.message(),
@@ -644,7 +626,7 @@ TEST_CASE("hiredis: commands wait for a connection in order, and not longer than
         cancelled.cancel();
         co_await aio::nothrow(cancelled);
         CHECK(aio::get_running_loop().time() - began == 14s);
-        const redis::connection_error no_news = co_await failure_of<redis::connection_error>(db.subscribe("news"));
+        const redis::connection_error no_news = co_await error_of<redis::connection_error>(db.subscribe("news"));
         CHECK(has(no_news.what(), "connect to the fake"));
         CHECK(aio::get_running_loop().time() - began >= 24s);
         fake.refuse(0);
@@ -662,7 +644,7 @@ TEST_CASE("hiredis: the wait for a connection counts from its loss, also for a c
         redis::options one = fake.address();
         one.max_commands = 1;
         redis::connection db = co_await redis::connection::open(one);
-        auto first = aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", 1)));
+        auto first = aio::create_task(error_of<redis::connection_error>(db.command("ECHO", 1)));
         auto second = aio::create_task(number(db, 2));
         co_await aio::sleep(60s);
         fake.refuse(3);
@@ -697,7 +679,7 @@ TEST_CASE("hiredis: without options::reconnect the first loss closes the connect
         fake.hang_up();
         co_await number(db, 1);
         while (db.is_open()) co_await aio::yield();
-        const auto failed = co_await failure_of<redis::connection_error>(db.command("ECHO", 2));
+        const auto failed = co_await error_of<redis::connection_error>(db.command("ECHO", 2));
         CHECK(failed.message() == "the connection is closed: the server has closed the connection");
         CHECK(fake.connections() == 1);
     }());
@@ -776,7 +758,7 @@ TEST_CASE("hiredis: subscriptions yield what is published, by channels and by pa
         how.user = "deaf";
         how.password = "x";
         redis::connection deaf = co_await redis::connection::open(how);
-        const redis::error refused = co_await failure_of(deaf.subscribe("one"));
+        const redis::error refused = co_await error_of<redis::error>(deaf.subscribe("one"));
         CHECK(refused.code() == "NOPERM");
     });
 }
@@ -800,10 +782,10 @@ TEST_CASE("hiredis: what comes before all channels are subscribed to is yielded,
         }
         const auto ended = co_await aio::nothrow(news.next());
         CHECK_THROWS_AS(ended.value(), redis::protocol_error);
-        co_await failure_of<redis::protocol_error>(db.subscribe("bad", "b"));
+        co_await error_of<redis::protocol_error>(db.subscribe("bad", "b"));
         redis::batch two;
         two.add("SET", "a", 1).add("SET", "b", 1);
-        const redis::error other = co_await failure_of(db.transaction(two));
+        const redis::error other = co_await error_of<redis::error>(db.transaction(two));
         CHECK(other.message() == "the reply to EXEC is not that of a transaction");
         CHECK(db.is_open());
     }());
@@ -821,10 +803,10 @@ TEST_CASE("hiredis: whatever options::open_stream throws when the connection is 
         redis::connection db = co_await redis::connection::open(how);
         co_await require_usable(db);
         fake.drop();
-        const auto failed = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        const auto failed = co_await error_of<redis::connection_error>(db.command("ECHO", 1));
         CHECK(has(failed.message(), failed.was_sent() ? "the connection was lost" : "open_stream has thrown"));
         while (db.is_open()) co_await aio::yield();
-        const auto closed = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        const auto closed = co_await error_of<redis::connection_error>(db.command("ECHO", 1));
         CHECK(has(closed.message(), "options::open_stream has thrown what is no std::exception"));
     }());
 }
@@ -862,7 +844,7 @@ TEST_CASE("hiredis: closing fails the commands under way, and ends the task of t
     fake_redis fake([](const std::vector<std::string>&) { return std::string(); });
     virtual_run([&]() -> aio::task<> {
         const auto waiting_one = [](redis::connection& db) {
-            return aio::create_task(failure_of<redis::connection_error>(db.command("ECHO", 1)));
+            return aio::create_task(error_of<redis::connection_error>(db.command("ECHO", 1)));
         };
         redis::connection db = co_await redis::connection::open(fake.address());
         auto sent = waiting_one(db);
@@ -877,9 +859,9 @@ TEST_CASE("hiredis: closing fails the commands under way, and ends the task of t
               "the connection was lost: it was closed; the command was sent, and may have been carried out");
         const redis::connection_error second = co_await std::move(unsent);
         CHECK(has(second.message(), "it was closed"));
-        const redis::connection_error third = co_await failure_of<redis::connection_error>(db.command("ECHO", 1));
+        const redis::connection_error third = co_await error_of<redis::connection_error>(db.command("ECHO", 1));
         CHECK(third.message() == "the connection is closed: it was closed");
-        const redis::connection_error none = co_await failure_of<redis::connection_error>(db.subscribe("a"));
+        const redis::connection_error none = co_await error_of<redis::connection_error>(db.subscribe("a"));
         CHECK(!none.was_sent());
 
         auto other = std::make_unique<redis::connection>(co_await redis::connection::open(fake.address()));

@@ -6,7 +6,9 @@
 #include "adapters/certificates.hpp"
 #include "adapters/nginx_server.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/message_of.hpp"
+#include "support/net.hpp"
 #include "support/operator_new.hpp"
 
 #include <asynchio/combine/gather.hpp>
@@ -219,26 +221,6 @@ aio::task<aio::server> start_liar(std::string answer) {
     co_return co_await aio::start_server(aio::take(lie), "127.0.0.1", 0);
 }
 
-/// The error of type `E` that a task throws.
-template<class E = http::error, class T>
-aio::task<E> error_of(aio::task<T> failing) {
-    try {
-        static_cast<void>(co_await std::move(failing));
-    } catch (const E& e) {
-        co_return e;
-    }
-    throw std::logic_error("nothing was thrown");
-}
-template<class E = http::error>
-aio::task<E> error_of(aio::task<> failing) {
-    try {
-        co_await std::move(failing);
-    } catch (const E& e) {
-        co_return e;
-    }
-    throw std::logic_error("nothing was thrown");
-}
-
 aio::task<std::string> all_of(aio::async_generator<std::string>& pieces) {
     std::string all;
     while (auto piece = co_await pieces.next()) all += *piece;
@@ -267,12 +249,6 @@ aio::task<> until(Condition holds) {
     while (!holds()) co_await aio::sleep(1ms);
 }
 
-std::size_t descriptors() {
-    std::size_t count = 0;
-    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) count += each.exists() || true;
-    return count;
-}
-
 authority& issuer() {
     static authority made;
     return made;
@@ -295,12 +271,7 @@ nginx_server& real_server() {
 /// Runs a test that needs nginx. Without it, the test is skipped, or fails where all adapters must be tested.
 template<class F>
 void with_nginx(F body) {
-    if (nginx_program().empty()) {
-        INFO("nginx is not installed");
-        if (std::getenv("ASYNCHIO_ADAPTERS_REQUIRED") != nullptr) FAIL();
-        WARN("skipped: nginx is not installed");
-        return;
-    }
+    if (!can_run(!nginx_program().empty(), "nginx")) return;
     real_server();
     aio::run(aio::wait_for(body(), 60s));
 }
@@ -449,7 +420,7 @@ TEST_CASE("libcurl: errors have libcurl's code, the host and the port, and say w
     with_server([](aio::server& at) -> aio::task<> {
         http::session web;
         const int port = unused_port();
-        const http::error refused = co_await error_of(
+        const http::error refused = co_await error_of<http::error>(
             web.get("http://user:secret@127.0.0.1:" + std::to_string(port) + "/a?token=secret#secret"));
         CHECK(refused.code() == CURLE_COULDNT_CONNECT);
         CHECK(refused.host() == "127.0.0.1");
@@ -458,19 +429,19 @@ TEST_CASE("libcurl: errors have libcurl's code, the host and the port, and say w
         CHECK(contains(refused.what(), "GET http://127.0.0.1:" + std::to_string(port) + "/a: "));
         CHECK(contains(refused.what(), "nobody listens there"));
         CHECK(!contains(refused.what(), "secret"));
-        const http::error unknown = co_await error_of(web.get("https://nowhere.invalid/"));
+        const http::error unknown = co_await error_of<http::error>(web.get("https://nowhere.invalid/"));
         CHECK(unknown.code() == CURLE_COULDNT_RESOLVE_HOST);
         CHECK(unknown.host() == "nowhere.invalid");
         CHECK(unknown.port() == 443);
         CHECK(contains(unknown.what(), "is the name right"));
-        const http::error other = co_await error_of(web.get("file:///etc/passwd"));
+        const http::error other = co_await error_of<http::error>(web.get("file:///etc/passwd"));
         CHECK(other.code() == CURLE_UNSUPPORTED_PROTOCOL);
-        const http::error malformed = co_await error_of(web.get("http://a b/"));
+        const http::error malformed = co_await error_of<http::error>(web.get("http://a b/"));
         CHECK(malformed.code() == CURLE_URL_MALFORMAT);
         CHECK(contains(malformed.what(), "a URL is written"));
         auto greet = [](aio::stream client) -> aio::task<> { co_await client.write("hello, this is no TLS\r\n"); };
         aio::server other_kind = co_await aio::start_server(greet, "127.0.0.1", 0);
-        const http::error no_tls = co_await error_of(web.get("https" + url_of(other_kind).substr(4)));
+        const http::error no_tls = co_await error_of<http::error>(web.get("https" + url_of(other_kind).substr(4)));
         CHECK(no_tls.code() == CURLE_SSL_CONNECT_ERROR);
         CHECK(contains(no_tls.what(), "does the server speak TLS"));
         const http::response fine = co_await web.get(url_of(at, "/3"));
@@ -514,7 +485,7 @@ TEST_CASE("libcurl: redirects are followed as far as is allowed", "[net]") {
         CHECK(moved.url == url_of(at, "/5"));
         http::transfer_options how = web.options();
         how.max_redirects = 2;
-        const http::error many = co_await error_of(web.get(url_of(at, "/to/to/to/5"), how));
+        const http::error many = co_await error_of<http::error>(web.get(url_of(at, "/to/to/to/5"), how));
         CHECK(many.code() == CURLE_TOO_MANY_REDIRECTS);
         CHECK(contains(many.what(), "max_redirects"));
         how.max_redirects = 0;
@@ -538,14 +509,14 @@ TEST_CASE("libcurl: redirects are followed as far as is allowed", "[net]") {
         CHECK(put.body.ends_with("text"));
         http::request once(url_of(at, "/again/a"), "PUT");
         once.body_stream = pieces_of(2, 2);
-        const http::error rewind = co_await error_of(web.send(std::move(once)));
+        const http::error rewind = co_await error_of<http::error>(web.send(std::move(once)));
         CHECK(rewind.code() == CURLE_SEND_FAIL_REWIND);
         CHECK(contains(rewind.what(), "body_stream cannot be sent a second time"));
         aio::server liar = co_await start_liar(with_length("", "302 Found", "Location: ftp://127.0.0.1/\r\n"));
-        const http::error other_kind = co_await error_of(web.get(url_of(liar)));
+        const http::error other_kind = co_await error_of<http::error>(web.get(url_of(liar)));
         CHECK(other_kind.code() == CURLE_UNSUPPORTED_PROTOCOL);
         aio::server circle = co_await start_liar(with_length("", "302 Found", "Location: /\r\n"));
-        const http::error endless = co_await error_of(web.get(url_of(circle)));
+        const http::error endless = co_await error_of<http::error>(web.get(url_of(circle)));
         CHECK(endless.code() == CURLE_TOO_MANY_REDIRECTS);
     });
 }
@@ -557,7 +528,7 @@ TEST_CASE("libcurl: a body in memory is bounded", "[net]") {
         how.max_body = 100'000;
         const http::response fits = co_await web.get(url_of(at, "/100000"), how);
         CHECK(fits.body.size() == 100'000);
-        const http::error large = co_await error_of(web.get(url_of(at, "/100001"), how));
+        const http::error large = co_await error_of<http::error>(web.get(url_of(at, "/100001"), how));
         CHECK(large.code() == CURLE_FILESIZE_EXCEEDED);
         CHECK(large.port() == at.port());
         CHECK(contains(large.what(), "max_body, which is 100000 bytes"));
@@ -570,7 +541,7 @@ TEST_CASE("libcurl: a body in memory is bounded", "[net]") {
         for (int i = 0; i < 20; ++i)
             long_head.append("X-").append(std::to_string(i)).append(": ").append(60'000, 'h').append("\r\n");
         aio::server talker = co_await start_liar(long_head + "\r\n");
-        const http::error talk = co_await error_of(web.get(url_of(talker)));
+        const http::error talk = co_await error_of<http::error>(web.get(url_of(talker)));
         CHECK(!talk.host().empty());
     });
 }
@@ -580,12 +551,12 @@ TEST_CASE("libcurl: time limits end a transfer", "[net]") {
         http::session web;
         http::transfer_options how;
         how.timeout = 30ms;
-        const http::error whole = co_await error_of(web.get(url_of(at, "/mute"), how));
+        const http::error whole = co_await error_of<http::error>(web.get(url_of(at, "/mute"), how));
         CHECK(whole.timed_out());
         CHECK(contains(whole.what(), "connect_timeout, timeout and low_speed_time"));
         how.timeout = 0ms;
         how.low_speed_time = 1s;
-        const http::error slow = co_await error_of(web.get(url_of(at, "/mute"), how));
+        const http::error slow = co_await error_of<http::error>(web.get(url_of(at, "/mute"), how));
         CHECK(slow.timed_out());
         how.connect_timeout = 30ms;
         {
@@ -593,7 +564,7 @@ TEST_CASE("libcurl: time limits end a transfer", "[net]") {
             gate.open = false;
             gate.arrived = 0;
         }
-        const http::error unresolved = co_await error_of(web.get("http://slow.invalid/", how));
+        const http::error unresolved = co_await error_of<http::error>(web.get("http://slow.invalid/", how));
         CHECK(unresolved.timed_out());
         CHECK(unresolved.host() == "slow.invalid");
         co_await until([] { // its thread may come after the time limit
@@ -633,7 +604,8 @@ TEST_CASE("libcurl: a name that is looked up for long does not keep a cancelled 
             const http::response fine = co_await web.get(url_of(at, "/3"));
             CHECK(fine.body == "xxx");
             web.close();
-            const http::error closed = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(other));
+            const http::error closed =
+                co_await error_of<http::error>([](auto& of) -> aio::task<> { co_await of; }(other));
             INFO(closed.what());
             CHECK(contains(closed.what(), "session was closed"));
         }
@@ -669,10 +641,10 @@ TEST_CASE("libcurl: a server that speaks nonsense gives an error", "[net]") {
         for (const std::string& answer : answers) {
             CAPTURE(answer.substr(0, 60));
             aio::server fake = co_await start_liar(answer);
-            const http::error failed = co_await error_of(web.get(url_of(fake)));
+            const http::error failed = co_await error_of<http::error>(web.get(url_of(fake)));
             CHECK(failed.port() == fake.port());
             CHECK(std::string_view(failed.what()).find('\x1b') == std::string_view::npos);
-            const http::error streamed = co_await error_of([](auto& of, std::string url) -> aio::task<> {
+            const http::error streamed = co_await error_of<http::error>([](auto& of, std::string url) -> aio::task<> {
                 auto answered = co_await of.stream(http::request(std::move(url)));
                 co_await drain(answered.body);
             }(web, url_of(fake)));
@@ -719,7 +691,7 @@ TEST_CASE("libcurl: the pieces that have come before a cut are read", "[net]") {
         auto answered = co_await web.stream(http::request(url_of(cut)));
         CHECK(answered.headers.find("content-length") == "1000000");
         std::string got;
-        const http::error failed = co_await error_of(drain(answered.body, &got));
+        const http::error failed = co_await error_of<http::error>(drain(answered.body, &got));
         CHECK(failed.code() == CURLE_PARTIAL_FILE);
         CHECK(contains(failed.what(), "may be tried again"));
         CHECK(got.size() == 500'000);
@@ -958,7 +930,8 @@ TEST_CASE("libcurl: connections are bounded, in all and to one host", "[net]") {
         CHECK(narrow.transfers() == 3);
         narrow.close();
         for (std::size_t i : {1U, 3U, 4U}) {
-            const http::error closed = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(queued[i]));
+            const http::error closed =
+                co_await error_of<http::error>([](auto& of) -> aio::task<> { co_await of; }(queued[i]));
             CHECK(contains(closed.what(), "session was closed"));
         }
         CHECK(narrow.transfers() == 0);
@@ -975,7 +948,8 @@ TEST_CASE("libcurl: connections are bounded, in all and to one host", "[net]") {
         co_await aio::yield();
         CHECK(single.transfers() == 2);
         single.close(); // nobody reads the stream, which would give its place back
-        const http::error refused = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(behind));
+        const http::error refused =
+            co_await error_of<http::error>([](auto& of) -> aio::task<> { co_await of; }(behind));
         CHECK(contains(refused.what(), "session was closed"));
         co_await until([] { return seen.connections == 0; });
         seen = {};
@@ -1002,16 +976,16 @@ TEST_CASE("libcurl: a proxy is asked instead of the host", "[net]") {
         const http::response by_environment = co_await web.get("http://nowhere.invalid/b");
         CHECK(by_environment.body.starts_with("GET http://nowhere.invalid/b HTTP/1.1\r\n"));
         how.proxy = "";
-        const http::error direct = co_await error_of(web.get("http://nowhere.invalid/c", how));
+        const http::error direct = co_await error_of<http::error>(web.get("http://nowhere.invalid/c", how));
         CHECK(direct.code() == CURLE_COULDNT_RESOLVE_HOST);
         how.proxy = std::nullopt;
         how.no_proxy = "nowhere.invalid";
-        const http::error excepted = co_await error_of(web.get("http://nowhere.invalid/d", how));
+        const http::error excepted = co_await error_of<http::error>(web.get("http://nowhere.invalid/d", how));
         CHECK(excepted.code() == CURLE_COULDNT_RESOLVE_HOST);
         ::unsetenv("http_proxy");
         how = {};
         how.proxy = "http://127.0.0.1:" + std::to_string(unused_port());
-        const http::error nobody = co_await error_of(web.get("http://nowhere.invalid/e", how));
+        const http::error nobody = co_await error_of<http::error>(web.get("http://nowhere.invalid/e", how));
         CHECK(nobody.code() == CURLE_COULDNT_CONNECT);
         how = {};
         how.prepare = [](CURL* easy) { curl_easy_setopt(easy, CURLOPT_USERAGENT, "prepared"); };
@@ -1062,7 +1036,7 @@ TEST_CASE("libcurl: a body is decompressed unless it may not be compressed", "[n
         CHECK((plain.body == large));
         how = web.options();
         how.max_body = 199'999; // what is compressed is much less
-        const http::error bomb = co_await error_of(web.get(real_server().tls_url() + "/large", how));
+        const http::error bomb = co_await error_of<http::error>(web.get(real_server().tls_url() + "/large", how));
         CHECK(bomb.code() == CURLE_FILESIZE_EXCEEDED);
         auto answered = co_await web.stream(http::request(real_server().tls_url() + "/large"));
         const std::string pieces = co_await all_of(answered.body);
@@ -1103,7 +1077,7 @@ TEST_CASE("libcurl: a certificate must be trusted, valid, and made for the host"
         const http::response address = co_await web.get(real_server().tls_url("127.0.0.1") + "/agent");
         CHECK(address.status == 200);
         http::session stranger;
-        const http::error unknown = co_await error_of(stranger.get(real_server().tls_url() + "/agent"));
+        const http::error unknown = co_await error_of<http::error>(stranger.get(real_server().tls_url() + "/agent"));
         CHECK(unknown.code() == CURLE_PEER_FAILED_VERIFICATION);
         CHECK(contains(unknown.what(), "tls.ca_file names an authority"));
         http::transfer_options blind;
@@ -1112,7 +1086,7 @@ TEST_CASE("libcurl: a certificate must be trusted, valid, and made for the host"
         CHECK(unverified.status == 200);
         const auto told_by = [&](const certificate_files& own) -> aio::task<std::string> {
             nginx_server other("", "", "ssl_certificate " + own.certificate + "; ssl_certificate_key " + own.key + ";");
-            const http::error e = co_await error_of(web.get(other.tls_url() + "/"));
+            const http::error e = co_await error_of<http::error>(web.get(other.tls_url() + "/"));
             CHECK(e.code() == CURLE_PEER_FAILED_VERIFICATION);
             CHECK(e.host() == "localhost");
             co_return e.what();
@@ -1125,7 +1099,8 @@ TEST_CASE("libcurl: a certificate must be trusted, valid, and made for the host"
         CHECK(contains(said, "self-signed"));
         http::transfer_options how = web.options();
         how.tls.ca_file = "/nowhere/authority.pem";
-        const http::error missing = co_await error_of(stranger.get(real_server().tls_url() + "/agent", how));
+        const http::error missing =
+            co_await error_of<http::error>(stranger.get(real_server().tls_url() + "/agent", how));
         CHECK(missing.code() == CURLE_SSL_CACERT_BADFILE);
         CHECK(contains(missing.what(), "/nowhere/authority.pem"));
     });
@@ -1144,7 +1119,7 @@ TEST_CASE("libcurl: a client has a certificate if it is given one", "[net]") {
         CHECK(known.body.starts_with("SUCCESS CN=number "));
         how.tls.key_file = "/nowhere/key.pem";
         http::session other;
-        const http::error missing = co_await error_of(other.get(real_server().tls_url() + "/who", how));
+        const http::error missing = co_await error_of<http::error>(other.get(real_server().tls_url() + "/who", how));
         CHECK(missing.code() == CURLE_SSL_CERTPROBLEM);
         CHECK(contains(missing.what(), "tls.key_file"));
     });
@@ -1180,9 +1155,9 @@ TEST_CASE("libcurl: a server that is killed ends the transfers, and the session 
             const auto first = co_await under_way.body.next();
             CHECK(!first->empty());
             real_server().stop();
-            const http::error cut = co_await error_of(drain(under_way.body));
+            const http::error cut = co_await error_of<http::error>(drain(under_way.body));
             CHECK(cut.code() != CURLE_OK);
-            const http::error refused = co_await error_of(web.get(base + "/agent"));
+            const http::error refused = co_await error_of<http::error>(web.get(base + "/agent"));
             CHECK(refused.code() == CURLE_COULDNT_CONNECT);
             real_server().run();
             const http::response back = co_await web.get(base + "/agent");
@@ -1235,7 +1210,7 @@ TEST_CASE("libcurl: a handle of the program's is performed, and stays the progra
         CHECK(body.size() == 12);
         const std::string nobody = "http://127.0.0.1:" + std::to_string(unused_port());
         curl_easy_setopt(easy.get(), CURLOPT_URL, nobody.c_str());
-        const http::error refused = co_await error_of(web.perform(easy.get()));
+        const http::error refused = co_await error_of<http::error>(web.perform(easy.get()));
         CHECK(refused.code() == CURLE_COULDNT_CONNECT);
         CHECK(contains(refused.what(), nobody));
     });
@@ -1286,7 +1261,7 @@ TEST_CASE("libcurl: inside of a callback, no transfer begins, and one that is dr
         what.close = true;
         const std::string longer = url_of(at, "/20000000");
         curl_easy_setopt(easy.get(), CURLOPT_URL, longer.c_str());
-        const http::error closed = co_await error_of(web.perform(easy.get()));
+        const http::error closed = co_await error_of<http::error>(web.perform(easy.get()));
         CHECK(contains(closed.what(), "session was closed"));
         CHECK(web.is_closed());
         CHECK(web.native_handle() == nullptr);
@@ -1320,19 +1295,21 @@ TEST_CASE("libcurl: a session that is closed ends its transfers with an error th
             CHECK(other.transfers() == 2);
         }
         for (auto& each : waiting) {
-            const http::error closed = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(each));
+            const http::error closed =
+                co_await error_of<http::error>([](auto& of) -> aio::task<> { co_await of; }(each));
             CHECK(contains(closed.what(), "the session was closed while the transfer was under way"));
         }
-        const http::error pieces = co_await error_of(drain(streamed.body));
+        const http::error pieces = co_await error_of<http::error>(drain(streamed.body));
         CHECK(contains(pieces.what(), "closed"));
-        const http::error upload = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(sending));
+        const http::error upload =
+            co_await error_of<http::error>([](auto& of) -> aio::task<> { co_await of; }(sending));
         CHECK(contains(upload.what(), "closed"));
         co_await until([] { return seen.connections == 0; });
     });
 }
 
 TEST_CASE("libcurl: a loop ends with sessions and transfers open, and a session outlives its loop", "[net]") {
-    const std::size_t before = descriptors();
+    const std::size_t before = open_descriptors();
     {
         std::optional<http::session> outlives;
         std::optional<http::streamed_response> stream_outlives;
@@ -1361,7 +1338,7 @@ TEST_CASE("libcurl: a loop ends with sessions and transfers open, and a session 
         stream_outlives.reset();
         CHECK(outlives->transfers() == 0);
     }
-    CHECK(descriptors() == before);
+    CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("libcurl: loops of several threads have sessions of their own", "[net]") {
@@ -1380,7 +1357,7 @@ TEST_CASE("libcurl: loops of several threads have sessions of their own", "[net]
                     const http::response got = co_await web.get("http://localhost:" + std::to_string(at.port()));
                     count += got.body == "hello" ? 1 : 0;
                 }
-                const http::error unknown = co_await error_of(web.get("http://nowhere.invalid/"));
+                const http::error unknown = co_await error_of<http::error>(web.get("http://nowhere.invalid/"));
                 co_return count;
             };
             good += aio::run(use());
@@ -1424,7 +1401,7 @@ aio::task<> use_all() {
 
 TEST_CASE("libcurl: a cancellation at every step", "[net]") {
     seen = {};
-    const std::size_t before = descriptors();
+    const std::size_t before = open_descriptors();
     const auto met = aio::testing::for_each_cancellation(&use_all);
     CHECK(met.points > 50);
     CHECK(met.cancelled == met.points);
@@ -1432,19 +1409,19 @@ TEST_CASE("libcurl: a cancellation at every step", "[net]") {
     twice.second_after = 1;
     const auto more = aio::testing::for_each_cancellation(&use_all, twice);
     CHECK(more.cancelled == more.points);
-    CHECK(descriptors() == before);
+    CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("libcurl: no memory at each allocation", "[net]") {
     seen = {};
-    const std::size_t before = descriptors();
+    const std::size_t before = open_descriptors();
     for (const bool all_later : {false, true}) {
         aio::testing::allocation_plan plan;
         plan.all_later = all_later;
         const auto met = aio::testing::for_each_allocation_failure(&use_all, plan);
         CHECK(met.points > 100);
     }
-    CHECK(descriptors() == before);
+    CHECK(open_descriptors() == before);
 }
 
 TEST_CASE("libcurl: ten thousand transfers leave memory and descriptors as they were", "[net][stress]") {
@@ -1474,11 +1451,11 @@ TEST_CASE("libcurl: ten thousand transfers leave memory and descriptors as they 
             }
         };
         co_await round(2000);
-        const std::size_t open = descriptors();
+        const std::size_t open = open_descriptors();
         const auto used = ::mallinfo2().uordblks;
         co_await round(10'000);
         co_await until([&] { return seen.connections <= 1; });
-        CHECK(descriptors() <= open);
+        CHECK(open_descriptors() <= open);
         CHECK(::mallinfo2().uordblks < used + 100'000);
     });
 }

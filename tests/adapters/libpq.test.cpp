@@ -4,6 +4,8 @@
 
 #include "adapters/postgres_server.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
+#include "support/net.hpp"
 #include "support/operator_new.hpp"
 
 #include <asynchio/combine/gather.hpp>
@@ -53,25 +55,9 @@ postgres_server& server() {
 /// Runs a test that needs a server. Without one it is skipped, or fails where all adapters must be tested.
 template<class F>
 void with_server(F body) {
-    if (postgres_programs().empty()) {
-        INFO("postgres is not installed");
-        if (std::getenv("ASYNCHIO_ADAPTERS_REQUIRED") != nullptr) FAIL();
-        WARN("skipped: postgres is not installed");
-        return;
-    }
+    if (!can_run(!postgres_programs().empty(), "postgres")) return;
     server();
     aio::run(aio::wait_for(body(), 60s));
-}
-
-/// The error of type `E` that a task throws.
-template<class E = pg::error, class T>
-aio::task<E> error_of(aio::task<T> failing) {
-    try {
-        co_await std::move(failing);
-    } catch (const E& e) {
-        co_return e;
-    }
-    throw std::logic_error("nothing was thrown");
 }
 
 aio::task<int> number(pg::connection& db, int value) {
@@ -82,12 +68,6 @@ aio::task<int> number(pg::connection& db, int value) {
 aio::task<> require_usable(pg::connection& db) {
     const int seven = co_await number(db, 7);
     REQUIRE(seven == 7);
-}
-
-std::size_t descriptors() {
-    std::size_t count = 0;
-    for (const auto& each : std::filesystem::directory_iterator("/proc/self/fd")) count += each.exists() || true;
-    return count;
 }
 
 /// Waits until another connection sees the command `sql` run.
@@ -220,25 +200,25 @@ TEST_CASE("libpq: a large row, many rows, several commands in one text", "[net]"
 TEST_CASE("libpq: errors have the server's code and leave the connection usable", "[net]") {
     with_server([]() -> aio::task<> {
         pg::connection db = co_await pg::connection::open(server().address());
-        const pg::error syntax = co_await error_of(db.query("selct 1"));
+        const pg::error syntax = co_await error_of<pg::error>(db.query("selct 1"));
         CHECK(syntax.sqlstate() == "42601");
         CHECK(std::string_view(syntax.what()).find("(SQLSTATE 42601)") != std::string_view::npos);
         co_await db.execute("create temp table t(a int primary key)");
         co_await db.query("insert into t values ($1)", 1);
-        const pg::error twice = co_await error_of(db.query("insert into t values ($1)", 1));
+        const pg::error twice = co_await error_of<pg::error>(db.query("insert into t values ($1)", 1));
         CHECK(twice.sqlstate() == "23505");
         CHECK(twice.detail() == "Key (a)=(1) already exists.");
-        const pg::error divided = co_await error_of(db.query("select 1 / $1::int", 0));
+        const pg::error divided = co_await error_of<pg::error>(db.query("select 1 / $1::int", 0));
         CHECK(divided.sqlstate() == "22012");
         CHECK(divided.message() == "division by zero");
-        const pg::error hinted = co_await error_of(db.execute("select nofunction(1)"));
+        const pg::error hinted = co_await error_of<pg::error>(db.execute("select nofunction(1)"));
         CHECK(!hinted.hint().empty());
-        const pg::error copied = co_await error_of(db.execute("copy t from stdin"));
+        const pg::error copied = co_await error_of<pg::error>(db.execute("copy t from stdin"));
         CHECK(copied.message().find("COPY") != std::string::npos);
         const pg::error copied_out =
-            co_await error_of(db.execute("copy (select generate_series(1, 100000)) to stdout"));
+            co_await error_of<pg::error>(db.execute("copy (select generate_series(1, 100000)) to stdout"));
         CHECK(copied_out.message().find("COPY") != std::string::npos);
-        const pg::error large = co_await error_of(db.query("select repeat('x', 1100000000)"));
+        const pg::error large = co_await error_of<pg::error>(db.query("select repeat('x', 1100000000)"));
         CHECK(large.sqlstate() == "54000");
         co_await db.execute("do $$ begin raise notice 'nobody reads this'; end $$");
         co_await require_usable(db);
@@ -262,7 +242,7 @@ TEST_CASE("libpq: what cannot be connected to is named", "[net]") {
         CHECK(wrong.message().find('\n') == std::string::npos);
         const lost unknown = co_await error_of<lost>(pg::connection::open("host=nowhere.invalid"));
         CHECK(unknown.message().find("nowhere.invalid") != std::string::npos);
-        const std::string nobody = std::to_string(postgres_server::free_port());
+        const std::string nobody = std::to_string(unused_port());
         const lost refused = co_await error_of<lost>(pg::connection::open(tcp + nobody));
         CHECK(refused.message().find("port " + nobody) != std::string::npos);
         CHECK(refused.message().find("refused") != std::string::npos);
@@ -436,8 +416,8 @@ TEST_CASE("libpq: a statement that cannot be prepared fails for each task that w
                 right.push_back(aio::create_task(number(db, i)));
             }
             for (int i = 0; i < 20; ++i) {
-                const pg::error failed =
-                    co_await error_of([](auto& of) -> aio::task<> { co_await of; }(wrong[static_cast<std::size_t>(i)]));
+                const pg::error failed = co_await error_of<pg::error>(
+                    [](auto& of) -> aio::task<> { co_await of; }(wrong[static_cast<std::size_t>(i)]));
                 CHECK(failed.sqlstate() == (i % 2 == 0 ? "42703" : "42601"));
                 const int answer = co_await right[static_cast<std::size_t>(i)];
                 CHECK(answer == i);
@@ -468,7 +448,7 @@ TEST_CASE("libpq: tasks that share a statement prepare it anew together", "[net]
         co_await db.query("select * from t");
         co_await db.execute("begin");
         co_await db.execute("alter table t add c int");
-        const pg::error failed = co_await error_of(db.query("select * from t"));
+        const pg::error failed = co_await error_of<pg::error>(db.query("select * from t"));
         CHECK(failed.sqlstate() == "0A000");
         co_await db.execute("rollback");
         co_await require_usable(db);
@@ -487,7 +467,8 @@ TEST_CASE("libpq: a COPY that is run as a query is refused, and harms no other c
                 auto before = aio::create_task(number(db, 1));
                 auto copying = aio::create_task(db.query(copy));
                 auto behind = aio::create_task(number(db, 2));
-                const pg::error refused = co_await error_of([](auto& of) -> aio::task<> { co_await of; }(copying));
+                const pg::error refused =
+                    co_await error_of<pg::error>([](auto& of) -> aio::task<> { co_await of; }(copying));
                 CHECK(refused.message().find("COPY") != std::string::npos);
                 const int one = co_await before;
                 const int two = co_await behind;
@@ -699,9 +680,9 @@ TEST_CASE("libpq: a transaction is committed, or rolled back after an exception 
         const int after_cancel = co_await waiting;
         CHECK(after_cancel == 1);
         auto caught = [](pg::transaction& t) -> aio::task<> { co_await aio::nothrow(t.query("select 1 / 0")); };
-        const pg::error nothing = co_await error_of(aio::with(pg::transaction(db), caught));
+        const pg::error nothing = co_await error_of<pg::error>(aio::with(pg::transaction(db), caught));
         CHECK(nothing.message().find("rolled back") != std::string::npos);
-        const pg::error begun = co_await error_of(aio::with(pg::transaction(db, "BEGIN NONSENSE"), good));
+        const pg::error begun = co_await error_of<pg::error>(aio::with(pg::transaction(db, "BEGIN NONSENSE"), good));
         CHECK(begun.sqlstate() == "42601");
         co_await require_usable(db);
     });
@@ -760,11 +741,12 @@ TEST_CASE("libpq: COPY takes data in and gives data out, and may be stopped", "[
         const auto failed = co_await aio::nothrow(db.copy_in("copy t from stdin", lines(0, 10, true)));
         CHECK_THROWS_AS(failed.rethrow(), std::domain_error);
         const auto nonsense = [](std::string text) -> aio::async_generator<std::string> { co_yield std::move(text); };
-        const pg::error wrong = co_await error_of(db.copy_in("copy t from stdin", nonsense("no number\tx\n")));
+        const pg::error wrong =
+            co_await error_of<pg::error>(db.copy_in("copy t from stdin", nonsense("no number\tx\n")));
         CHECK(wrong.sqlstate() == "22P02");
-        const pg::error missing = co_await error_of(db.copy_in("copy nothing from stdin", nonsense("")));
+        const pg::error missing = co_await error_of<pg::error>(db.copy_in("copy nothing from stdin", nonsense("")));
         CHECK(missing.sqlstate() == "42P01");
-        const pg::error other = co_await error_of(db.copy_in("select 1", nonsense("")));
+        const pg::error other = co_await error_of<pg::error>(db.copy_in("select 1", nonsense("")));
         CHECK(other.message().find("kind") != std::string::npos);
         const pg::result count = co_await db.query("select count(*) from t");
         CHECK(count[0].get<int>(0) == 20'000);
@@ -780,7 +762,7 @@ TEST_CASE("libpq: COPY takes data in and gives data out, and may be stopped", "[
         const auto all = [](auto& from) -> aio::task<> {
             while (co_await from.next()) {}
         };
-        const pg::error divided = co_await error_of(all(bad));
+        const pg::error divided = co_await error_of<pg::error>(all(bad));
         CHECK(divided.sqlstate() == "22012");
         const auto never = []() -> aio::async_generator<std::string> {
             co_yield std::string("1\tx\n");
@@ -934,7 +916,7 @@ TEST_CASE("libpq: a server that speaks nonsense gives an error", "[net]") {
                     "host=127.0.0.1 user=x sslmode=disable gssencmode=disable port=" + std::to_string(port));
                 co_await db.query("select 1");
             };
-            const pg::error failed = co_await error_of(use(fake.port()));
+            const pg::error failed = co_await error_of<pg::error>(use(fake.port()));
             CHECK(!failed.message().empty());
         }
     });
@@ -952,10 +934,10 @@ TEST_CASE("libpq: ten thousand operations leave memory and descriptors as they w
             }
         };
         co_await round(1000);
-        const std::size_t open = descriptors();
+        const std::size_t open = open_descriptors();
         const auto used = ::mallinfo2().uordblks;
         co_await round(10'000);
-        CHECK(descriptors() == open);
+        CHECK(open_descriptors() == open);
         CHECK(::mallinfo2().uordblks < used + 100'000);
     });
 }

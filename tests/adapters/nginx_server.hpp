@@ -3,24 +3,16 @@
 
 // A server of HTTP for tests, in a temporary folder, with a port of 127.0.0.1 for plain HTTP and one for TLS.
 
-#include <arpa/inet.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "support/server_program.hpp"
 
-#include <chrono>
+#include <sys/stat.h>
+
 #include <csignal>
-#include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 
 namespace asynchio_tests {
 
@@ -31,30 +23,14 @@ inline std::filesystem::path nginx_program() {
     return {};
 }
 
-/// Returns a port of 127.0.0.1 at which nobody listens.
-inline int unused_port() {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof any;
-    ::bind(fd, reinterpret_cast<sockaddr*>(&any), size);
-    ::getsockname(fd, reinterpret_cast<sockaddr*>(&any), &size);
-    ::close(fd);
-    return ntohs(any.sin_port);
-}
-
 class nginx_server {
 public:
     /// @param http lines for the block of that name, @param server lines for both servers, @param tls lines for the one
     /// with TLS: its certificate and key.
     nginx_server(std::string_view http, std::string_view server, std::string_view tls) {
-        char name[] = "/tmp/asynchio_nginx_XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-        folder_ = name;
-        ::chmod(name, 0755); // the workers may be another user
-        std::filesystem::create_directory(folder_ / "put");
-        ::chmod((folder_ / "put").c_str(), 0777);
+        ::chmod(program_.folder().c_str(), 0755); // the workers may be another user
+        std::filesystem::create_directory(program_.folder() / "put");
+        ::chmod((program_.folder() / "put").c_str(), 0777);
         for (int left = 5;; --left) {
             configure(http, server, tls);
             try {
@@ -65,46 +41,19 @@ public:
             }
         }
     }
-    nginx_server(const nginx_server&) = delete;
-    nginx_server& operator=(const nginx_server&) = delete;
-    ~nginx_server() {
-        stop();
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
 
     /// Ends the server at once, and its connections with it.
-    void stop() {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGTERM);
-        ::waitpid(pid_, nullptr, 0);
-        pid_ = 0;
-    }
+    void stop() { program_.stop(); }
     /// Starts the server, and waits until it listens.
     void run() {
-        const std::string program = nginx_program(), conf = folder_ / "conf", prefix = folder_, log = folder_ / "log";
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-            const int out = ::open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-            ::dup2(out, 1);
-            ::dup2(out, 2);
-            ::execl(program.c_str(), program.c_str(), "-c", conf.c_str(), "-p", prefix.c_str(), nullptr);
-            ::_exit(127);
-        }
-        for (int i = 0; i < 3000; ++i) {
-            if (std::filesystem::exists(folder_ / "pid")) return; // written when it listens
-            if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
-                pid_ = 0;
-                break;
-            }
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        std::ifstream text(log);
-        throw std::runtime_error("nginx does not start: " + std::string(std::istreambuf_iterator<char>(text), {}));
+        const std::string folder = program_.folder();
+        program_.run({nginx_program(), "-c", folder + "/conf", "-p", folder},
+                     [&folder] { return std::filesystem::exists(folder + "/pid"); }); // written when it listens
     }
 
-    void write(const std::string& name, std::string_view content) const { std::ofstream(folder_ / name) << content; }
+    void write(const std::string& name, std::string_view content) const {
+        std::ofstream(program_.folder() / name) << content;
+    }
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
     std::string tls_url(const std::string& host = "localhost") const {
         return "https://" + host + ":" + std::to_string(tls_port_);
@@ -112,11 +61,11 @@ public:
 
 private:
     void configure(std::string_view http, std::string_view server, std::string_view tls) {
-        const std::string folder = folder_;
+        const std::string folder = program_.folder();
         port_ = unused_port();
         do tls_port_ = unused_port();
         while (tls_port_ == port_);
-        std::ofstream conf(folder_ / "conf");
+        std::ofstream conf(folder + "/conf");
         conf << "daemon off; worker_processes 1; pid " << folder << "/pid; error_log " << folder << "/log;\n"
              << "events { worker_connections 1000; }\nhttp {\naccess_log off; keepalive_requests 1000000;\n";
         for (const char* each : {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"})
@@ -126,10 +75,9 @@ private:
              << " }\n}\n";
     }
 
-    std::filesystem::path folder_;
+    server_program program_{"nginx", SIGTERM};
     int port_ = 0;
     int tls_port_ = 0;
-    pid_t pid_ = 0;
 };
 
 } // namespace asynchio_tests

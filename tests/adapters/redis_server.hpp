@@ -4,33 +4,26 @@
 // Servers of Redis for tests: the real one in a temporary folder, with a Unix socket and a port of 127.0.0.1, and one in
 // memory that answers what a test wants.
 
+#include "support/server_program.hpp"
+
 #include <asynchio/adapters/hiredis.hpp>
 #include <asynchio/io/stream.hpp>
 #include <asynchio/task/create_task.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/testing/stream_pair.hpp>
 
-#include <arpa/inet.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,61 +38,26 @@ inline std::string redis_program() {
 
 class redis_server {
 public:
-    redis_server() {
-        char name[] = "/tmp/asynchio_redis_XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
-        folder_ = name;
-        port_ = free_port();
-        run();
-    }
-    redis_server(const redis_server&) = delete;
-    redis_server& operator=(const redis_server&) = delete;
-    ~redis_server() {
-        stop();
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
+    redis_server() { run(); }
 
     /// Kills the server, and its connections with it.
-    void stop() {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-        pid_ = 0;
-    }
+    void stop() { program_.stop(); }
     /// Starts the server, and waits until it can be connected to.
     void run() {
         const std::string port = std::to_string(port_), path = unix_path();
         ::unlink(path.c_str());
-        pid_ = start({redis_program(), "--port", port, "--bind", "127.0.0.1", "--unixsocket", path, "--save", "",
-                      "--appendonly", "no", "--dir", folder_, "--enable-debug-command", "yes"});
-        for (int i = 0; i < 3000; ++i) {
-            if (answers(path)) return;
-            if (::waitpid(pid_, nullptr, WNOHANG) == pid_) break;
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        }
-        throw std::runtime_error("redis-server does not start");
+        program_.run({redis_program(), "--port", port, "--bind", "127.0.0.1", "--unixsocket", path, "--save", "",
+                      "--appendonly", "no", "--dir", program_.folder(), "--enable-debug-command", "yes"},
+                     [&path] { return answers(path); });
     }
 
-    std::string unix_path() const { return folder_ / "socket"; }
+    std::string unix_path() const { return program_.folder() / "socket"; }
     int port() const { return port_; }
     /// The options for the Unix socket.
     asynchio::hiredis::options address() const {
         asynchio::hiredis::options how;
         how.unix_path = unix_path();
         return how;
-    }
-
-    static int free_port() {
-        const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-        sockaddr_in any{};
-        any.sin_family = AF_INET;
-        any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof any;
-        ::bind(fd, reinterpret_cast<sockaddr*>(&any), size);
-        ::getsockname(fd, reinterpret_cast<sockaddr*>(&any), &size);
-        ::close(fd);
-        return ntohs(any.sin_port);
     }
 
 private:
@@ -112,25 +70,9 @@ private:
         ::close(fd);
         return done;
     }
-    /// Starts a program. It ends with this process.
-    pid_t start(const std::vector<std::string>& words) const {
-        std::vector<char*> arguments;
-        for (const std::string& each : words) arguments.push_back(const_cast<char*>(each.c_str()));
-        arguments.push_back(nullptr);
-        const std::string log = folder_ / "log";
-        const pid_t pid = ::fork();
-        if (pid != 0) return pid;
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        const int out = ::open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-        ::dup2(out, 1);
-        ::dup2(out, 2);
-        ::execv(arguments[0], arguments.data());
-        ::_exit(127);
-    }
 
-    std::filesystem::path folder_;
-    int port_ = 0;
-    pid_t pid_ = 0;
+    server_program program_{"redis", SIGKILL};
+    int port_ = unused_port();
 };
 
 /// Reads a command. @return its words; none at the end.

@@ -5,7 +5,9 @@
 // covers: adapters/sqlite_values.hpp
 
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/message_of.hpp"
+#include "support/net.hpp"
 #include "support/operator_new.hpp"
 
 #include <asynchio/combine/gather.hpp>
@@ -39,9 +41,8 @@
 #include <vector>
 
 namespace aio = asynchio;
+using namespace asynchio_tests;
 using aio::sqlite::connection;
-using asynchio_tests::contains;
-using asynchio_tests::message_of;
 using namespace std::chrono_literals;
 
 namespace {
@@ -94,15 +95,6 @@ aio::task<int> code_of(A awaited) {
         co_return e.code();
     }
     co_return 0;
-}
-template<class A>
-aio::task<std::string> text_of(A awaited) {
-    try {
-        static_cast<void>(co_await std::move(awaited));
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return "";
 }
 
 aio::sqlite::options hasty_and_row_by_row() {
@@ -410,11 +402,6 @@ TEST_CASE("sqlite: a connection that is destroyed interrupts its calls") {
 TEST_CASE("sqlite: ten thousand calls leave no memory and no descriptors behind") {
     const database_file file;
     aio::run([](std::string path) -> aio::task<> {
-        const auto descriptors = [] {
-            std::size_t open = 0;
-            for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) != -1 ? 1u : 0u;
-            return open;
-        };
         connection db = co_await with_table(path);
         const auto rounds = [&](int number) -> aio::task<> {
             for (int i = 0; i < number; ++i) {
@@ -432,11 +419,11 @@ TEST_CASE("sqlite: ten thousand calls leave no memory and no descriptors behind"
             }
         };
         co_await rounds(1000);
-        const std::size_t before = descriptors();
+        const std::size_t before = open_descriptors();
         const auto memory = ::mallinfo2().uordblks;
         co_await rounds(10'000);
         CHECK(::mallinfo2().uordblks < memory + 50'000);
-        CHECK(descriptors() == before);
+        CHECK(open_descriptors() == before);
         co_await db.aclose();
     }(file.path));
 }

@@ -2,7 +2,9 @@
 #include <asynchio/io/file.hpp>
 
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/message_of.hpp"
+#include "support/net.hpp"
 #include "support/operator_new.hpp"
 #include "support/sanitized.hpp"
 #include "support/virtual_run.hpp"
@@ -59,24 +61,20 @@ enum class way { any, ring, worker };
 class forced {
 public:
     explicit forced(way w) {
-        auto& calls = aio::detail::calls;
         if (w == way::any) return;
-        calls.preadv2 = [](int, const iovec*, int, off_t, int) -> ssize_t {
+        calls_->preadv2 = [](int, const iovec*, int, off_t, int) -> ssize_t {
             errno = EOPNOTSUPP;
             return -1;
         };
         if (w == way::ring) return;
-        calls.io_uring_setup = [](unsigned, void*) {
+        calls_->io_uring_setup = [](unsigned, void*) {
             errno = ENOSYS;
             return -1;
         };
     }
-    forced(const forced&) = delete;
-    forced& operator=(const forced&) = delete;
-    ~forced() { aio::detail::calls = before_; }
 
 private:
-    aio::detail::system_calls before_ = aio::detail::calls;
+    changed_calls calls_;
 };
 
 /// A directory that goes with its files.
@@ -119,17 +117,6 @@ aio::task<std::string> contents_of(std::string path) {
     co_return co_await f.read_all();
 }
 
-/// The message of the exception that a task throws.
-template<class T>
-aio::task<std::string> text_of(aio::task<T> failing) {
-    try {
-        co_await std::move(failing);
-    } catch (const std::exception& e) {
-        co_return e.what();
-    }
-    co_return "nothing was thrown";
-}
-
 aio::task<std::size_t> read_at(aio::file& f, std::string& into, std::uint64_t offset) {
     co_return co_await f.read_at(into, offset);
 }
@@ -140,8 +127,6 @@ std::string numbers(std::size_t size) {
     made.resize(size);
     return made;
 }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Everything that a file can do.
 aio::task<> use(std::string path) {
@@ -403,6 +388,23 @@ TEST_CASE("file: reads that need not wait give other tasks a turn", "[io]") {
     });
 }
 
+TEST_CASE("file: aclose waits for all calls of an operation", "[io]") {
+    const directory here;
+    aio::testing::faults one_by_one;
+    one_by_one.one_byte_at_a_time();
+    one_by_one.fail("io_uring_setup", ENOSYS);
+    virtual_run([&]() -> aio::task<> {
+        aio::file f = co_await aio::open_file(here / "f", "w");
+        auto writing = aio::create_task(f.write_at("some text", 0));
+        co_await aio::yield();
+        co_await f.aclose();
+        const aio::file other = co_await aio::open_file(here / "other", "w"); // gets the number of the descriptor
+        co_await writing;
+        const std::string text = co_await contents_of(here / "f");
+        CHECK(text == "some text");
+    });
+}
+
 TEST_CASE("file: aclose tells what the system could not write", "[io]") {
     const directory here;
     aio::testing::faults faulty;
@@ -532,7 +534,7 @@ TEST_CASE("file: an operation of the ring is given up by the kernel when it is c
             co_return;
         }
         auto reading = aio::create_task(waits(*ring, ends[0], byte));
-        co_await aio::sleep(1ms);
+        co_await settle();
         CHECK(!reading.done());
         reading.cancel();
         co_await aio::nothrow(reading);
@@ -542,7 +544,7 @@ TEST_CASE("file: an operation of the ring is given up by the kernel when it is c
         co_await waits(*ring, ends[0], byte);
         CHECK(byte == 'x');
         auto later = aio::create_task(waits(*ring, ends[0], byte));
-        co_await aio::sleep(1ms);
+        co_await settle();
         REQUIRE(::write(ends[1], "y", 1) == 1);
         co_await later;
         CHECK(byte == 'y');
@@ -664,11 +666,6 @@ TEST_CASE("file: a cancelled read leaves the position where it was", "[io]") {
 
 TEST_CASE("file: ten thousand operations leave memory and descriptors as they were", "[io][stress]") {
     in_each_way([](const directory& here) -> aio::task<> {
-        const auto descriptors = [] {
-            std::size_t open = 0;
-            for (int fd = 0; fd < 1024; ++fd) open += ::fcntl(fd, F_GETFD) != -1 ? 1U : 0U;
-            return open;
-        };
         const auto rounds = [&](int count) -> aio::task<> {
             for (int i = 0; i < count; ++i) {
                 aio::file f = co_await aio::open_file(here / "f", "w+");
@@ -680,10 +677,10 @@ TEST_CASE("file: ten thousand operations leave memory and descriptors as they we
             }
         };
         co_await rounds(200);
-        const std::size_t open = descriptors();
+        const std::size_t open = open_descriptors();
         const auto used = ::mallinfo2().uordblks;
         co_await rounds(3000);
-        CHECK(descriptors() == open);
+        CHECK(open_descriptors() == open);
         CHECK(::mallinfo2().uordblks < used + 50'000);
     });
 }
