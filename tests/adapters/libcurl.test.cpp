@@ -295,7 +295,7 @@ TEST_CASE("libcurl: fields of a header are found in any case, and cannot hold li
     CHECK(fields.erase("CONTENT-TYPE") == 0);
     CHECK(!fields.empty());
     for (const char* name : {"", "a b", "a:", "a\r\n", "\xc3\xa4"})
-        CHECK(contains(message_of([&] { fields.add(name, "x"); }), "sign that HTTP does not allow"));
+        CHECK(contains(message_of([&] { fields.add(name, "x"); }), "character that HTTP does not allow"));
     CHECK_THROWS_AS(fields.add(std::string("a\0b", 3), "x"), std::invalid_argument);
     for (const std::string& value : {std::string("a\r\nB: c"), std::string("a\nb"), std::string("a\0b", 3)}) {
         CHECK(contains(message_of([&] { fields.add("Name", value); }), "Name has a line end or a zero byte"));
@@ -371,7 +371,7 @@ TEST_CASE("libcurl: what cannot be sent is refused, and named", "[net]") {
         said = co_await text(http::request(std::string("http://a\0b/", 11)));
         CHECK(contains(said, "the URL has a zero byte"));
         said = co_await text(with("GET / HTTP/1.1\r\nX: y\r\n\r\nGET"));
-        CHECK(contains(said, "a method"));
+        CHECK(contains(said, "is no method"));
         CHECK(!contains(said, "\r"));
         http::request head = with("HEAD");
         head.body = "x";
@@ -720,7 +720,7 @@ TEST_CASE("libcurl: a stream's server waits for a slow reader", "[net]") {
         std::size_t before = 1;
         while (before != written) { // the kernel's buffers are full then
             before = written;
-            for (int i = 0; i < 20; ++i) co_await aio::sleep(1ms);
+            co_await settle();
         }
         CHECK(written < 20'000'000);
         const http::response other = co_await web.get(url_of(co_await start_liar(with_length("other"))));
@@ -1135,7 +1135,7 @@ TEST_CASE("libcurl: a slow reader of one stream does not keep the others of its 
         auto slow = co_await web.stream(http::request(real_server().tls_url() + "/huge"));
         const auto first = co_await slow.body.next();
         CHECK(!first->empty());
-        for (int i = 0; i < 20; ++i) co_await aio::sleep(1ms);
+        co_await settle();
         const http::response other = co_await aio::wait_for(web.get(real_server().tls_url() + "/agent"), 20s);
         CHECK(other.status == 200);
         std::size_t got = first->size();

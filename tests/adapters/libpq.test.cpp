@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// covers: libpq_connection.hpp libpq_error.hpp libpq_pool.hpp libpq_values.hpp
+// covers: libpq_connection.hpp libpq_error.hpp libpq_pool.hpp libpq_transaction.hpp libpq_values.hpp
 #include <asynchio/adapters/libpq.hpp>
 
 #include "adapters/postgres_server.hpp"

@@ -5,6 +5,7 @@
 
 #include <asynchio/adapters/detail/hiredis_calls.hpp>
 #include <asynchio/adapters/detail/hiredis_connect.hpp>
+#include <asynchio/adapters/detail/hiredis_serve.hpp>
 #include <asynchio/adapters/detail/hiredis_session.hpp>
 #include <asynchio/adapters/detail/hiredis_words.hpp>
 #include <asynchio/adapters/hiredis_batch.hpp>
@@ -14,13 +15,11 @@
 #include <asynchio/adapters/hiredis_reply.hpp>
 #include <asynchio/task/async_generator.hpp>
 #include <asynchio/task/create_task.hpp>
-#include <asynchio/task/nothrow.hpp>
 #include <asynchio/task/task.hpp>
 #include <asynchio/task/task_handle.hpp>
 
 #include <memory>
 #include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 

@@ -6,4 +6,5 @@
 #include <asynchio/adapters/libpq_connection.hpp>
 #include <asynchio/adapters/libpq_error.hpp>
 #include <asynchio/adapters/libpq_pool.hpp>
+#include <asynchio/adapters/libpq_transaction.hpp>
 #include <asynchio/adapters/libpq_values.hpp>

@@ -58,9 +58,7 @@ public:
     file() noexcept = default;
     file(file&&) noexcept = default;
     file& operator=(file&&) noexcept = default;
-    ~file() {
-        if (state_) state_->closed = true; // for the operations under way
-    }
+    ~file() = default;
 
     /// Takes over a descriptor.
     /// @param fd of something that has positions; it is closed, whatever happens. What it may be used for is found out.
@@ -76,7 +74,7 @@ public:
     /// @param offset of the first byte.
     /// @return how many bytes were read: fewer than `into` takes only at the end of the file.
     /// @throws std::system_error; std::logic_error if the file is closed, or open for writing only.
-    /// Cost: one system call if the bytes are cached, no allocation and no switch.
+    /// Cost: one system call if the bytes are cached, and one more at the end of the file; no allocation and no switch.
     detail::file_read read_at(mutable_byte_view into, std::uint64_t offset) {
         return detail::file_read(open("read_at"), part_of(into.data(), into.size(), offset), "read");
     }

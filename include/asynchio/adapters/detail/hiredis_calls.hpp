@@ -17,7 +17,6 @@
 #include <asynchio/task/task_handle.hpp>
 
 #include <cstddef>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <span>

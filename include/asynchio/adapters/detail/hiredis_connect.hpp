@@ -24,8 +24,8 @@
 #include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <new>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>

@@ -155,7 +155,8 @@ private:
         input_is_over_ = !fed;
         method_ = !request_.method.empty() ? request_.method : has_body ? "POST" : "GET";
         if (!header_fields::is_name(method_))
-            throw std::invalid_argument("libcurl: a method has no sign such as in: '" + printable(method_) + "'");
+            throw std::invalid_argument("libcurl: '" + printable(method_) +
+                                        "' is no method: letters, digits and !#$%&'*+-.^_`|~ can stand in one");
         if (method_ == "HEAD" && has_body) throw std::invalid_argument("libcurl: a request with HEAD has no body");
         const curl_off_t size = size_ && *size_ <= std::uint64_t(std::numeric_limits<curl_off_t>::max())
                                     ? static_cast<curl_off_t>(*size_)

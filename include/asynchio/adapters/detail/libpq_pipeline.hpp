@@ -163,7 +163,11 @@ public:
         if (!sent && command->prepares) known.forget(command->name);
         if (!sent && !(command->prepares && prepared)) refuse();
         std::string refused;
-        if (!sent) refused = text();
+        try {
+            if (!sent) refused = text();
+        } catch (const std::bad_alloc&) { // what was sent must end all the same
+            refused = "no memory";
+        }
         end(one);
         if (!sent) throw error(refused);
         return command;
