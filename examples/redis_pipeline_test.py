@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSL-1.0
 """Runs redis_pipeline against a real Redis, and against servers that are none: redis_pipeline_test.py PROGRAM"""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from server_process import free_port, wait_until_listening, wrong_usage
+from server_process import free_port, needs, wait_until_listening, wrong_usage
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./redis_pipeline"
 
@@ -21,7 +20,7 @@ def talk(port):
 
 
 class Redis(unittest.TestCase):
-    @unittest.skipUnless(shutil.which("redis-server"), "redis-server is not installed")
+    @needs("redis-server")
     def test_a_real_server(self):
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)

@@ -4,12 +4,15 @@
 import contextlib
 import os
 import pathlib
+import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+import unittest
 
 
 class ServerProcess:
@@ -59,7 +62,7 @@ def wait_until_listening(port):
 @contextlib.contextmanager
 def nginx(http, server):
     """A real nginx with one worker, whose blocks `http` and `server` have these lines; {folder} stands for its folder.
-    Gives its folder and port."""
+    Yields its folder and port."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # the worker is another user
         port = free_port()
@@ -73,6 +76,40 @@ def nginx(http, server):
             yield pathlib.Path(folder), port
         finally:
             process.terminate()
+            process.wait()
+
+
+def needs(program):
+    """Skips a test without a program, which then fails where everything must be tested."""
+    there = shutil.which(program) or "ASYNCHIO_ADAPTERS_REQUIRED" in os.environ
+    return unittest.skipUnless(there, f"{program} is not installed")
+
+
+POSTGRES = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+
+@contextlib.contextmanager
+def postgres():
+    """A real PostgreSQL, as a user without privileges. Yields the folder of its Unix socket; the user is tester."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        other = {}
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+            other = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        subprocess.run([POSTGRES[-1].with_name("initdb"), "-D", folder + "/data", "-U", "tester", "-A", "trust", "--no-sync"],
+                       check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
+        process = subprocess.Popen([POSTGRES[-1], "-D", folder + "/data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **other)
+        try:
+            end = time.monotonic() + 60
+            while subprocess.run([POSTGRES[-1].with_name("pg_isready"), "-q", "-h", folder]).returncode != 0:
+                if time.monotonic() > end or process.poll() is not None:
+                    raise RuntimeError("postgres does not start")
+                time.sleep(0.02)
+            yield folder
+        finally:
+            process.send_signal(signal.SIGQUIT)
             process.wait()
 
 

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import pathlib
-import pwd
 import resource
 import shutil
 import signal
@@ -26,7 +25,9 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE.parent.parent / "examples"))
-from server_process import free_port, nginx, wait_until_listening  # noqa: E402
+sys.path.insert(0, str(HERE.parent / "support"))
+from processes import cpu_seconds  # noqa: E402
+from server_process import POSTGRES, free_port, nginx, postgres, wait_until_listening  # noqa: E402
 
 OURS = "asynchio"
 
@@ -49,15 +50,6 @@ def watched(operations, *command):
             "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
-def cpu_of(pid):
-    """Of a process and its children that still run."""
-    total = 0.0
-    for each in [pid] + [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
-        fields = pathlib.Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
 @contextlib.contextmanager
 def running(*command, **options):
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
@@ -69,28 +61,8 @@ def running(*command, **options):
 
 
 @contextlib.contextmanager
-def postgres():
-    """A PostgreSQL of our own. Gives its folder."""
-    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not programs:
-        raise Missing("postgresql")
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        other = {}
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            other = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        subprocess.run([programs[-1].with_name("initdb"), "-D", folder + "/data", "-U", "tester", "-A", "trust", "--no-sync"],
-                       check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
-        with running(programs[-1], "-D", folder + "/data", "-k", folder, "-c", "listen_addresses=", cwd="/", **other):
-            while subprocess.run([programs[-1].with_name("pg_isready"), "-q", "-h", folder]).returncode != 0:
-                time.sleep(0.05)
-            yield folder
-
-
-@contextlib.contextmanager
 def redis():
-    """A Redis of our own. Gives its socket."""
+    """A Redis of our own. Yields its socket."""
     if not shutil.which("redis-server"):
         raise Missing("redis-server")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +76,7 @@ def redis():
 
 @contextlib.contextmanager
 def certificate():
-    """Gives the files of a certificate for localhost and of its key."""
+    """Yields the files of a certificate for localhost and of its key."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9",
@@ -114,8 +86,8 @@ def certificate():
 
 
 def jobs(programs):
-    """Gives for each job: its title, the unit of its operations, its contenders (a title and a function that measures once),
-    and the title of the one that is by hand."""
+    """Returns generators of jobs by name. A job is its title, the unit of its operations, its contenders (titles and functions
+    that measure once), and the title of the one that is by hand."""
 
     def program(name):
         found = programs / name
@@ -146,13 +118,13 @@ def jobs(programs):
             wait_until_listening(ours)
 
             def load(pid, to, large):
-                before, begin = cpu_of(pid), time.perf_counter()
+                before, begin = cpu_seconds(pid), time.perf_counter()
                 if large:
                     subprocess.run(["curl", "-sk", "-o", "/dev/null", f"https://127.0.0.1:{to}/large"], check=True)
                 else:
                     subprocess.run(["ab", "-q", "-n", "2000", "-c", "20", f"https://127.0.0.1:{to}/small"], check=True,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                return {"operations": 100 if large else 2000, "wall": time.perf_counter() - begin, "cpu": cpu_of(pid) - before}
+                return {"operations": 100 if large else 2000, "wall": time.perf_counter() - begin, "cpu": cpu_seconds(pid) - before}
 
             both = {"nginx": (master, port), OURS: (served.pid, ours)}
             for large, unit, how in ((True, "MiB", "a file of 100 MiB for curl, the server's processor time"),
@@ -161,6 +133,8 @@ def jobs(programs):
                        {title: lambda where=where, large=large: load(*where, large) for title, where in both.items()}, "nginx")
 
     def queries():
+        if not POSTGRES:
+            raise Missing("postgresql")
         with postgres() as folder:
             tool, to, count = program("neighbours_postgres"), f"host={folder} user=tester dbname=postgres", 20_000
             client = ["/usr/bin/python3", HERE / "asyncpg_client.py", folder]

@@ -21,6 +21,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+from processes import cpu_seconds  # noqa: E402
+
 CONTENDERS = ["asynchio", "limit", "asio", "libuv", "threads"]
 NGINX = """daemon off; worker_processes 1; error_log /dev/null; pid {folder}/pid;
 events {{ worker_connections 4096; }}
@@ -29,15 +32,6 @@ http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
   server {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}
 """
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of a process and of its children that still run: user and system."""
-    total = 0.0
-    for each in [pid] + [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]:
-        fields = pathlib.Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
 
 
 def load_echo(build, port, options):

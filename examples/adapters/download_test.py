@@ -9,7 +9,6 @@ import os
 import pathlib
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-from server_process import free_port, nginx, wait_until_listening, wrong_usage  # noqa: E402
+from server_process import free_port, needs, nginx, wait_until_listening, wrong_usage  # noqa: E402
 from tls_files import certificate  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv.pop(1) if len(sys.argv) > 1 else "./download")
@@ -269,7 +268,7 @@ class Download(unittest.TestCase):
         self.assertEqual((status, lines[-1]), (0, "usage: download [options] URL[#sha256=HEX]..."))
 
 
-@unittest.skipUnless(shutil.which("nginx"), "nginx is not installed")
+@needs("nginx")
 class Nginx(unittest.TestCase):
     def test_resumed_by_tls(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,20 +4,14 @@
 
 import os
 import pathlib
-import pwd
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-from server_process import wrong_usage  # noqa: E402
+from server_process import POSTGRES, postgres, wrong_usage  # noqa: E402
 
 PROGRAM = sys.argv.pop(1) if len(sys.argv) > 1 else "./pg_pool"
-PROGRAMS = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 REQUIRED = "ASYNCHIO_ADAPTERS_REQUIRED" in os.environ
 
 EXPECTED = """\
@@ -35,32 +29,11 @@ and the connection still works: 5 rows
 
 class PgPool(unittest.TestCase):
     def start_server(self):
-        if not PROGRAMS and not REQUIRED:
+        if not POSTGRES and not REQUIRED:
             self.skipTest("postgres is not installed")
-        folder = tempfile.mkdtemp(dir="/tmp")
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        other = {}
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(folder, user.pw_uid, user.pw_gid)
-            other = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        data = folder + "/data"
-        subprocess.run([PROGRAMS[-1].with_name("initdb"), "-D", data, "-U", "tester", "-A", "trust", "--no-sync"],
-                       check=True, stdout=subprocess.DEVNULL, cwd="/", **other)
-        server = subprocess.Popen([PROGRAMS[-1], "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **other)
-
-        def stop():
-            server.send_signal(signal.SIGQUIT)
-            server.wait(timeout=20)
-
-        self.addCleanup(stop)
-        ready = [PROGRAMS[-1].with_name("pg_isready"), "-q", "-h", folder]
-        end = time.monotonic() + 60
-        while subprocess.run(ready).returncode != 0:
-            self.assertLess(time.monotonic(), end, "postgres does not start")
-            self.assertIsNone(server.poll(), "postgres has ended")
-            time.sleep(0.02)
+        server = postgres()
+        folder = server.__enter__()
+        self.addCleanup(server.__exit__, None, None, None)
         return f"host={folder} user=tester dbname=postgres"
 
     def test_all_of_it(self):

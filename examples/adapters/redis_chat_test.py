@@ -4,7 +4,6 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
-from server_process import free_port, wait_until_listening, wrong_usage  # noqa: E402
+from server_process import free_port, needs, wait_until_listening, wrong_usage  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv.pop(1) if len(sys.argv) > 1 else "./redis_chat")
 
@@ -64,7 +63,7 @@ class Member:
         return status, self.process.stderr.read()
 
 
-@unittest.skipIf(shutil.which("redis-server") is None, "redis-server is not installed")
+@needs("redis-server")
 class RedisChat(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
