@@ -232,41 +232,32 @@ class part {
 public:
     explicit part(std::filesystem::path target)
         : target_(std::move(target)), path_(target_.string() + ".part"),
-          version_path_(target_.string() + ".part.version"),
-          fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-        if (fd_ < 0) system_failure("open " + path_.string());
+          version_path_(target_.string() + ".part.version") {
+        const int fd = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0) system_failure("open " + path_.string());
+        file_ = aio::file::from_descriptor(fd, path_);
         struct stat about{};
-        if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 || ::fstat(fd_, &about) != 0 || about.st_nlink == 0) {
-            ::close(fd_);
+        if (::flock(fd, LOCK_EX | LOCK_NB) != 0 || ::fstat(fd, &about) != 0 || about.st_nlink == 0)
             throw failure("another download writes " + path_.string(), false);
-        }
         size_ = static_cast<std::uint64_t>(about.st_size);
         if (size_ > 0) std::getline(std::ifstream(version_path_), version_);
     }
-    part(const part&) = delete;
-    part& operator=(const part&) = delete;
-    ~part() { ::close(fd_); }
 
-    int descriptor() const { return fd_; }
+    int descriptor() const { return file_.native_handle(); }
     std::uint64_t size() const { return size_; }
     /// What the server calls the version of which the bytes are; empty if it cannot be resumed.
     const std::string& version() const { return version_; }
 
-    void begin_anew(std::string version) {
-        if (::ftruncate(fd_, 0) != 0) system_failure("truncate " + path_.string());
+    aio::task<> begin_anew(std::string version) {
+        co_await file_.truncate(0);
         size_ = 0;
         version_ = std::move(version);
         std::filesystem::remove(version_path_);
         if (!version_.empty()) std::ofstream(version_path_) << version_ << '\n';
     }
-    void append(std::string_view bytes) {
-        while (!bytes.empty()) {
-            const ssize_t put = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(size_));
-            if (put < 0 && errno != EINTR) system_failure("write " + path_.string());
-            if (put <= 0) continue;
-            bytes.remove_prefix(static_cast<std::size_t>(put));
-            size_ += static_cast<std::uint64_t>(put);
-        }
+    aio::task<> append(std::string bytes) {
+        co_await file_.write_at(bytes, size_);
+        size_ += bytes.size();
     }
     void finish() {
         std::filesystem::rename(path_, target_);
@@ -279,7 +270,7 @@ public:
 
 private:
     std::filesystem::path target_, path_, version_path_;
-    int fd_;
+    aio::file file_;
     std::uint64_t size_ = 0;
     std::string version_;
 };
@@ -354,20 +345,19 @@ aio::task<> get(http::session& web, const job& what, part& file, board& told) {
     const std::string all = "bytes */" + std::to_string(file.size());
     if (resumes && answer.status == 416 && answer.headers.find("Content-Range") == all) co_return; // it was whole
     if (resumes && (answer.status == 416 || (answer.status == 206 && !continues(answer, file.size())))) {
-        file.begin_anew("");
+        co_await file.begin_anew("");
         throw failure("the server does not resume it", true);
     }
     if (answer.status >= 400)
         throw failure("the server answers with the status " + std::to_string(answer.status),
                       answer.status == 408 || answer.status == 429 || answer.status >= 500);
     if (answer.status == 200)
-        file.begin_anew(version_of(answer));
+        co_await file.begin_anew(version_of(answer));
     else if (!resumes || answer.status != 206)
         throw failure("the server answers with the status " + std::to_string(answer.status), false);
     while (auto piece = co_await answer.body.next()) {
         told.bytes += piece->size();
-        auto write = [&file, &piece] { file.append(*piece); };
-        co_await aio::to_thread(aio::take(write));
+        co_await file.append(std::move(*piece));
     }
 }
 

@@ -251,7 +251,7 @@ class Download(unittest.TestCase):
         os.symlink("/dev/full", self.folder / "a.part")
         status, _, err = self.call(self.server.url("a"))
         self.assertEqual(status, 1)
-        self.assertRegex(err, "^download: a: (truncate|write) ./a.part: ")
+        self.assertRegex(err, '^download: a: (truncate|write) "./a.part": ')
 
     def test_nothing_raw_on_the_terminal(self):
         self.server.answers["/a\x1b"] = [404]

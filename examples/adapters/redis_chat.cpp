@@ -48,13 +48,15 @@ void print(std::string_view line) {
     std::fflush(stdout);
 }
 
-/// Standard input, line by line. A terminal and a pipe are streams; a file, which is always ready, is read in a thread.
+/// Standard input, line by line. A terminal and a pipe are streams, and a file is a file.
 class keyboard {
 public:
     keyboard() : flags_(::fcntl(STDIN_FILENO, F_GETFL)) {
         try {
             typed_ = aio::stream::from_descriptor(::dup(STDIN_FILENO), "standard input");
-        } catch (const std::invalid_argument&) {} // a file
+        } catch (const std::invalid_argument&) {
+            lines_ = aio::lines(aio::file::from_descriptor(::dup(STDIN_FILENO), "standard input"));
+        }
     }
     keyboard(const keyboard&) = delete;
     keyboard& operator=(const keyboard&) = delete;
@@ -62,28 +64,21 @@ public:
 
     /// Returns the next line without its newline; nothing at the end.
     aio::task<std::optional<std::string>> next() {
-        std::string line;
-        if (typed_)
-            line = co_await typed_.read_line();
-        else
-            line = co_await aio::to_thread(&read_file);
+        if (!typed_) co_return co_await lines_.next();
+        std::string line = co_await typed_.read_line();
         if (line.empty()) co_return std::nullopt;
         if (line.back() == '\n') line.pop_back();
         co_return line;
     }
 
 private:
-    static std::string read_file() {
-        std::string line;
-        return std::getline(std::cin, line) ? line + '\n' : std::string();
-    }
-
     int flags_;
     aio::stream typed_;
+    aio::async_generator<std::string> lines_;
 };
 
 /// A member of a room. What is published is the member's number and that of the line, and the line behind them, so that
-/// no line is printed twice, and none to who has said it.
+/// no line is printed twice, and none to the member that has said it.
 class member {
 public:
     member(redis::connection& db, std::string name, const std::string& room)

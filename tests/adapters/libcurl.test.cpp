@@ -79,7 +79,7 @@ extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo
         ++gate.arrived;
         gate.changed.notify_all();
         gate.changed.wait_for(held, 20s,
-                              [] { return gate.open; }); // who waits for this in the loop fails, and does not hang
+                              [] { return gate.open; }); // a wait for this in the loop fails, and does not hang
         --gate.waiting;
         gate.changed.notify_all();
         return EAI_NONAME;

@@ -297,6 +297,13 @@ TEST_CASE("file: errors name the call and the file, by each way", "[io]") {
         CHECK_THROWS_AS(f.seek(~std::uint64_t(0)), std::invalid_argument);
         std::string byte(1, '-');
         CHECK_THROWS_AS(f.read_at(byte, ~std::uint64_t(0) >> 1), std::invalid_argument);
+        const int fd = ::open((here / "f").c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        REQUIRE(::lseek(fd, 1, SEEK_SET) == 1);
+        aio::file adopted = aio::file::from_descriptor(fd, "f");
+        CHECK(adopted.position() == 1);
+        CHECK_THROWS_AS(adopted.truncate(0), std::logic_error);
+        const std::string rest = co_await adopted.read_all();
+        CHECK(rest.empty());
         int ends[2];
         REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
         CHECK_THROWS_AS(aio::file::from_descriptor(ends[0], "pipe"), std::invalid_argument);

@@ -122,8 +122,8 @@ private:
     }
     static void require_valid(const std::string& name, const std::string& value) {
         if (!is_name(name))
-            throw std::invalid_argument("libcurl: the name of a header's field has a character that HTTP does not allow: '" +
-                                        name + "'");
+            throw std::invalid_argument(
+                "libcurl: the name of a header's field has a character that HTTP does not allow: '" + name + "'");
         if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos)
             throw std::invalid_argument("libcurl: the value of the header's field " + name +
                                         " has a line end or a zero byte");

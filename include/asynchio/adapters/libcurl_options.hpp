@@ -25,7 +25,7 @@ enum class http_version : unsigned char {
     http1_1,
 };
 
-/// Whom a client trusts, and who it is.
+/// The certificates that a client trusts and has.
 ///
 /// Threads: a plain value.
 struct tls_options {

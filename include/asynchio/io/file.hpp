@@ -62,6 +62,7 @@ public:
 
     /// Takes over a descriptor.
     /// @param fd of something that has positions; it is closed, whatever happens. What it may be used for is found out.
+    /// Its position is where this begins; it is not moved.
     /// @param name of the file in errors.
     /// @throws std::invalid_argument for a pipe, a socket or a terminal; std::system_error.
     static file from_descriptor(int fd, std::string name) {
@@ -89,12 +90,12 @@ public:
     }
 
     /// Reads from the position on, which moves.
-    /// @param most the maximum number of bytes.
-    /// @return the bytes: fewer than `most` only at the end of the file.
+    /// @param max_count the maximum number of bytes.
+    /// @return the bytes: fewer than `max_count` only at the end of the file.
     /// @throws std::system_error; std::logic_error as read_at() does, or if another task uses the position.
     template<class = void>
-    task<std::string> read(std::size_t most) {
-        return read(open("read"), most);
+    task<std::string> read(std::size_t max_count) {
+        return read(open("read"), max_count);
     }
     /// Reads from the position to the end of the file.
     /// @return the bytes. @throws as read().
@@ -164,21 +165,21 @@ private:
         return state_;
     }
     static detail::file_part part_of(const void* data, std::size_t size, std::uint64_t offset) {
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-        if (offset > most || size > most - offset)
+        constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+        if (offset > largest || size > largest - offset)
             throw std::invalid_argument("file: offset " + std::to_string(offset) + " is behind what a file can have");
         return {const_cast<char*>(static_cast<const char*>(data)), size, offset};
     }
 
     template<class = void>
-    static task<std::string> read(detail::file_ptr f, std::size_t most) {
+    static task<std::string> read(detail::file_ptr f, std::size_t max_count) {
         f->require_readable("read");
         const detail::file_turn turn(*f, "read");
         std::string text;
-        while (text.size() < most) {
+        while (text.size() < max_count) {
             const std::size_t before = text.size();
             const std::size_t step = before < first_step ? first_step : before;
-            const std::size_t wanted = step < most - before ? step : most - before;
+            const std::size_t wanted = step < max_count - before ? step : max_count - before;
             text.resize(before + wanted);
             const detail::file_part part = part_of(text.data() + before, wanted, f->position + before);
             const std::size_t got = co_await detail::file_read(f, part, "read");

@@ -38,7 +38,7 @@ task<> ask_into(session_ptr s, std::string text, std::span<reply> into) {
     made.issued = s->now();
     made.text = std::move(text);
     s->require_open();
-    made.place = co_await s->room.scoped_acquire();
+    made.place = co_await s->places.scoped_acquire();
     reply_awaiter answer(*s, std::move(made), into);
     co_await answer;
 }

@@ -42,15 +42,15 @@ struct wire {
 
     stream bytes;
     reply_reader replies;
-    char room[16'384];
+    char buffer[16'384];
 };
 
 /// Waits until more has come. @throws connection_error at the end; std::system_error, std::bad_alloc, protocol_error.
 template<class = void>
 task<> receive_more(wire& w) {
-    const std::size_t size = co_await w.bytes.read_some(mutable_byte_view(w.room, sizeof w.room));
+    const std::size_t size = co_await w.bytes.read_some(mutable_byte_view(w.buffer, sizeof w.buffer));
     if (size == 0) throw connection_error("the server has closed the connection");
-    w.replies.feed(std::string_view(w.room, size));
+    w.replies.feed(std::string_view(w.buffer, size));
 }
 
 /// Waits for a reply. @throws as receive_more() does.
@@ -102,12 +102,13 @@ task<std::unique_ptr<wire>> log_in(const options& how) {
         const reply answer = co_await detail::receive(*made);
         if (answer.type() != reply_type::error) continue;
         const error refused = detail::error_of(answer.text());
-        if (count != 0 || refused.code() != "NOPERM") throw error(refused); // who may not ping may do other things
+        if (count != 0 || refused.code() != "NOPERM")
+            throw error(refused); // a user that may not ping may do other things
     }
     co_return std::move(made);
 }
 
-/// Gives an attempt to connect its limit, and its errors the type that they have here.
+/// Makes an attempt to connect within the limit of the options, whose errors have the types that they have here.
 /// @throws connection_error; error if the server refuses; what options::open_stream throws.
 template<class T>
 task<T> attempt(task<T> trying, const options& how) {

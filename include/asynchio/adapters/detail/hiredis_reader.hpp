@@ -98,9 +98,9 @@ private:
         }
         reply* const made = place(task);
         reply_access::set(*made, reply_type::array);
-        constexpr std::size_t most_believed = 1000; // a length is told before anything has come
+        constexpr std::size_t max_believed = 1000; // a length is told before anything has come
         const auto announced = static_cast<std::size_t>(size);
-        reply_access::elements(*made).reserve(announced < most_believed ? announced : most_believed);
+        reply_access::elements(*made).reserve(announced < max_believed ? announced : max_believed);
         return made;
     } catch (const std::bad_alloc&) {
         return nullptr;

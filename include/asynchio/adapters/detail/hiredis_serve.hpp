@@ -31,8 +31,8 @@ task<> send_all(session& s, wire& w) {
             co_await s.work.wait();
         }
         co_await w.bytes.write(batch);
-        constexpr std::size_t most_kept = 1'000'000;
-        if (batch.capacity() > most_kept) std::string().swap(batch);
+        constexpr std::size_t max_kept = 1'000'000;
+        if (batch.capacity() > max_kept) std::string().swap(batch);
     }
 }
 

@@ -50,7 +50,7 @@ struct request {
 class session {
 public:
     explicit session(options given)
-        : how(std::move(given)), room(permits()), loop_(get_running_loop()),
+        : how(std::move(given)), places(permits()), loop_(get_running_loop()),
           patience_(std::min<duration>(how.wait_timeout, std::chrono::hours(24 * 365 * 100))) {
         const auto require = [](bool good, const char* rule) {
             if (!good) throw std::invalid_argument(std::string("redis: options: ") + rule);
@@ -107,7 +107,7 @@ public:
     void close(const char* why) noexcept;
 
     const options how;
-    semaphore room;
+    semaphore places;
     event work; // set when a command was added
     task_handle<> serving;
 
@@ -123,7 +123,7 @@ private:
         std::list<request> used;
         used.splice(used.end(), from, at);
         used.front() = request();
-        if (spare_.size() < most_spare) spare_.splice(spare_.end(), used);
+        if (spare_.size() < max_spare) spare_.splice(spare_.end(), used);
     }
     void fail_all(std::list<request>& of, bool sent) noexcept;
     void set_alarm();
@@ -133,9 +133,9 @@ private:
     }
     void expire() noexcept;
 
-    static constexpr std::size_t most_spare = 1024;
-    static constexpr std::size_t most_sent_together = 262'144;
-    static constexpr std::size_t most_copied = 65'536;
+    static constexpr std::size_t max_spare = 1024;
+    static constexpr std::size_t max_sent_together = 262'144;
+    static constexpr std::size_t max_copied = 65'536;
 
     event_loop& loop_;
     duration patience_; // options::wait_timeout, without an overflow
@@ -219,14 +219,14 @@ inline bool session::take(std::string& batch) {
     batch.clear();
     do {
         request& next = waiting_.front();
-        if (batch.empty() && next.text.size() >= most_copied)
+        if (batch.empty() && next.text.size() >= max_copied)
             batch = std::move(next.text);
         else
             batch += next.text;
         std::string().swap(next.text);
         next.sent = true;
         sent_.splice(sent_.end(), waiting_, waiting_.begin());
-    } while (!waiting_.empty() && batch.size() + waiting_.front().text.size() <= most_sent_together);
+    } while (!waiting_.empty() && batch.size() + waiting_.front().text.size() <= max_sent_together);
     return true;
 }
 

@@ -128,7 +128,7 @@ public:
 private:
     transfer(easy_ptr made, request what, const transfer_options& how, bool streamed, bool fed)
         : participant(made.get()), handle_(std::move(made)), request_(std::move(what)), size_(request_.body_size),
-          most_(streamed ? how.read_ahead : how.max_body), streamed_(streamed), follows_(how.max_redirects > 0) {
+          max_held_(streamed ? how.read_ahead : how.max_body), streamed_(streamed), follows_(how.max_redirects > 0) {
         if (!handle_) throw std::bad_alloc();
         set_up_request(fed);
         set_up(how);
@@ -177,7 +177,7 @@ private:
             append(each.value.empty() ? each.name + ';' : each.name + ": " + each.value);
         if (!request_.headers.find("Content-Type")) append("Content-Type:"); // libcurl would say that it is a form
         if (!request_.headers.find("Expect"))
-            append("Expect:"); // libcurl would wait a second for those who do not know it
+            append("Expect:"); // libcurl would wait a second for servers that do not know it
         set(CURLOPT_HTTPHEADER, fields_.get(), "the header");
     }
     void append(const std::string& line) {
@@ -247,7 +247,7 @@ private:
     }
     void take_line(std::string_view line) {
         if (head_is_whole_ && streamed_) return; // the head was taken: this stands behind the body
-        if ((head_size_ += line.size()) > most_head)
+        if ((head_size_ += line.size()) > max_head)
             throw detail::failure(easy(), CURLE_WEIRD_SERVER_REPLY, method_, "the head of the response is too large");
         while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
         if (line.starts_with("HTTP/") && !has_body_) {
@@ -289,17 +289,17 @@ private:
         }
     }
     std::size_t take_piece(std::string_view piece) {
-        if (!std::exchange(has_body_, true)) body_.reserve(std::min(most_, declared_size()));
+        if (!std::exchange(has_body_, true)) body_.reserve(std::min(max_held_, declared_size()));
         if (!head_is_whole_) complete_head();
         if (streamed_) {
-            if (!body_.empty() && piece.size() > most_ - std::min(most_, body_.size())) {
+            if (!body_.empty() && piece.size() > max_held_ - std::min(max_held_, body_.size())) {
                 reader_is_waited_for_ = true;
                 return CURL_WRITEFUNC_PAUSE;
             }
             news_.set();
-        } else if (piece.size() > most_ - body_.size()) {
+        } else if (piece.size() > max_held_ - body_.size()) {
             throw detail::failure(easy(), CURLE_FILESIZE_EXCEEDED, method_,
-                                  "the body is larger than max_body, which is " + std::to_string(most_) +
+                                  "the body is larger than max_body, which is " + std::to_string(max_held_) +
                                       " bytes; stream() has no maximum");
         }
         body_.append(piece);
@@ -334,7 +334,7 @@ private:
         if (status_ >= 200 && !is_in_head_) head_is_whole_ = true;
     }
 
-    static constexpr std::size_t most_head = std::size_t(512) << 10;
+    static constexpr std::size_t max_head = std::size_t(512) << 10;
     static constexpr long protocols = CURLPROTO_HTTP | CURLPROTO_HTTPS;
 
     easy_ptr handle_;
@@ -342,7 +342,7 @@ private:
     request request_;
     std::string method_;
     std::optional<std::uint64_t> size_; // of the body that is sent
-    const std::size_t most_;            // bytes of the body that are held
+    const std::size_t max_held_;        // bytes of the body that are held
     const bool streamed_;
     const bool follows_;
     char text_[CURL_ERROR_SIZE] = "";

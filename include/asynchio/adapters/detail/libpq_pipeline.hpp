@@ -76,11 +76,11 @@ struct finish {
 };
 using owned_connection = std::unique_ptr<PGconn, finish>;
 
-/// A connection, its prepared statements, and the commands in its pipeline. The loop takes the answers in, whoever waits
-/// for them.
+/// A connection, its prepared statements, and the commands in its pipeline. The loop takes the answers in, whichever
+/// task waits for them.
 class pipeline : public std::enable_shared_from_this<pipeline> {
 public:
-    pipeline(owned_connection made, std::size_t most_statements) : known(most_statements), handle_(std::move(made)) {
+    pipeline(owned_connection made, std::size_t max_statements) : known(max_statements), handle_(std::move(made)) {
         drained_.set();
         stopped_.set();
     }
@@ -99,7 +99,7 @@ public:
     bool stopping() const noexcept { return !stopped_.is_set(); }
     /// Awaitable: waits until no command is being stopped.
     auto stopped() noexcept { return event::wait_awaiter(stopped_, "libpq: stop a command"); }
-    /// Awaitable: waits until it is empty, for whoever sees to it that nothing is sent meanwhile.
+    /// Awaitable: waits until it is empty, for a caller that lets nothing be sent meanwhile.
     auto drained() noexcept { return event::wait_awaiter(drained_, "answers of libpq"); }
     /// Leaves pipeline mode, unless a command is under way.
     void leave() noexcept {

@@ -38,7 +38,7 @@ namespace asynchio::libpq::detail {
 /// What a request to cancel does to a command: the server is told to stop it, or it goes on to its end.
 enum class urgency : unsigned char { stoppable, whole };
 
-/// A connection. Whoever holds the mutex `wire` may send a command. A command that is not in the pipeline begins when that
+/// A connection. The task that holds the mutex `wire` may send a command. A command that is not in the pipeline begins when that
 /// is empty, and holds `wire` until the answer has come.
 class session : public pipeline {
 public:
@@ -84,7 +84,7 @@ public:
         if (PQconsumeInput(raw()) != 1 && open()) lose(text());
     }
 
-    /// Closes the connection, or has whoever uses it find it closed.
+    /// Closes the connection, or has the task that uses it find it closed.
     void give_up() noexcept {
         if (empty() && !exclusive.locked())
             close();
@@ -92,7 +92,7 @@ public:
             ::shutdown(descriptor(), SHUT_RDWR);
     }
 
-    mutex exclusive; // held by whoever has the connection alone: a command, a transaction, a stream of rows
+    mutex exclusive; // held while the connection is used alone: by a command, a transaction, a stream of rows
     mutex wire;
 };
 

@@ -16,12 +16,12 @@ namespace asynchio::libpq::detail {
 /// The names of the statements that the server has prepared, or was told to prepare, the one used last in front.
 class statements {
 public:
-    explicit statements(std::size_t most) noexcept : most_(most) {}
+    explicit statements(std::size_t max) noexcept : max_(max) {}
 
     /// Whether statements are prepared at all.
-    bool enabled() const noexcept { return most_ > 0; }
+    bool enabled() const noexcept { return max_ > 0; }
     /// Whether one must go before another is added.
-    bool full() const noexcept { return known_.size() >= most_; }
+    bool full() const noexcept { return known_.size() >= max_; }
     /// Returns the name of a statement, or a null pointer.
     const std::string* find(std::string_view sql) noexcept {
         for (auto each = known_.begin(); each != known_.end(); ++each) {
@@ -46,7 +46,7 @@ private:
         std::string name;
     };
     std::list<statement> known_;
-    std::size_t most_;
+    std::size_t max_;
     unsigned long long names_ = 0;
 };
 

@@ -147,7 +147,7 @@ inline io_result carry_out(int fd, file_action what, const file_part& part) noex
 
 #if defined(__linux__)
 inline ring_submission submission_of(int fd, file_action what, const file_part& part) noexcept {
-    constexpr std::size_t most = 1U << 30U;
+    constexpr std::size_t largest = 1U << 30U;
     ring_submission made;
     made.fd = fd;
     made.opcode = what == file_action::read    ? file_ring::read
@@ -155,7 +155,7 @@ inline ring_submission submission_of(int fd, file_action what, const file_part& 
                                                : file_ring::sync;
     if (what == file_action::sync) return made;
     made.address = reinterpret_cast<std::uintptr_t>(part.data);
-    made.size = static_cast<std::uint32_t>(part.size < most ? part.size : most);
+    made.size = static_cast<std::uint32_t>(part.size < largest ? part.size : largest);
     made.offset = part.offset;
     return made;
 }

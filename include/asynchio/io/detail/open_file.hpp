@@ -8,6 +8,7 @@
 #include <asynchio/io/system_calls.hpp>
 
 #include <cerrno>
+#include <cstdint>
 #include <fcntl.h>
 #include <stdexcept>
 #include <string>
@@ -45,10 +46,12 @@ inline file_ptr adopt_file(descriptor opened, std::string name) {
     const int flags = calls.fcntl(fd, F_GETFL, 0);
     if (flags < 0 || calls.fstat(fd, &status) != 0) made->fail(errno, "open");
     if (S_ISDIR(status.st_mode)) made->fail(EISDIR, "open");
-    if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || calls.lseek(fd, 0, SEEK_CUR) < 0)
+    const off_t position = calls.lseek(fd, 0, SEEK_CUR);
+    if (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode) || position < 0)
         throw std::invalid_argument("open_file: \"" + made->name +
                                     "\" is a pipe, a socket or a terminal: use stream::from_descriptor");
     if ((flags & O_NONBLOCK) != 0 && calls.fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) made->fail(errno, "open");
+    made->position = static_cast<std::uint64_t>(position);
     made->readable = (flags & O_ACCMODE) != O_WRONLY;
     made->writable = (flags & O_ACCMODE) != O_RDONLY;
     made->appends = (flags & O_APPEND) != 0;
